@@ -1,0 +1,91 @@
+"""Flow as bytes: the rules that the tools in use have, and one of our own that loses less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import UserError
+
+RULES = ("round", "truncate", "centred", "companded")
+MU = 255.0
+"""Strength of the companding: at 0 it is linear; at 255 a step at rest is 1/46 of a linear one."""
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """Maps a flow component in pixels to one byte, and back.
+
+    round      rint(255 (v + B) / 2B), saturated first; rest is 128, which decodes to B/255
+    truncate   the same, cut instead of rounded; rest is 127; a code decodes to its bin's middle
+    centred    rint(128 + 255 v / 2B), clipped; rest is 128 exactly
+    companded  128 +- rint(127 log(1 + MU |v| / B) / log(1 + MU)); rest is 128 exactly, steps
+               grow with the motion, codes 1 to 255, and negation is exact
+    """
+
+    rule: str = "companded"
+    bound: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise UserError(
+                f"quantiser {self.rule!r} is not known; choose one of {', '.join(RULES)}"
+            )
+        if not (np.isfinite(self.bound) and self.bound > 0):
+            raise UserError(f"bound {self.bound!r} is not a positive number of pixels")
+
+    def quantize(self, flow: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """float, pixels, any shape -> uint8, the same shape. NaN is refused."""
+        v = np.asarray(flow, np.float32)
+        if np.isnan(v).any():
+            raise UserError("flow holds NaN; it cannot be quantised")
+        bound = np.float32(self.bound)
+        if self.rule == "centred":
+            scaled = np.rint(128 + v * np.float32(255 / (2 * self.bound)))
+        elif self.rule == "companded":
+            size = np.minimum(np.abs(v) / bound, 1)
+            step = np.rint(127 * np.log1p(np.float32(MU) * size) / np.float32(np.log1p(MU)))
+            scaled = 128 + np.copysign(step, v)
+        else:
+            linear = (np.clip(v, -bound, bound) + bound) * np.float32(255 / (2 * self.bound))
+            scaled = np.rint(linear) if self.rule == "round" else np.floor(linear)
+        return np.clip(scaled, 0, 255).astype(np.uint8)
+
+    @cached_property
+    def table(self) -> NDArray[np.float32]:
+        """float32 (256,): what each code decodes to, in pixels."""
+        code = np.arange(256, dtype=np.float64)
+        step = 2 * self.bound / 255
+        if self.rule == "round":
+            values = code * step - self.bound
+        elif self.rule == "truncate":
+            values = np.minimum((code + 0.5) * step - self.bound, self.bound)
+        elif self.rule == "centred":
+            values = (code - 128) * step
+        else:
+            size = np.expm1(np.abs(code - 128) / 127 * np.log1p(MU)) / MU
+            values = np.sign(code - 128) * size * self.bound
+        return values.astype(np.float32)
+
+    def dequantize(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8, any shape -> float32 pixels, the same shape."""
+        return self.table[codes]
+
+    @cached_property
+    def negation(self) -> NDArray[np.uint8]:
+        """uint8 (256,): the code of the opposite motion, for mirrored x."""
+        code = np.arange(256)
+        mirror = {"round": 255, "truncate": 254, "centred": 256, "companded": 256}[self.rule]
+        return np.clip(mirror - code, 0, 255).astype(np.uint8)
+
+    def negate(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 codes of -v where `codes` are those of v."""
+        return self.negation[codes]
+
+    @property
+    def zero(self) -> int:
+        """The code of no motion."""
+        return 127 if self.rule == "truncate" else 128

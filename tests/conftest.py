@@ -1,0 +1,53 @@
+"""What the tests share: where real data lies, and the command line as a real process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real clips, flow truth, official lists and published scores; the test skips without them."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real test data is not there: {SHARED}")
+    return SHARED
+
+
+def missing_system_part(what: str, remedy: str) -> None:
+    """Skip for want of something that only the system can give; in CI that is a failure."""
+    message = f"{what} is not here; {remedy}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def twostream() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `twostream ARGS...` as a user does, in a process of its own; any folder will do."""
+
+    def run(
+        *args: object,
+        cwd: Path | None = None,
+        timeout: float = 240,
+        env: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "scripts", *map(str, args)],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
