@@ -5,17 +5,23 @@ from typing import TYPE_CHECKING
 from storage.lazy import exports
 
 if TYPE_CHECKING:
+    from storage.config import StoreConfig, VideoMeta
     from storage.errors import StoreError, UserError, WorkFailed
     from storage.quantize import Quantizer
     from storage.scores import ScoreTable
+    from storage.store import Store, open_store
 
 __getattr__, __all__ = exports(
     __name__,
     {
         "Quantizer": "quantize",
         "ScoreTable": "scores",
+        "Store": "store",
+        "StoreConfig": "config",
         "StoreError": "errors",
         "UserError": "errors",
+        "VideoMeta": "config",
         "WorkFailed": "errors",
+        "open_store": "store",
     },
 )

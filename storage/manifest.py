@@ -1,0 +1,70 @@
+"""The small file that makes a directory a store: its schema and how its content was made."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from storage.config import SCHEMA, StoreConfig
+from storage.errors import StoreError
+
+NAME = "store.json"
+
+
+def read(folder: Path) -> StoreConfig:
+    """Read `folder`/store.json, or say why this is no store that can be used."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema"]
+    except FileNotFoundError:
+        raise StoreError(
+            f"{folder} is not a store: it holds no {NAME}; `twostream extract ... --out {folder}` "
+            "makes one"
+        ) from None
+    except (NotADirectoryError, PermissionError) as error:
+        raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None
+    if schema != SCHEMA:
+        raise StoreError(
+            f"{folder} has schema version {schema!r}, this program reads {SCHEMA}; "
+            "use the program that wrote it, or extract again into another folder"
+        )
+    return StoreConfig.from_json(content)
+
+
+def create(folder: Path, config: StoreConfig) -> bool:
+    """Make `folder` a store; False where it was one already. Two processes may try at once."""
+    if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
+        raise StoreError(
+            f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
+        )
+    fresh = folder / f".{NAME}.{os.getpid()}"
+    try:
+        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        with open(fresh, "w", encoding="utf-8") as file:
+            json.dump(config.to_json(), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(fresh, folder / NAME)  # unlike a rename, this fails where there is one
+    except FileExistsError:
+        if not folder.is_dir():
+            raise StoreError(f"{folder} is a file, not a folder; give another --out") from None
+        return False
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in a folder that is no part of a store being made."""
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name != "shards" and not entry.name.startswith(f".{NAME}.")
+    )
