@@ -29,6 +29,10 @@ WAVELENGTH = 9.0
 REACH = 1.5
 """Octaves on either side of the middle at which a layer has faded out."""
 
+DARKEST, STRONGEST = 84, 60
+"""Limits on luma, and on what colour adds to red or blue: red, green and blue stay between 0 and
+255 (with some room for the codec), so no clipping carries colour over into brightness."""
+
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -158,9 +162,7 @@ class Window:
         )
         scene = background + cover * (136 - 18 * self.rim(x, y) + 20 * brightness - background)
         noise = np.random.default_rng(self.grain[moment]).normal(0, 1.5, scene.shape)
-        # Within these limits every colour in use has red, green and blue between 0 and 255, so
-        # that no clipping carries colour over into brightness.
-        luma = np.clip(self.place.brightness * scene + noise, 80, 180)
+        luma = np.clip(self.place.brightness * scene + noise, DARKEST, 255 - DARKEST)
         return np.rint(luma).astype(np.uint8), field, cover
 
     def distance(self, x: Floats, y: Floats) -> Floats:
@@ -207,7 +209,8 @@ class Window:
         """Cb and Cr of a clip, uint8 (T, 2, H / 2, W / 2), from what `render` returned."""
         share = appearance.pattern(field)
         angle = appearance.hue + self.hue
-        strength = cover * (6 + 38 * share)
+        most = STRONGEST / max(1.772 * abs(np.cos(angle)), 1.402 * abs(np.sin(angle)))
+        strength = cover * most * (0.1 + 0.9 * share)
         rest = 1 - cover
         planes = np.stack(
             [
