@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +19,10 @@ from flow.synthetic import SampleData
 from scripts._command import Talk, run_command
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(SampleData):
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for videos/ and lists/."""
-    data: SampleData = field(default_factory=SampleData)
     json: bool = False
     """Print the summary as JSON."""
     talk: Talk = field(default_factory=Talk)
@@ -34,7 +33,7 @@ def run(options: Options) -> int:
 
     from flow.synthetic import make_sample_data, sample_clips
 
-    data = options.data
+    data = SampleData(**{one.name: getattr(options, one.name) for one in fields(SampleData)})
     number = len(data.classes) * data.groups * data.clips
     watched = tqdm(
         sample_clips(data), total=number, desc="sample videos", disable=options.talk.quiet
