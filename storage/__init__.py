@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from storage.config import StoreConfig, VideoMeta
     from storage.errors import StoreError, UserError, WorkFailed
     from storage.quantize import Quantizer
+    from storage.score_files import read_scores, write_scores
     from storage.scores import ScoreTable
     from storage.store import Store, open_store
 
@@ -23,5 +24,7 @@ __getattr__, __all__ = exports(
         "VideoMeta": "config",
         "WorkFailed": "errors",
         "open_store": "store",
+        "read_scores": "score_files",
+        "write_scores": "score_files",
     },
 )

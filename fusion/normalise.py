@@ -1,0 +1,60 @@
+"""Bringing the scores of different streams to one scale before they are added."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import UserError
+from storage.scores import ScoreTable
+
+NORMALISATIONS = {
+    "logits": "as they are; the logarithm where the table holds probabilities",
+    "softmax": "probabilities; as they are where the table already holds probabilities",
+    "l1": "negatives to 0, then each video's scores divided by their sum",
+    "l2": "softmax, then each video's scores divided by their Euclidean length",
+    "zscore": "each video's scores less their mean, divided by their standard deviation",
+}
+"""Every one works on a video alone, so none of them learns from the part it is used on."""
+
+
+def normalise(table: ScoreTable, how: str) -> NDArray[np.float64]:
+    """Scores float64 (N, C) of a table, normalised in the way that `how` names."""
+    scores = table.scores.astype(np.float64)
+    if how == "logits":
+        # log p differs from the logits by a constant for each video, so the ranking of a
+        # weighted sum is that of the logits themselves.
+        return scores if table.kind == "logits" else np.log(np.maximum(scores, 1e-12))
+    if how == "softmax":
+        return _probabilities(scores, table.kind)
+    if how == "l1":
+        return _shares(scores)
+    if how == "l2":
+        probabilities = _probabilities(scores, table.kind)
+        return probabilities / np.linalg.norm(probabilities, axis=1, keepdims=True)
+    if how == "zscore":
+        scores -= scores.mean(axis=1, keepdims=True)
+        spread = scores.std(axis=1, keepdims=True)
+        return np.divide(scores, spread, out=np.zeros_like(scores), where=spread > 0)
+    raise UserError(f"normalisation {how!r} is not one of {', '.join(NORMALISATIONS)}")
+
+
+def probabilities(table: ScoreTable) -> NDArray[np.float64]:
+    """float64 (N, C), each row summing to 1: the table's own, or the softmax of its logits."""
+    return _probabilities(table.scores.astype(np.float64), table.kind)
+
+
+def _probabilities(scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    if kind == "probabilities":
+        return _shares(scores)
+    scores -= scores.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores
+
+
+def _shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    np.maximum(scores, 0, out=scores)
+    total = scores.sum(axis=1, keepdims=True)
+    # A video without one positive score says nothing of its class: all are equally likely.
+    return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)

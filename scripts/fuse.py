@@ -1,0 +1,161 @@
+"""Combine the class scores of several streams into one table.
+
+twostream fuse spatial.npz temporal.npz --out fused.npz
+twostream fuse spatial.npz temporal.npz --normalise l1 --weights 1,1.5 --out fused.npz
+twostream fuse A.npz B.npz --method weighted --fit A-val.npz B-val.npz --out fused.npz
+twostream fuse A.npz B.npz --method svm --fit A-val.npz B-val.npz --out fused.npz
+twostream fuse published.npz:spatial published.npz:temporal --out fused.csv
+twostream fuse rgb.mat:scores --video-list testlist01.txt --class-list classInd.txt --out rgb.npz
+
+Files are .npz, .csv, .json, .mat or .h5; one table alone is converted. Weights and SVMs are
+fitted on validation scores; `twostream report` judges what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from scripts._command import Talk, run_command
+from scripts._scores import ScoreFiles
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from fusion.evaluation import Evaluation
+    from storage.scores import ScoreTable
+
+
+@dataclass(frozen=True)
+class Options:
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Score files, FILE or FILE:ARRAY, one a stream."""
+    out: Path
+    """Where the fused table goes; the ending names the format."""
+    method: Literal["average", "weighted", "svm"] = "average"
+    """average: given weights. weighted: weights searched on --fit. svm: a linear SVM on --fit."""
+    normalise: Literal["logits", "softmax", "l1", "l2", "zscore"] | None = None
+    """How scores are brought to one scale; softmax when not given, l2 for svm."""
+    weights: str | None = None
+    """One number a stream for --method average, as in 1,1.5; equal when not given."""
+    fit: tuple[str, ...] = ()
+    """Validation (or out-of-fold training) scores to fit on, one a stream, in the same order."""
+    fit_on_test: bool = False
+    """Fit on the test part all the same: a leak, marked in the table and in red in the report."""
+    out_of_fold: bool = False
+    """The --fit tables are training scores of models that did not see these videos."""
+    name: str | None = None
+    """What to call the result in tables and reports."""
+    seed: int = 0
+    """Seed of the SVM's folds and of the intervals."""
+    json: bool = False
+    """Print the figures as JSON on standard output."""
+    files: ScoreFiles = field(default_factory=ScoreFiles)
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    from fusion.evaluation import evaluate
+    from storage.score_files import write_scores
+
+    if not options.tables:
+        raise UserError("give one score file a stream, as in: fuse A.npz B.npz --out F.npz")
+    tables = options.files.read(options.tables)
+    if len(tables) == 1 and options.method == "average" and not options.normalise:
+        fused = tables[0]
+    else:
+        fused = fuse(options, tables)
+    if options.name:
+        fused = replace(fused, stream=options.name)
+    write_scores(fused, options.out)
+    judged = evaluate(
+        tables if fused is tables[0] else [*tables, fused],
+        draws=1000,
+        seed=options.seed,
+        common_only=options.files.common_videos,
+    )
+    if options.json:
+        print(json.dumps(figures(judged) | {"out": str(options.out), "made": fused.made}))
+    else:
+        print("\n".join(summary(judged)))
+        print(f"{fused} -> {options.out}")
+    return 0
+
+
+def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
+    """One call for the method asked for; mistakes in the combination of options are named."""
+    import fusion.averaging
+    import fusion.svm
+    import fusion.weighted
+
+    common = options.files.common_videos
+    if options.method == "average":
+        if options.fit or options.fit_on_test:
+            raise UserError("--fit is for --method weighted or svm; an average learns nothing")
+        weights = parse_weights(options.weights) if options.weights else None
+        how = options.normalise or "softmax"
+        return fusion.averaging.average(tables, weights, how, common_only=common)
+    if options.weights:
+        raise UserError(f"--weights is for --method average; {options.method} finds its own")
+    fit = options.files.read(options.fit, part="validation") if options.fit else None
+    if options.out_of_fold and fit:
+        fit = [replace(table, made=table.made | {"out_of_fold": True}) for table in fit]
+    settings: dict[str, Any] = {"fit_on_test": options.fit_on_test, "common_only": common}
+    if options.method == "weighted":
+        return fusion.weighted.weighted(tables, fit, options.normalise or "softmax", **settings)
+    how = options.normalise or "l2"
+    return fusion.svm.svm(tables, fit, how, seed=options.seed, **settings)
+
+
+def parse_weights(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.replace(":", ",").split(",")]
+    except ValueError:
+        raise UserError(f"--weights {text!r} must be numbers with commas, as in 1,1.5") from None
+
+
+def figures(judged: Evaluation) -> dict[str, Any]:
+    """Top-1 of each table with its interval, and the gain of the fusion, as JSON values."""
+    split = judged.splits[0]
+    return {
+        "split": split.split,
+        "part": split.part,
+        "videos": len(split.videos),
+        "top1": {
+            f.name: {"value": f.accuracy, "low": f.top[1].low, "high": f.top[1].high}
+            for f in split.figures
+        },
+        "tests": [
+            {"name": t.name, "against": t.against, "gain": t.gain.value, "p": t.p}
+            for t in split.tests
+        ],
+    }
+
+
+def summary(judged: Evaluation) -> list[str]:
+    split = judged.splits[0]
+    width = max(len(f.name) for f in split.figures)
+    lines = [f"split {split.split} {split.part}, {len(split.videos)} videos, {split.groups} groups"]
+    for f in split.figures:
+        top = f.top[1]
+        reach = "" if top.low is None else f"  [{100 * top.low:.2f}, {100 * (top.high or 0):.2f}]"
+        mark = "  FITTED ON THE TEST PART" if f.fitted_on_test else ""
+        lines.append(f"  {f.name:<{width}}  top-1 {100 * top.value:7.3f} %{reach}{mark}")
+    for t in split.tests:
+        lines.append(
+            f"  {t.name} against {t.against}: {100 * t.gain.value:+.2f} points, "
+            f"p = {t.p:.2g} (sign-flip test over groups)"
+        )
+    return lines
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="fuse", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Score tables whose worth is known, for the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from storage import ScoreTable
+
+
+def made_up(
+    stream: str = "spatial",
+    *,
+    classes: int = 5,
+    videos: int = 60,
+    skill: float = 1.5,
+    seed: int = 0,
+    part: str = "test",
+    split: int = 1,
+    groups: int = 20,
+    **fields: object,
+) -> ScoreTable:
+    """Normal scores with `skill` added to the true class; the same videos for every stream."""
+    labels = np.arange(videos) % classes
+    generator = np.random.default_rng([seed, *stream.encode(), *part.encode(), split])
+    scores = generator.normal(size=(videos, classes))
+    scores[np.arange(videos), labels] += skill
+    given = {
+        "videos": tuple(f"{part}/v_{i:04d}" for i in range(videos)),
+        "labels": labels,
+        "classes": tuple(f"Class{i}" for i in range(classes)),
+        "scores": scores.astype(np.float32),
+        "stream": stream,
+        "part": part,
+        "split": split,
+        "groups": tuple(f"g{i * groups // videos}" for i in range(videos)),
+    }
+    return ScoreTable(**(given | fields))  # type: ignore[arg-type]
