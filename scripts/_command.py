@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,18 +43,20 @@ def run_command(
     """
     import tyro
 
+    boxed = io.StringIO()
     try:
-        options = tyro.cli(
-            options_type,
-            args=sys.argv[1:] if argv is None else argv,
-            prog=f"twostream {prog}",
-            description=description,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
+        with redirect_stderr(boxed):
+            options = tyro.cli(
+                options_type,
+                args=sys.argv[1:] if argv is None else argv,
+                prog=f"twostream {prog}",
+                description=description,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
     except UserError as error:  # raised while a dataclass checks its own fields
         return mistake(prog, error)
     except SystemExit as stop:
-        return int(stop.code or 0)
+        return mistake(prog, unboxed(boxed.getvalue())) if stop.code else OK
     talk = getattr(options, "talk", Talk())
     logging.basicConfig(
         level=logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO,
@@ -78,7 +83,14 @@ def run_command(
         return INTERRUPTED
 
 
-def mistake(prog: str, error: BaseException) -> int:
+def unboxed(text: str) -> str:
+    """What tyro says in a box of several lines, as one line."""
+    inside = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
+    said = " ".join(line for line in inside if line.strip("─")) or text
+    return re.sub(r"^Error parsing \w+: |For full helptext, (see|run):? .*$", "", said).strip()
+
+
+def mistake(prog: str, error: BaseException | str) -> int:
     text = " ".join(str(error).split()) or type(error).__name__
     print(f"twostream {prog}: {text}", file=sys.stderr)
     return MISTAKE

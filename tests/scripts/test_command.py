@@ -1,0 +1,92 @@
+"""What every command shares: mistakes in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from scripts._command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, run_command
+from storage.errors import UserError, WorkFailed
+
+
+@dataclass(frozen=True)
+class Part:
+    size: int = 3
+    """How big."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"--size is {self.size}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Options:
+    out: Path
+    """Where."""
+    part: Part = field(default_factory=Part)
+    talk: Talk = field(default_factory=Talk)
+
+
+def call(*argv: str, error: BaseException | None = None) -> int:
+    def run(options: Options) -> None:
+        if error:
+            raise error
+        print(json.dumps([str(options.out), options.part.size, options.talk.quiet]))
+
+    return run_command(Options, run, [*argv], prog="try", description="Try it.\n\n    try --out a")
+
+
+def test_options_reach_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--out", "a", "--size", "5", "--quiet") == OK
+    assert json.loads(capsys.readouterr().out) == ["a", 5, True]
+
+
+def test_help_shows_the_examples_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == OK
+    said = capsys.readouterr()
+    assert "    try --out a" in said.out.splitlines()
+    assert "How big." in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--out", "a", "--size", "0"], "--size is 0; it must be at least 1"),
+        (["--out", "a", "--size", "x"], "'x'"),
+        (["--out", "a", "--sice", "4"], "--sice"),
+        ([], "--out"),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_line(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*argv) == MISTAKE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("twostream try: ")
+    assert told in line
+    assert not set("│╭╰─") & set(line)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("no such\nclip"), MISTAKE),
+        (FileNotFoundError(2, "No such file", "a.avi"), MISTAKE),
+        (WorkFailed("2 of 3 failed"), FAILED),
+        (KeyboardInterrupt(), INTERRUPTED),
+    ],
+)
+def test_what_goes_wrong_becomes_an_exit_code_and_a_line(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--out", "a", error=error) == code
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        call("--out", "a", error=ZeroDivisionError())
