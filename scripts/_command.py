@@ -85,8 +85,8 @@ def run_command(
 
 def unboxed(text: str) -> str:
     """What tyro says in a box of several lines, as one line."""
-    inside = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
-    said = " ".join(line for line in inside if line.strip("─")) or text
+    lines = [line.strip("│ ") for line in text.splitlines()[1:]]  # the first is the box's title
+    said = " ".join(line for line in lines if line.strip("╰╯─-")) or text
     return re.sub(r"^Error parsing \w+: |For full helptext, (see|run):? .*$", "", said).strip()
 
 
