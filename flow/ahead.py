@@ -1,9 +1,9 @@
-"""Work that runs ahead in a thread of its own, a bounded way, and that may not stall."""
+"""Work that runs ahead in a thread of its own: bounded in memory, and it may not stall."""
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -14,66 +14,73 @@ class Stalled(Exception):
     """The work has produced nothing for too long."""
 
 
-class _End:
-    """What the thread puts last: the error it ended with, or none."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
 def ahead(
-    make: Callable[[], Iterable[T]], depth: int, patience: float | None = None
+    make: Callable[[], Iterable[T]],
+    *,
+    weigh: Callable[[T], int],
+    budget: int,
+    patience: float | None = None,
 ) -> Iterator[T]:
-    """Yield what `make()` yields, made at most `depth` items ahead by another thread.
+    """Yield what `make()` yields, made ahead by another thread.
 
+    It pauses while what waits here weighs more than `budget`; so at most one item more is held.
     Its errors are raised here. `patience`: seconds of waiting after which `Stalled` is raised and
     the thread is left behind (it cannot be killed; the process should not be used much longer).
-    Closing the generator stops the thread at its next item and closes the iterable there.
+    Closing the generator stops the thread at its next item, and closes the iterable there.
     """
-    items: queue.Queue[T | _End] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(item: T | _End) -> bool:
-        while not stop.is_set():
-            try:
-                items.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    waiting: deque[T] = deque()
+    turn = threading.Condition()
+    weight = 0
+    stopped = ended = False
+    error: BaseException | None = None
 
     def work() -> None:
+        nonlocal weight, ended, error
         try:
             source = iter(make())
             try:
                 for item in source:
-                    if not put(item):
-                        break
+                    with turn:
+                        waiting.append(item)
+                        weight += weigh(item)
+                        turn.notify_all()
+                        while weight > budget and not stopped:
+                            turn.wait()
+                        if stopped:
+                            return
+                    del item  # nothing may outlive its time in the queue
             finally:
                 close = getattr(source, "close", None)
                 if close is not None:
                     close()
-        except BaseException as error:
-            put(_End(error))
-        else:
-            put(_End())
+        except BaseException as caught:
+            error = caught
+        finally:
+            with turn:
+                ended = True
+                turn.notify_all()
 
     thread = threading.Thread(target=work, daemon=True, name="ahead")
     thread.start()
     stalled = False
     try:
         while True:
-            try:
-                item = items.get(timeout=patience)
-            except queue.Empty:
-                stalled = True
-                raise Stalled from None
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
+            with turn:
+                if not turn.wait_for(lambda: bool(waiting) or ended, timeout=patience):
+                    stalled = True
+                    raise Stalled
+                if not waiting:
+                    break
+                item = waiting.popleft()
+                weight -= weigh(item)
+                turn.notify_all()
             yield item
+            del item
+        if error is not None:
+            raise error
     finally:
-        stop.set()
+        with turn:
+            stopped = True
+            turn.notify_all()
         if not stalled:
             thread.join(patience)

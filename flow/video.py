@@ -6,6 +6,7 @@ video as it ends a whole one, and PyAV says what happened (measured in docs/extr
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -186,7 +187,7 @@ class VideoReader:
                     time = max(time, stamp - first)
                 elif self.decoded:
                     time += 1 / self._rate
-                rgb = to_rgb.reformat(frame, format="rgb24").to_ndarray()
+                rgb = np.asarray(to_rgb.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
                 self.decoded += 1
                 yield Frame(upright(rgb, orientation(frame)), time)
             if ended:
@@ -237,7 +238,7 @@ class VideoReader:
         """A packet that is damaged because the file ends within it is called by its cause."""
         end = self.path.stat().st_size
         last = packet.pos is not None and packet.pos >= 0 and packet.pos + packet.size >= end
-        return "truncated" if last and self._packets < self._expected else kind
+        return "truncated" if last and self._packets < (self._expected or math.inf) else kind
 
     def _check_end(self, time: Fraction) -> None:
         if self.fault_count and not self.tolerant:

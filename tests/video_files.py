@@ -25,9 +25,13 @@ def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def moving(
-    count: int, height: int = 48, width: int = 64, shifts: Sequence[int] | None = None, seed: int = 0
+    count: int,
+    height: int = 48,
+    width: int = 64,
+    shifts: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """(count, height, width, 3): frame i + 1 shows what frame i shows, `shifts[i]` px further right.
+    """(count, height, width, 3): frame i + 1 is frame i, `shifts[i]` px further right.
 
     The picture wraps around, so any number of frames will do.
     """

@@ -1,0 +1,235 @@
+"""One video into a store: what is stored belongs to the right frames, whatever the chunks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import video_files
+from flow import extract
+from flow.extract import Extracted, Picture, extract_video, pairs_of
+from flow.further import compute_further
+from flow.recipe import FlowMaker, Recipe
+from flow.resize import Resize, to_grey
+from flow.video import VideoError, VideoReader
+
+from storage.errors import UserError
+from storage.store import Store, open_store
+
+CHEAP = {"algorithm": "dis", "codec": "raw", "frame_codec": "raw"}
+
+
+def made(tmp_path: Path, source: Path, recipe: Recipe, **how: object) -> tuple[Store, Extracted]:
+    store = open_store(tmp_path / "store", "a", recipe.config())
+    return store, extract_video(source, "v", store, recipe, **how)
+
+
+def pixels(store: Store, field: str = "forward") -> np.ndarray:
+    pairs = store.video("v").pairs
+    return store.meta.quantizer.dequantize(store.read_flow("v", 0, pairs, field))
+
+
+@pytest.fixture(scope="module")
+def shifts() -> list[int]:
+    return [int(s) for s in np.random.default_rng(3).integers(-3, 4, 60)]
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory, shifts: list[int]) -> Path:
+    """A lossless video whose frame i is followed by a motion of `shifts[i]` px."""
+    frames = video_files.moving(61, 48, 64, shifts)
+    path = tmp_path_factory.mktemp("coded") / "coded.mkv"
+    return video_files.write(path, frames, codec="ffv1", pixels="yuv444p")
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("batch", [1, 7, 100])
+def test_flow_i_belongs_to_frames_i_and_i_plus_step(
+    tmp_path: Path,
+    coded: Path,
+    shifts: list[int],
+    step: int,
+    batch: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FlowMaker, "batch", lambda self, height, width: batch)
+    recipe = Recipe(**CHEAP, step=step, fields=("forward", "backward"))
+    store, done = made(tmp_path, coded, recipe)
+    assert done.pairs == 61 - step == store.video("v").pairs
+    assert done.frames == 61
+    with VideoReader(coded) as reader:
+        frames = [frame.rgb for frame in reader]
+    assert np.array_equal(store.read_frames("v", range(61)), frames)
+    grey = [to_grey(rgb) for rgb in frames]
+    for field, sign in (("forward", 1), ("backward", -1)):
+        stored = store.read_flow("v", 0, done.pairs, field)
+        for i in range(done.pairs):
+            two = [grey[i], grey[i + step]][::sign]
+            alone = recipe.quantizer.quantize(compute_further("dis", np.stack(two)))[0]
+            assert np.array_equal(stored[i], alone)
+        if step == 1:  # and that is the motion which was filmed
+            middle = np.median(pixels(store, field)[:, 0, :, 12:-12], axis=(1, 2))
+            assert np.abs(middle - sign * np.array(shifts)).max() < 0.25
+
+
+def test_pairs_of_any_length_and_step() -> None:
+    def compute(frames: np.ndarray) -> np.ndarray:
+        return np.stack([frames[:-1], frames[1:]], axis=1)  # says which frames it was made of
+
+    for step in range(1, 6):
+        for length in range(step + 1, 14):
+            frames = np.arange(length, dtype=np.uint8).reshape(-1, 1, 1)
+            got = pairs_of(compute, frames, step)[:, :, 0, 0]
+            assert got.tolist() == [[i, i + step] for i in range(length - step)]
+
+
+def test_resized_resampled_and_without_frames(tmp_path: Path, coded: Path) -> None:
+    recipe = Recipe(
+        algorithm="dis", frame_codec="none", resize=Resize(short_side=32), fps=12.5, codec="raw"
+    )
+    store, done = made(tmp_path, coded, recipe)
+    meta = store.video("v")
+    assert (meta.height, meta.width, meta.frames, meta.pairs) == (32, 43, 0, 30)
+    assert meta.fps == 12.5
+    assert meta.source["fps"] == 25
+    assert meta.source["decoded"] == 61
+    assert done.pairs == 30
+
+
+def test_the_source_and_the_quality_are_on_record(tmp_path: Path, coded: Path) -> None:
+    import hashlib
+
+    store, done = made(tmp_path, coded, Recipe(**CHEAP), name="folder/coded.mkv")
+    meta = store.video("v")
+    assert meta.source["name"] == "folder/coded.mkv"
+    assert meta.source["bytes"] == coded.stat().st_size
+    assert meta.source["sha256"] == hashlib.sha256(coded.read_bytes()).hexdigest()
+    assert meta.engine.startswith("opencv (OpenCV ")
+    codes = store.read_flow("v", 0, 60)
+    flow = compute_further("dis", grey_frames(coded))
+    quantizer = store.meta.quantizer
+    error = np.abs(flow - quantizer.dequantize(codes)).mean()
+    assert meta.quality["values"] == codes.size
+    assert meta.quality["zero_share"] == pytest.approx((codes == quantizer.zero).mean())
+    assert meta.quality["clipped_share"] == pytest.approx((np.abs(flow) > 19.5).mean(), abs=1e-3)
+    assert meta.quality["mean_abs_error_px"] == pytest.approx(error, rel=0.1)
+
+
+def grey_frames(path: Path) -> np.ndarray:
+    with VideoReader(path) as reader:
+        return np.stack([to_grey(frame.rgb) for frame in reader])
+
+
+def test_an_engine_that_quantises_is_asked_for_codes(
+    tmp_path: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = made(tmp_path / "plain", coded, Recipe(**CHEAP))
+    recipe = Recipe(**CHEAP)
+    maker = FlowMaker(recipe)
+    maker.makes_codes = True
+    monkeypatch.setattr(
+        FlowMaker, "codes", lambda self, frames: recipe.quantizer.quantize(self.flow(frames))
+    )
+    store, _ = made(tmp_path / "codes", coded, recipe, maker=maker)
+    assert np.array_equal(plain.read_flow("v", 0, 60), store.read_flow("v", 0, 60))
+    first, second = plain.video("v").quality, store.video("v").quality
+    assert first["zero_share"] == second["zero_share"]
+    assert 0 < second["measured"] < first["measured"]
+
+
+@pytest.mark.parametrize(("count", "step"), [(1, 1), (3, 3), (2, 2)])
+def test_too_few_frames_store_nothing(tmp_path: Path, count: int, step: int) -> None:
+    path = video_files.write(tmp_path / "short.avi", video_files.moving(count))
+    recipe = Recipe(**CHEAP, step=step)
+    with pytest.raises(VideoError, match=f"fewer than {step + 1} frames: {count} decoded"):
+        made(tmp_path, path, recipe)
+    assert open_store(tmp_path / "store").videos() == []
+
+
+def test_too_small(tmp_path: Path) -> None:
+    path = video_files.write(tmp_path / "s.mkv", video_files.moving(3, 12, 40), codec="ffv1")
+    with pytest.raises(VideoError, match="too small: 40x12"):
+        made(tmp_path, path, Recipe(**CHEAP))
+    large = Recipe(**CHEAP, resize=Resize(short_side=24))
+    store, _ = made(tmp_path / "large", path, large)
+    assert store.video("v").pairs == 2
+
+
+def test_truncated_stores_nothing_or_what_there_is(tmp_path: Path) -> None:
+    path = video_files.write(tmp_path / "a.avi", video_files.moving(40), codec="mjpeg",
+                             pixels="yuvj420p")  # fmt: skip
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(VideoError, match="truncated at frame"):
+        made(tmp_path, path, Recipe(**CHEAP))
+    assert open_store(tmp_path / "store").videos() == []
+    store, done = made(tmp_path, path, Recipe(**CHEAP), tolerant=True)
+    assert 5 < done.pairs < 35
+    assert done.faults[0].startswith("truncated at frame")
+    assert store.video("v").source["faults"] == list(done.faults)
+
+
+def test_a_decoder_that_hangs_is_left_behind(
+    tmp_path: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    pictures = extract.Source.pictures
+
+    def stuck(self: extract.Source) -> Iterator[Picture]:
+        for i, picture in enumerate(pictures(self)):
+            if i == 10:
+                release.wait(30)
+            yield picture
+
+    monkeypatch.setattr(extract.Source, "pictures", stuck)
+    with pytest.raises(VideoError, match=r"stalled at frame 11: no new frame for 0\.3 s"):
+        made(tmp_path, coded, Recipe(**CHEAP), patience=0.3)
+    release.set()
+    assert open_store(tmp_path / "store").videos() == []
+
+
+def test_progress_adds_up(tmp_path: Path, coded: Path) -> None:
+    steps: list[int] = []
+    made(tmp_path, coded, Recipe(**CHEAP), progress=steps.append)
+    assert sum(steps) == 60
+
+
+def test_a_failing_write_leaves_no_thread(tmp_path: Path, coded: Path) -> None:
+    recipe = Recipe(**CHEAP)
+    store, _ = made(tmp_path, coded, recipe)
+    with pytest.raises(UserError, match="already"):
+        extract_video(coded, "v", store, recipe)
+    before = threading.active_count()
+
+    def stop(pairs: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_video(coded, "w", store, recipe, progress=stop)
+    assert threading.active_count() == before
+    assert store.videos() == ["v"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"algorithm": "raft"}, {"fields": ()}, {"threads": 0}, {"fields": ("sideways",)}]
+)
+def test_mistakes(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError):
+        Recipe(**wrong).config()
+
+
+def test_the_config_tells_recipes_apart() -> None:
+    configs = [
+        Recipe().config(),
+        Recipe(algorithm="dis").config(),
+        Recipe(algorithm="farneback").config(),
+        Recipe(step=2).config(),
+        Recipe(resize=Resize(short_side=256)).config(),
+        Recipe(fps=10).config(),
+        Recipe(frame_codec="none").config(),
+    ]
+    assert all(a.differences(b) for i, a in enumerate(configs) for b in configs[:i])
+    same = Recipe(engine="reference", threads=2)
+    assert not same.config().differences(Recipe().config())
