@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.algorithms import Algorithm, algorithm
 from flow.params import TVL1
 from flow.resize import Resize
 from storage.config import StoreConfig
 from storage.errors import UserError
 from storage.quantize import Quantizer
 
-ALGORITHMS = ("tvl1", "dis", "farneback")
 DEFAULT = StoreConfig()
 
 
@@ -31,9 +27,7 @@ class Recipe:
     """Pair i leads from frame i to frame i + step."""
     fps: float | None = None
     fields: tuple[str, ...] = ("forward",)
-    algorithm: str = "tvl1"
-    params: TVL1 = field(default_factory=TVL1)
-    """For tvl1 only."""
+    flow: Algorithm = field(default_factory=lambda: algorithm("tvl1"))
     quantizer: Quantizer = field(default_factory=Quantizer)
     codec: str = DEFAULT.codec
     frame_codec: str = DEFAULT.frame_codec
@@ -43,8 +37,8 @@ class Recipe:
     """Of the engine, in each process."""
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise UserError(f"no flow {self.algorithm!r}; choose one of {', '.join(ALGORITHMS)}")
+        if not isinstance(self.flow.params, TVL1) and self.engine not in ("auto", "opencv"):
+            raise UserError(f"engine {self.engine!r} computes TV-L1 only; leave --engine out")
         if not self.fields:
             raise UserError("no field is asked for; choose forward, backward, warped")
         if self.threads < 1:
@@ -52,12 +46,6 @@ class Recipe:
 
     def config(self) -> StoreConfig:
         """What the store says of itself; two recipes may share a store if these are equal."""
-        if self.algorithm == "tvl1":
-            parameters, fingerprint = asdict(self.params), self.params.fingerprint
-        else:
-            parameters = further_algorithm(self.algorithm).PARAMETERS[self.algorithm]
-            text = json.dumps({"algorithm": self.algorithm, **parameters}, sort_keys=True)
-            fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return StoreConfig(
             quantizer=self.quantizer,
             codec=self.codec,
@@ -66,9 +54,9 @@ class Recipe:
             step=self.step,
             fps=self.fps,
             fields=self.fields,
-            algorithm=self.algorithm,
-            parameters=parameters,
-            fingerprint=fingerprint,
+            algorithm=self.flow.name,
+            parameters=self.flow.parameters,
+            fingerprint=self.flow.fingerprint,
         )
 
 
@@ -79,23 +67,19 @@ class FlowMaker:
         from flow.compute import choose_engine, load_engine
 
         self.recipe = recipe
-        if recipe.algorithm == "tvl1":
+        self.makes_codes = False
+        self.engine = "opencv"
+        if isinstance(recipe.flow.params, TVL1):
             self.engine = choose_engine(recipe.engine)
             self._module = load_engine(self.engine)
-            self._options: dict[str, Any] = {}
-            if "threads" in inspect.signature(self._module.compute).parameters:
-                self._options["threads"] = recipe.threads
-        else:
-            self.engine = "opencv"
-            self._module = further_algorithm(recipe.algorithm)
-        self.makes_codes = recipe.algorithm == "tvl1" and hasattr(self._module, "compute_codes")
+            self.makes_codes = hasattr(self._module, "compute_codes")
 
     @property
     def name(self) -> str:
         """The engine and its version, for the store."""
         import cv2
 
-        versions = {"cpu": "numba", "gpu": "cupy"}
+        versions = {"cpu": "numba", "gpu": "cupy", "reference": "numpy"}
         package = versions.get(self.engine)
         if package is None:
             return f"{self.engine} (OpenCV {cv2.__version__})"
@@ -109,26 +93,16 @@ class FlowMaker:
 
     def flow(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): from each frame to the next."""
-        if self.recipe.algorithm == "tvl1":
-            made = self._module.compute(frames, self.recipe.params, **self._options)
-        else:
-            made = self._module.compute_further(self.recipe.algorithm, frames)
-        return np.asarray(made, np.float32)
+        recipe = self.recipe
+        return recipe.flow.compute(frames, self.engine, recipe.threads)
 
     def codes(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same, quantised by the engine; where `makes_codes`."""
         recipe = self.recipe
-        return np.asarray(self._module.compute_codes(frames, recipe.params, recipe.quantizer))
+        codes = self._module.compute_codes(frames, recipe.flow.params, recipe.quantizer)
+        return np.asarray(codes, np.uint8)
 
     def warped(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
         module = import_module("flow.warped")
         return np.asarray(module.warped_flow(frames, self.flow), np.float32)
-
-
-def further_algorithm(name: str) -> Any:
-    """The module with the algorithms beside TV-L1."""
-    module = import_module("flow.further")
-    if name not in module.PARAMETERS:
-        raise UserError(f"no flow {name!r}; choose one of {', '.join(ALGORITHMS)}")
-    return module

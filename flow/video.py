@@ -24,6 +24,8 @@ MAX_PIXELS = 64 * 1024 * 1024
 """A frame larger than this comes from a damaged header; 8K is half of it."""
 MAX_FAULTS = 20
 """As many faults of one video are kept in words; the rest is only counted."""
+HEADER = 32
+"""No container puts more bytes than these before a packet's data."""
 STATE_DURATION = ("matroska", "webm", "flv")
 """Containers that count no frames, but state a duration that is no guess."""
 
@@ -237,7 +239,8 @@ class VideoReader:
     def _kind(self, kind: str, packet: Any) -> str:
         """A packet that is damaged because the file ends within it is called by its cause."""
         end = self.path.stat().st_size
-        last = packet.pos is not None and packet.pos >= 0 and packet.pos + packet.size >= end
+        # A packet's place is that of its header, in some containers.
+        last = (packet.pos or 0) > 0 and packet.pos + packet.size + HEADER >= end
         return "truncated" if last and self._packets < (self._expected or math.inf) else kind
 
     def _check_end(self, time: Fraction) -> None:

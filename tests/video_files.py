@@ -61,7 +61,7 @@ def write(
                 stream = container.add_stream(codec, rate=rate, options=options or {})
                 stream.height, stream.width = rgb.shape[:2]
                 stream.pix_fmt = pixels
-                if codec in ("mpeg4", "mjpeg"):
+                if codec in ("mpeg4", "mjpeg", "mpeg2video", "wmv2"):
                     stream.codec_context.qmin = stream.codec_context.qmax = 2
                 if times is not None:
                     stream.codec_context.time_base = Fraction(1, 1000)

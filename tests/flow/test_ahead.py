@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from flow.ahead import Stalled, ahead
 
 
@@ -21,7 +22,8 @@ def test_no_more_is_held_than_the_budget_and_one() -> None:
 
     def source() -> Iterator[int]:
         nonlocal made
-        for made in range(1, 101):
+        while made < 100:
+            made += 1
             yield made
 
     for taken in ahead(source, weigh=lambda _: 1, budget=3):

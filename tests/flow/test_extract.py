@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import video_files
+
 from flow import extract
+from flow.algorithms import algorithm
 from flow.extract import Extracted, Picture, extract_video, pairs_of
-from flow.further import compute_further
 from flow.recipe import FlowMaker, Recipe
 from flow.resize import Resize, to_grey
 from flow.video import VideoError, VideoReader
-
 from storage.errors import UserError
 from storage.store import Store, open_store
 
-CHEAP = {"algorithm": "dis", "codec": "raw", "frame_codec": "raw"}
+DIS = algorithm("dis")
+CHEAP = {"flow": DIS, "codec": "raw", "frame_codec": "raw"}
 
 
 def made(tmp_path: Path, source: Path, recipe: Recipe, **how: object) -> tuple[Store, Extracted]:
@@ -68,7 +69,7 @@ def test_flow_i_belongs_to_frames_i_and_i_plus_step(
         stored = store.read_flow("v", 0, done.pairs, field)
         for i in range(done.pairs):
             two = [grey[i], grey[i + step]][::sign]
-            alone = recipe.quantizer.quantize(compute_further("dis", np.stack(two)))[0]
+            alone = recipe.quantizer.quantize(DIS.compute(np.stack(two)))[0]
             assert np.array_equal(stored[i], alone)
         if step == 1:  # and that is the motion which was filmed
             middle = np.median(pixels(store, field)[:, 0, :, 12:-12], axis=(1, 2))
@@ -88,7 +89,7 @@ def test_pairs_of_any_length_and_step() -> None:
 
 def test_resized_resampled_and_without_frames(tmp_path: Path, coded: Path) -> None:
     recipe = Recipe(
-        algorithm="dis", frame_codec="none", resize=Resize(short_side=32), fps=12.5, codec="raw"
+        flow=DIS, frame_codec="none", resize=Resize(short_side=32), fps=12.5, codec="raw"
     )
     store, done = made(tmp_path, coded, recipe)
     meta = store.video("v")
@@ -102,14 +103,14 @@ def test_resized_resampled_and_without_frames(tmp_path: Path, coded: Path) -> No
 def test_the_source_and_the_quality_are_on_record(tmp_path: Path, coded: Path) -> None:
     import hashlib
 
-    store, done = made(tmp_path, coded, Recipe(**CHEAP), name="folder/coded.mkv")
+    store, _ = made(tmp_path, coded, Recipe(**CHEAP), name="folder/coded.mkv")
     meta = store.video("v")
     assert meta.source["name"] == "folder/coded.mkv"
     assert meta.source["bytes"] == coded.stat().st_size
     assert meta.source["sha256"] == hashlib.sha256(coded.read_bytes()).hexdigest()
     assert meta.engine.startswith("opencv (OpenCV ")
     codes = store.read_flow("v", 0, 60)
-    flow = compute_further("dis", grey_frames(coded))
+    flow = DIS.compute(grey_frames(coded))
     quantizer = store.meta.quantizer
     error = np.abs(flow - quantizer.dequantize(codes)).mean()
     assert meta.quality["values"] == codes.size
@@ -212,9 +213,7 @@ def test_a_failing_write_leaves_no_thread(tmp_path: Path, coded: Path) -> None:
     assert store.videos() == ["v"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"algorithm": "raft"}, {"fields": ()}, {"threads": 0}, {"fields": ("sideways",)}]
-)
+@pytest.mark.parametrize("wrong", [{"fields": ()}, {"threads": 0}, {"fields": ("sideways",)}])
 def test_mistakes(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError):
         Recipe(**wrong).config()
@@ -223,8 +222,8 @@ def test_mistakes(wrong: dict[str, object]) -> None:
 def test_the_config_tells_recipes_apart() -> None:
     configs = [
         Recipe().config(),
-        Recipe(algorithm="dis").config(),
-        Recipe(algorithm="farneback").config(),
+        Recipe(flow=DIS).config(),
+        Recipe(flow=algorithm("farneback")).config(),
         Recipe(step=2).config(),
         Recipe(resize=Resize(short_side=256)).config(),
         Recipe(fps=10).config(),

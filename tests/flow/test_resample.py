@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from flow.resample import resample
-from flow.video import Frame, VideoError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flow.resample import resample
+from flow.video import Frame, VideoError
 from storage.errors import UserError
 
 

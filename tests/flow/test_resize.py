@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import video_files
-from flow.resize import Resize, to_grey
 
+from flow.resize import Resize, to_grey
 from storage.errors import UserError
 
 
@@ -43,7 +43,9 @@ def test_grey_is_bt601() -> None:
     assert np.abs(to_grey(picture) - weighted).max() <= 0.6
 
 
-@pytest.mark.parametrize("text", ["", "256", "0x10", "340 x 256", "99999x16", "-3x40", "short-side"])
+@pytest.mark.parametrize(
+    "text", ["", "256", "0x10", "340 x 256", "99999x16", "-3x40", "short-side"]
+)
 def test_mistakes(text: str) -> None:
     with pytest.raises(UserError):
         Resize.parse(text)
