@@ -154,6 +154,17 @@ def fusion_of(table: ScoreTable) -> dict[str, Any] | None:
     return {"method": table.stream} if fusion or table.stream.lower().startswith("fus") else None
 
 
+def costs_of(made: dict[str, Any]) -> dict[str, float]:
+    """What `made` says of parameters, FLOPs and seconds a video; of a late fusion, its streams'."""
+    own = {k: float(made[k]) for k in COSTS if isinstance(made.get(k), int | float)}
+    sources = made.get("sources")
+    streams = made["fusion"].get("streams", ()) if isinstance(made.get("fusion"), dict) else ()
+    if own or not streams or not isinstance(sources, dict):
+        return own
+    each = [costs_of(sources[s]) if isinstance(sources.get(s), dict) else {} for s in streams]
+    return {k: sum(c[k] for c in each) for k in COSTS if all(k in c for c in each)}
+
+
 def ceilings_of(joined: Sequence[ScoreTable]) -> dict[str, float]:
     """Table -> the accuracy that cannot be passed, from `made["ceiling"]`.
 
@@ -207,9 +218,7 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
         calibration=calibration(judged.confidence, judged.right),
         per_class=by_class,
         judged=judged,
-        costs={
-            k: float(table.made[k]) for k in COSTS if isinstance(table.made.get(k), int | float)
-        },
+        costs=costs_of(table.made),
         made=table.made,
     )
 
