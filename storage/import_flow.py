@@ -1,0 +1,124 @@
+"""Take over flow and frames that another tool computed into a store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.errors import StoreError, UserError
+from storage.foreign_survey import FoundVideo
+from storage.foreign_video import ForeignVideo, Pair
+from storage.import_plan import Plan
+from storage.store import Store, open_store
+from storage.writer import VideoWriter
+
+FAILURES = "import-failures.json"
+
+
+@dataclass
+class Imported:
+    """What came of an import."""
+
+    done: list[str] = field(default_factory=list)
+    there: list[str] = field(default_factory=list)
+    """Stored by an earlier run."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Video or archive, and what is wrong with it in one line."""
+    pairs: int = 0
+    frames: int = 0
+
+
+def import_flow(
+    plan: Plan, out: Path, progress: Callable[[str], None] = lambda video: None
+) -> Imported:
+    """Store every video of the plan that is not there yet; a faulty one does not stop the rest.
+
+    `out`/import-failures.json lists what failed; the next run tries it again.
+    """
+    result = Imported(failed=dict(plan.survey.unreadable))
+    result.failed |= dict.fromkeys(plan.survey.empty, "the folder is empty")
+    for video in plan.survey.videos.values():
+        if not video.steps:
+            result.failed[video.video] = "has frames and no flow"
+    store = open_store(out, "a", plan.config)
+    try:
+        for video in plan.videos:
+            progress(video.video)
+            if video.video in store:
+                result.there.append(video.video)
+                continue
+            try:
+                with ForeignVideo(video, plan.reading) as source:
+                    _store_video(store, source, video, plan)
+                    result.pairs += source.pairs
+                    result.frames += source.frames
+                result.done.append(video.video)
+            except StoreError:
+                raise  # the store itself: a full disk, no rights
+            except (UserError, OSError, MemoryError) as error:
+                result.failed[video.video] = " ".join(str(error).split()) or type(error).__name__
+    finally:
+        store.close()
+        _write_failures(out / FAILURES, result.failed)
+    return result
+
+
+def _store_video(store: Store, source: ForeignVideo, found: FoundVideo, plan: Plan) -> None:
+    if plan.reading.images != "none" and not source.frames:
+        raise UserError("has flow and no frames, unlike the rest; --images none takes flow alone")
+    counts = np.zeros(256, np.int64)
+    with store.write(source.video) as writer:
+        for pair in source.flow():
+            _put(writer, pair, "forward")
+            counts += np.bincount(pair.codes.ravel(), minlength=256)
+        if plan.reading.backward:
+            for pair in source.flow(backward=True):
+                _put(writer, pair, "backward")
+        for picture in source.pictures():
+            height, width = picture.rgb.shape[:2]
+            if writer.config.frame_codec == "files":
+                writer.encoded("frames", picture.file, height, width)
+            else:
+                writer.frame(picture.rgb)
+        quantizer = plan.config.quantizer
+        ends = counts[[0, 255]] if quantizer.rule != "companded" else counts[[1, 255]]
+        total = max(int(counts.sum()), 1)
+        writer.finish(
+            fps=plan.fps,
+            engine=f"imported: {found.layout}",
+            source={"imported": found.layout, "name": found.video, "images": plan.reading.images},
+            quality={
+                "clipped_share": float(ends.sum() / total),
+                "zero_share": float(counts[quantizer.zero] / total),
+            },
+        )
+
+
+def _put(writer: VideoWriter, pair: Pair, name: str) -> None:
+    if writer.config.codec == "files" and pair.files is not None:
+        from storage.codec_files import join_files
+
+        height, width = pair.codes.shape[1:]
+        writer.encoded(name, join_files(*pair.files), height, width)
+    else:
+        writer.flow(pair.codes[None], name)
+
+
+def _write_failures(path: Path, failed: dict[str, str]) -> None:
+    if not path.parent.is_dir():
+        return
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    listing: list[dict[str, Any]] = [
+        {"video": video, "reason": reason} for video, reason in sorted(failed.items())
+    ]
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
+    os.replace(fresh, path)
