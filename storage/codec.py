@@ -1,8 +1,9 @@
 """One flow pair, or one frame, as bytes and back.
 
 A codec is named by a short text that goes into the manifest: `jpeg:QUALITY`, `lossless`, `raw`,
-and for frames also `none`. OpenCV decodes fastest of what is at hand (docs/store.md); it is
-imported when the first item is coded, so that opening a store stays cheap.
+`files` (storage/codec_files.py), and for frames also `none`. OpenCV decodes fastest of what is at
+hand (docs/store.md); it is imported when the first item is coded, so that opening a store stays
+cheap.
 """
 
 from __future__ import annotations
@@ -118,9 +119,15 @@ def flow_codec(name: str) -> Codec:
         return Raw()
     if name == "lossless":
         return Lossless()
+    if name == "files":
+        from storage.codec_files import FlowFiles
+
+        return FlowFiles()
     if kind == "jpeg" and setting.isascii() and setting.isdigit() and 1 <= int(setting) <= 100:
         return JpegFlow(int(setting))
-    raise UserError(f"codec {name!r} is not known; choose jpeg:1 to jpeg:100, lossless or raw")
+    raise UserError(
+        f"codec {name!r} is not known; choose jpeg:1 to jpeg:100, lossless, raw or files"
+    )
 
 
 def frame_codec(name: str) -> Codec | None:
@@ -132,8 +139,13 @@ def frame_codec(name: str) -> Codec | None:
         return Raw()
     if name == "lossless":
         return Lossless()
+    if name == "files":
+        from storage.codec_files import FrameFiles
+
+        return FrameFiles()
     if kind == "jpeg" and setting.isascii() and setting.isdigit() and 1 <= int(setting) <= 100:
         return JpegFrame(int(setting))
     raise UserError(
-        f"frame codec {name!r} is not known; choose jpeg:1 to jpeg:100, lossless, raw or none"
+        f"frame codec {name!r} is not known; "
+        "choose jpeg:1 to jpeg:100, lossless, raw, files or none"
     )

@@ -62,22 +62,27 @@ def recognise(path: str) -> Recognised | None:
     """
     *folders, name = path.split("/")
     low = name.lower()
+    if low.endswith("_rgb.npy"):
+        return None
     if low.endswith(".npy"):
-        return Recognised("/".join([*folders, name[:-4]]), ARRAY, ".npy")
+        video = name[: -len("_flow.npy")] if low.endswith("_flow.npy") else name[:-4]
+        return Recognised("/".join([*folders, video]), ARRAY, ".npy")
     if match := _HDF5.match(name):
         video = "/".join([*folders, match["video"]])
         return Recognised(video, TABLE, "HDF5", step=_step(match["step"]))
     for layout, pattern in _NAMED:
         if match := pattern.match(low):
             groups = match.groupdict()
-            component = {"u": X, "v": Y, None: BOTH}.get(groups.get("c"), groups.get("c")) or BOTH
+            letter = groups.get("c")
+            component = {"u": X, "v": Y}.get(letter, letter) if letter else BOTH
             if layout == "img_":
                 component = IMAGE
-            home, kind, _ = _without_component(folders)
-            video = home if kind == component else folders
-            return Recognised(
-                "/".join(video), component, layout, int(groups["n"]), _step(groups.get("step"))
-            )
+            video = "/".join(folders)
+            # `VIDEO/flow_x/x_00000.jpg`; but a video may be called v, so one letter is no sign
+            if folders and len(folders[-1]) > 1 and _FOLDERS.get(folders[-1].lower()) == component:
+                video = "/".join(folders[:-1])
+            step = _step(groups.get("step"))
+            return Recognised(video, component, layout, int(groups["n"]), step)
     if match := _NUMBERED.match(low):
         home, kind, folder = _without_component(folders)
         layout = f"{folder}/" if kind else "numbered"

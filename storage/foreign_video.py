@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
-from storage.flow_files import FlowTable, decode_colour_png, open_array, read_flo
+from storage.flow_files import FlowTable
 from storage.foreign_files import Files, decode_picture
+from storage.foreign_forms import ArrayFile, Pair, Pictures, Sequence, Single, Table
 from storage.foreign_names import ARRAY, BOTH, IMAGE, TABLE, X, Y, recognise
 from storage.foreign_survey import FoundVideo, Place, Source
 from storage.quantize import Quantizer
@@ -37,14 +37,6 @@ class Reading:
     """What floats in `.npy` files must be multiplied by to give pixels."""
     trim: bool = False
     """Cut what is too much at the end instead of refusing the video."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One flow, as the bytes of its two pictures or as codes uint8 (2, H, W)."""
-
-    codes: NDArray[np.uint8]
-    files: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +122,7 @@ class ForeignVideo:
             numbers[found.number] = name
         return numbers
 
-    def _sequence(self, step: int, base: int) -> _Sequence:
+    def _sequence(self, step: int, base: int) -> Sequence:
         places = {kind: place for (kind, s), place in self._found.places.items() if s == step}
         kinds = places.keys() & {X, Y, BOTH, ARRAY, TABLE}
         if not kinds:
@@ -145,7 +137,7 @@ class ForeignVideo:
             x, y = (self._numbered(kind, step, places[kind]) for kind in (X, Y))
             _refuse_gaps(x, y, base)
             sources = places[X].source, places[Y].source
-            return _Pictures(
+            return Pictures(
                 [(x[n], y[n]) for n in sorted(x)],
                 lambda side, name: self._open(sources[side]).read(name),
             )
@@ -154,7 +146,7 @@ class ForeignVideo:
         if kind == BOTH:
             names = self._numbered(BOTH, step, place)
             _refuse_gaps(names, names, base)
-            return _Single(
+            return Single(
                 [names[n] for n in sorted(names)],
                 self._open(place.source).read,
                 self.reading.quantizer,
@@ -163,8 +155,8 @@ class ForeignVideo:
             table = FlowTable(place.source.container)
             self._stack.callback(table.close)
             _refuse_gaps(table.numbers["x"], table.numbers["y"], base)
-            return _Table(table, self.reading.quantizer)
-        return _Array(place.source.container, self.reading)
+            return Table(table, self.reading.quantizer)
+        return ArrayFile(place.source.container, self.reading.scale, self.reading.quantizer)
 
     def _frame_names(self) -> list[tuple[Source, str]]:
         place = self._found.places.get((IMAGE, 1))
@@ -216,105 +208,3 @@ def _refuse_gaps(x: dict[int, str], y: dict[int, str], base: int) -> None:
         missing = sorted(set(range(first, last + 1)) - x.keys())
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise UserError(f"number {missing[0]} is missing{more} between {x[first]} and {x[last]}")
-
-
-# The forms in which flow comes
-
-
-class _Sequence:
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def read(self) -> Iterator[Pair]:
-        raise NotImplementedError
-
-
-class _Pictures(_Sequence):
-    """x and y as grey pictures of codes."""
-
-    def __init__(self, names: list[tuple[str, str]], read: Callable[[int, str], bytes]) -> None:
-        self._names = names
-        self._read = read
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def read(self) -> Iterator[Pair]:
-        for names in self._names:
-            data = tuple(self._read(side, name) for side, name in enumerate(names))
-            x, y = (
-                decode_picture(picture, name, color=False)
-                for picture, name in zip(data, names, strict=True)
-            )
-            if x.shape != y.shape:
-                raise UserError(
-                    f"{names[0]} is {_size(x)} and {names[1]} is {_size(y)}; they must be equal"
-                )
-            yield Pair(np.stack([x, y]), (data[0], data[1]))
-
-
-class _Single(_Sequence):
-    """Both components in one file: `.flo`, or denseflow's colour PNG."""
-
-    def __init__(
-        self, names: list[str], read: Callable[[str], bytes], quantizer: Quantizer
-    ) -> None:
-        self._names = names
-        self._read = read
-        self._quantizer = quantizer
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def read(self) -> Iterator[Pair]:
-        for name in self._names:
-            data = self._read(name)
-            if name.lower().endswith(".flo"):
-                flow = read_flo(data, name)
-            else:
-                flow = decode_colour_png(decode_picture(data, name, color=True))
-            yield Pair(_quantized(flow, name, self._quantizer))
-
-
-class _Table(_Sequence):
-    def __init__(self, table: FlowTable, quantizer: Quantizer) -> None:
-        self._table = table
-        self._quantizer = quantizer
-
-    def __len__(self) -> int:
-        return len(self._table.numbers["x"])
-
-    def read(self) -> Iterator[Pair]:
-        for number, name in sorted(self._table.numbers["x"].items()):
-            x = self._table.read(name)
-            y = self._table.read(self._table.numbers["y"][number])
-            if x.shape != y.shape:
-                raise UserError(f"{name} is {_size(x)} and its y is {_size(y)}")
-            yield Pair(_quantized(np.stack([x, y]), name, self._quantizer))
-
-
-class _Array(_Sequence):
-    def __init__(self, path: Any, reading: Reading) -> None:
-        self._array = open_array(path, reading.scale)
-        self._name = path.name
-        self._quantizer = reading.quantizer
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def read(self) -> Iterator[Pair]:
-        for values in self._array:
-            if self._array.coded:
-                yield Pair(values)
-            else:
-                yield Pair(_quantized(values, self._name, self._quantizer))
-
-
-def _quantized(flow: NDArray[np.float32], name: str, quantizer: Quantizer) -> NDArray[np.uint8]:
-    if not np.isfinite(flow).all():
-        raise UserError(f"{name} holds NaN or infinite flow")
-    return quantizer.quantize(flow)
-
-
-def _size(plane: NDArray[Any]) -> str:
-    return f"{plane.shape[1]}x{plane.shape[0]}"

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from storage.errors import StoreError, UserError
+from storage.foreign_forms import Pair
 from storage.foreign_survey import FoundVideo
-from storage.foreign_video import ForeignVideo, Pair
+from storage.foreign_video import ForeignVideo
 from storage.import_plan import Plan
 from storage.store import Store, open_store
 from storage.writer import VideoWriter
@@ -34,9 +35,7 @@ class Imported:
     frames: int = 0
 
 
-def import_flow(
-    plan: Plan, out: Path, progress: Callable[[str], None] = lambda video: None
-) -> Imported:
+def import_flow(plan: Plan, out: Path, progress: Callable[[], object] = lambda: None) -> Imported:
     """Store every video of the plan that is not there yet; a faulty one does not stop the rest.
 
     `out`/import-failures.json lists what failed; the next run tries it again.
@@ -49,7 +48,7 @@ def import_flow(
     store = open_store(out, "a", plan.config)
     try:
         for video in plan.videos:
-            progress(video.video)
+            progress()
             if video.video in store:
                 result.there.append(video.video)
                 continue

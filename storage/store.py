@@ -170,6 +170,10 @@ class Store:
             self._decode(self._frame_codec, data, item, video)
         return out
 
+    def read_encoded(self, video: str, kind: str, start: int, length: int) -> list[bytes]:
+        """Items of `frames` or a field as the codec stored them; what a converter passes on."""
+        return self._items(video, kind, range(start, start + length))
+
     def _decode(self, codec: Any, data: bytes, item: NDArray[np.uint8], video: str) -> None:
         try:
             codec.decode(data, item)

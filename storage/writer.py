@@ -71,6 +71,13 @@ class VideoWriter:
         for pair in codes:
             self._append(field, self._flow.encode(pair))
 
+    def encoded(self, kind: str, item: bytes, height: int, width: int) -> None:
+        """Append one item, already coded as this store's codec does it, to frames or a field."""
+        if kind not in self._count or (kind == "frames" and self._frames is None):
+            raise UserError(f"this store holds no {kind!r}")
+        self._check_shape(height, width)
+        self._append(kind, item)
+
     def finish(
         self,
         *,
