@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,8 @@ class Wishes:
     algorithm: str = "unknown"
     parameters: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    size: str = "source"
+    """The rule by which the tool sized its pictures: `short-side 256`, `340x256`, `source`."""
     fps: float | None = None
     """The videos' rate; files of flow do not say."""
 
@@ -63,6 +66,8 @@ class Wishes:
             raise UserError(f"--values {self.values!r} is not one of auto, pixels, unit")
         if self.index_base is not None and self.index_base < 0:
             raise UserError(f"--index-base {self.index_base} is below 0")
+        if not re.fullmatch(r"source|short-side \d+|\d+x\d+", self.size):
+            raise UserError(f"--size {self.size!r} is not source, 'short-side 256' or 340x256")
         if self.step is not None and self.step < 1:
             raise UserError(f"--step {self.step} is not 1 or more frames")
 
@@ -114,7 +119,7 @@ def plan_import(sources: Sequence[Path], wishes: Wishes = Wishes()) -> Plan:
         quantizer=reading.quantizer,
         codec=wishes.codec or ("files" if files else "lossless" if coded else "jpeg:95"),
         frame_codec="none" if reading.images == "none" else wishes.frame_codec or "files",
-        size="source",
+        size=wishes.size,
         step=step,
         fields=("forward", "backward") if reading.backward else ("forward",),
         algorithm=wishes.algorithm,
