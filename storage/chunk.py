@@ -1,12 +1,13 @@
 """A few neighbouring items in one record, each of them readable, and checked, alone.
 
 Records over 2 KB take whole pages of 4 KB in LMDB, so one item a record would waste a third of
-the space; and JPEGs of one size and quality begin with the same 300 bytes. A chunk is
+the space; and the JPEGs of one size and quality begin with the same 300 bytes, the head, which is
+kept once. A chunk is, little-endian,
 
-    u16 n, u16 p       little-endian: items, and the length of the shared beginning
-    n x (u32, u32)     length of the item's own part, and the CRC-32 of the whole item
-    p bytes            the shared beginning
-    ...                the items' own parts, one behind the other
+    u16 n, u16 h         numbers of items and of heads
+    n x (u32, u32, u16)  an item's length without its head, the CRC-32 of all of it, its head
+    h x u32              lengths of the heads
+    heads, items         one behind the other
 """
 
 from __future__ import annotations
@@ -18,50 +19,64 @@ from zlib import crc32
 from storage.errors import StoreError
 
 HEAD = struct.Struct("<HH")
-ITEM = struct.Struct("<II")
-LONGEST_SHARED = 0xFFFF
+ITEM = struct.Struct("<IIH")
+LENGTH = struct.Struct("<I")
+START_OF_SCAN = 0xDA
 
 
 def pack(items: Sequence[bytes]) -> bytes:
     """1 to 65535 items -> one record."""
-    cut = shared_length(items)
-    shared = items[0][:cut]
-    table = b"".join(ITEM.pack(len(item) - cut, crc32(item)) for item in items)
-    return b"".join([HEAD.pack(len(items), cut), table, shared, *(item[cut:] for item in items)])
-
-
-def shared_length(items: Sequence[bytes]) -> int:
-    """How many bytes all items begin with; 0 where sharing would save nothing."""
-    if len(items) < 2:
-        return 0
-    low, high = min(items), max(items)  # what these two share, all share
-    length = min(len(low), LONGEST_SHARED)
-    return next((at for at in range(length) if low[at] != high[at]), length)
+    heads: dict[bytes, int] = {}
+    table, bodies = [], []
+    for item in items:
+        cut = head_length(item)
+        head = heads.setdefault(item[:cut], len(heads))
+        table.append(ITEM.pack(len(item) - cut, crc32(item), head))
+        bodies.append(item[cut:])
+    lengths = [LENGTH.pack(len(head)) for head in heads]
+    return b"".join([HEAD.pack(len(items), len(heads)), *table, *lengths, *heads, *bodies])
 
 
 def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
     """Items `first` to `stop` (not included) of a record, each one checked."""
     view = memoryview(record)
     try:
-        count, cut = HEAD.unpack_from(view)
-        if not 0 <= first <= stop <= count:
-            raise StoreError(f"a record of {count} items was asked for items {first} to {stop}")
-        table = list(ITEM.iter_unpack(view[HEAD.size : HEAD.size + ITEM.size * count]))
-        start = HEAD.size + ITEM.size * count
-    except struct.error:
+        items, head_count = HEAD.unpack_from(view)
+        if not 0 <= first <= stop <= items:
+            raise StoreError(f"a record of {items} items was asked for items {first} to {stop}")
+        at = HEAD.size + ITEM.size * items
+        table = list(ITEM.iter_unpack(view[HEAD.size : at]))
+        heads = []
+        start = at + LENGTH.size * head_count
+        for (length,) in LENGTH.iter_unpack(view[at:start]):
+            heads.append(bytes(view[start : start + length]))
+            start += length
+        start += sum(length for length, _, _ in table[:first])
+        found = []
+        for length, checksum, head in table[first:stop]:
+            item = heads[head] + view[start : start + length]
+            if crc32(item) != checksum:
+                raise StoreError("a record does not match its checksum")
+            found.append(item)
+            start += length
+    except (struct.error, IndexError):
         raise StoreError("a record is cut short") from None
-    shared = bytes(view[start : start + cut])
-    at = start + cut + sum(length for length, _ in table[:first])
-    items = []
-    for length, checksum in table[first:stop]:
-        item = shared + view[at : at + length]
-        if crc32(item) != checksum:
-            raise StoreError("a record does not match its checksum")
-        items.append(item)
-        at += length
-    return items
+    return found
 
 
 def count(record: bytes | memoryview) -> int:
     """How many items a record holds."""
     return int(HEAD.unpack_from(record)[0])
+
+
+def head_length(item: bytes) -> int:
+    """Where the picture of a JPEG begins: what is before depends on its size and quality only."""
+    if item[:2] != b"\xff\xd8":
+        return 0
+    at = 2
+    while at + 4 <= len(item) and item[at] == 0xFF:
+        end = at + 2 + int.from_bytes(item[at + 2 : at + 4], "big")
+        if item[at + 1] == START_OF_SCAN:
+            return min(end, len(item))
+        at = end
+    return 0

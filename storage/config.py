@@ -24,7 +24,7 @@ class StoreConfig:
     """
 
     quantizer: Quantizer = field(default_factory=Quantizer)
-    codec: str = "jpeg:95"
+    codec: str = "within:0.08"
     """How flow codes are stored: see `storage.codec`."""
     frame_codec: str = "jpeg:90"
     """How RGB frames are stored; `none` where there are none."""
@@ -43,7 +43,7 @@ class StoreConfig:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        flow_codec(self.codec)
+        flow_codec(self.codec, self.quantizer)
         frame_codec(self.frame_codec)
         if self.step < 1:
             raise UserError(f"step {self.step!r} is not 1 or more frames")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from storage.errors import UserError
 
 RULES = ("round", "truncate", "centred", "companded")
-MU = 255.0
-"""Strength of the companding: at 0 it is linear; at 255 a step at rest is 1/46 of a linear one."""
+MU = 16.0
+"""Strength of the companding: at 0 it is linear; at 16 a step at rest is 0.18 of a linear one."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Store:
         self._held: dict[str, shard.Shard] = {}
         self._places: dict[str, Place] = {}
         self._claimed: str | None = None
-        self._flow_codec = flow_codec(self.meta.codec)
+        self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
         self._frame_codec = frame_codec(self.meta.frame_codec)
 
     def __getstate__(self) -> dict[str, Any]:

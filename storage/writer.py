@@ -41,7 +41,7 @@ class VideoWriter:
         self.video = video
         self.config = config
         self._shard = shard
-        self._flow = flow_codec(config.codec)
+        self._flow = flow_codec(config.codec, config.quantizer)
         self._frames = frame_codec(config.frame_codec)
         self._number: int | None = None
         self._count = dict.fromkeys(["frames", *config.fields], 0)
