@@ -1,0 +1,90 @@
+"""TSN and mmaction2 lists: `path frames label` (frame folders) or `path label` (videos)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from storage.catalog import Listing
+from storage.catalog_groups import UCF
+from storage.catalog_lines import lines, video_id
+from storage.errors import UserError
+
+ROW = re.compile(r"^(?P<path>.+?)(?:\s+(?P<frames>\d+))?\s+(?P<label>\d+)$")
+SPLIT = re.compile(r"split_?0*(\d+)")
+PARTS = (("train", "train"), ("val", "test"), ("test", "test"))
+"""A word in the file's name -> part. These tools test on their `val` list."""
+CLASS_FILES = ("classInd.txt", "classes.txt", "labels.txt", "label_map.txt", "class_list.txt")
+
+
+def recognise(path: Path) -> bool:
+    return bool(list_files(path))
+
+
+def list_files(path: Path) -> list[Path]:
+    """The list files among `path`: itself, or the .txt files of a folder."""
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    return [
+        file
+        for file in files
+        if file.name not in CLASS_FILES and file.suffix == ".txt" and part_of(file) and is_list(file)
+    ]
+
+
+def part_of(file: Path) -> str | None:
+    return next((part for word, part in PARTS if word in file.stem.lower()), None)
+
+
+def is_list(file: Path) -> bool:
+    rows = lines(file)
+    return bool(rows) and all(ROW.match(line) for _, line in rows[:10])
+
+
+def read(path: Path) -> Listing:
+    """All lists of a folder; one file alone brings its siblings of the same split's other part."""
+    files = list_files(path if path.is_dir() else path.parent)
+    splits: dict[int, dict[str, list[tuple[str, int]]]] = {}
+    named: dict[int, set[str]] = {}
+    for file in files:
+        found = SPLIT.search(file.stem.lower())
+        parts = splits.setdefault(int(found[1]) if found else 1, {"train": [], "test": []})
+        rows = [read_row(file, number, line) for number, line in lines(file)]
+        part = part_of(file) or "train"
+        # tsn-pytorch writes one list for RGB and one for flow: the same videos twice.
+        if parts[part] and sorted(parts[part]) != sorted(rows):
+            raise UserError(f"{file} and another {part} list of its split name different videos")
+        parts[part] = rows
+        for video, label in rows:
+            named.setdefault(label, set()).add(class_in(video))
+    return Listing("tsn", class_names(path, named), splits)
+
+
+def read_row(file: Path, number: int, line: str) -> tuple[str, int]:
+    match = ROW.match(line)
+    if match is None:
+        raise UserError(f"{file}:{number}: {line!r} is not `path frames label`")
+    return video_id(match["path"].strip()), int(match["label"])
+
+
+def class_in(video: str) -> str:
+    """The class that a path seems to name: the UCF pattern in its stem, else its folder."""
+    folder, _, stem = video.rpartition("/")
+    match = UCF.match(stem)
+    return match["cls"] if match else folder.rpartition("/")[2]
+
+
+def class_names(path: Path, named: dict[int, set[str]]) -> tuple[str, ...]:
+    """From a class file beside the lists; else from the paths, where they agree; else numbers."""
+    folder = path if path.is_dir() else path.parent
+    count = max(named) + 1
+    for file in (folder / name for name in CLASS_FILES):
+        if file.is_file():
+            names = [re.sub(r"^\d+\s+", "", line) for _, line in lines(file)]
+            if len(names) < count:
+                raise UserError(f"{file} names {len(names)} classes; the lists use {count}")
+            return tuple(names)
+    guesses = [next(iter(named.get(label, {""}))) for label in range(count)]
+    sure = all(len(names) == 1 for names in named.values()) and all(guesses)
+    if sure and len(set(guesses)) == count:
+        return tuple(guesses)
+    return tuple(f"class {label}" for label in range(count))
