@@ -100,9 +100,7 @@ class Catalog:
             chosen = cut_validation(
                 [clip.label for clip in clips], [clip.group for clip in clips], self.validation
             )
-            listed["validation"] = [
-                clip for clip, held in zip(clips, chosen, strict=True) if held
-            ]
+            listed["validation"] = [clip for clip, held in zip(clips, chosen, strict=True) if held]
             listed["train"] = [clip for clip, held in zip(clips, chosen, strict=True) if not held]
         return {part: listed.get(part, []) for part in PARTS}
 
@@ -125,7 +123,7 @@ def load_catalog(
         raise UserError(f"{path} does not exist; --labels takes {EXPECTED}")
     if not 0 <= validation < 1:
         raise UserError(f"validation share {validation} must lie in [0, 1) (--validation)")
-    for name, module in FORMATS.items():
+    for name, module in FORMATS.items():  # noqa: B007 - the last one is used below
         reader = import_module(module)
         if reader.recognise(path):
             listing: Listing = reader.read(path)

@@ -18,7 +18,8 @@ def lines(path: Path) -> list[tuple[int, str]]:
 
 
 VIDEO_ENDINGS = frozenset(
-    ".avi .mp4 .mkv .webm .mov .mpg .mpeg .m4v .wmv .flv .3gp .ts .ogv .gif".split()
+    f".{end}"
+    for end in "avi mp4 mkv webm mov mpg mpeg m4v wmv flv 3gp ts ogv gif".split()  # noqa: SIM905
 )
 
 

@@ -28,11 +28,14 @@ def match_clips(clips: Sequence[Clip], stored: Iterable[str]) -> Matched:
     names = list(stored)
     exact = set(names)
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        by_stem[name.rpartition("/")[2].casefold()].append(name)
-    found, missing = [], []
+    for stored_name in names:
+        by_stem[stored_name.rpartition("/")[2].casefold()].append(stored_name)
+    found: list[Clip] = []
+    missing: list[str] = []
     for clip in clips:
-        name = clip.video if clip.video in exact else nearest(clip.video, by_stem)
+        name: str | None = clip.video
+        if clip.video not in exact:
+            name = nearest(clip.video, by_stem)
         if name is None:
             missing.append(clip.video)
         else:

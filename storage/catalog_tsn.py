@@ -27,7 +27,10 @@ def list_files(path: Path) -> list[Path]:
     return [
         file
         for file in files
-        if file.name not in CLASS_FILES and file.suffix == ".txt" and part_of(file) and is_list(file)
+        if file.name not in CLASS_FILES
+        and file.suffix == ".txt"
+        and part_of(file)
+        and is_list(file)
     ]
 
 

@@ -33,14 +33,15 @@ class Crop:
     """Side of the network's square input, pixels."""
     test_share: float = 0.875
     """Side of a testing crop as a part of the short side: 224 of 256."""
-    rule: CropRule = "corners"
+    crops: CropRule = "corners"
     """Training crops. corners: the 4 corners or the centre, at one of --scales (TSN). random:
     --test-share, anywhere (2014). area: 25 to 100 % of the area, aspect 3:4 to 4:3. centre."""
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     """Sides of the corner crops as parts of the short side; width and height differ by at most one
     place in this list."""
     flip: bool = True
-    """Mirror every other training sample (flow's x is negated)."""
+    """Mirror every other training sample (flow's x is negated). Not where classes differ by left and
+    right alone."""
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -76,13 +77,13 @@ def five_boxes(height: int, width: int, share: float) -> list[Box]:
 
 def training_box(height: int, width: int, crop: Crop, rng: np.random.Generator) -> Box:
     """One random box by the crop's rule."""
-    if crop.rule == "centre":
+    if crop.crops == "centre":
         return centre_box(height, width, crop.test_share)
-    if crop.rule == "random":
+    if crop.crops == "random":
         length = side(height, width, crop.test_share)
         top = int(rng.integers(height - length + 1))
         return Box(top, int(rng.integers(width - length + 1)), length, length)
-    if crop.rule == "area":
+    if crop.crops == "area":
         return area_box(height, width, rng)
     first = int(rng.integers(len(crop.scales)))
     near = [i for i in (first - 1, first, first + 1) if 0 <= i < len(crop.scales)]

@@ -87,7 +87,9 @@ class ClipDataset(Dataset[Sample]):
 
     def training_view(self, draw: Draw, video: VideoMeta, moments: range) -> View:
         """Moments, box and mirroring, each from a random stream of its own."""
-        streams = (random_numbers(self.seed, use, draw.position) for use in (SNIPPETS, CROPS, FLIPS))
+        streams = (
+            random_numbers(self.seed, use, draw.position) for use in (SNIPPETS, CROPS, FLIPS)
+        )
         snippets, crops, flips = streams
         chosen = training_moments(len(moments), self.sampling, snippets)
         box = training_box(video.height, video.width, self.crop, crops)
@@ -95,7 +97,7 @@ class ClipDataset(Dataset[Sample]):
         return View(tuple(moments[i] for i in chosen), box, flip)
 
     def testing_view(self, video: VideoMeta, moments: range) -> View:
-        if self.sampling.rule == "dense":
+        if self.sampling.snippets == "dense":
             chosen = testing_dense(len(moments), self.snapshots, self.sampling.gap)
         else:
             chosen = testing_moments(len(moments), self.snapshots)

@@ -2,7 +2,8 @@
 
 An input reads bytes from the store (in a worker) and turns them into numbers (on the training
 device). Everything that differs between the streams is here and nowhere else: datasets,
-transforms, networks and training ask the input.
+transforms, networks and training ask the input. (Options are made of inputs, so this file leaves
+torch to those who compute.)
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from storage.errors import UserError
-from streams.stacks import STACKS, along_trajectories, backward_pairs, forward_pairs
+from streams.stacks import STACKS, backward_pairs, forward_pairs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from storage.store import Store, StoreConfig, VideoMeta
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -41,6 +43,9 @@ class Input(Protocol):
 
     def moments(self, video: VideoMeta, config: StoreConfig) -> range:
         """The frames t of a video at which it can stand; empty where the video is too short."""
+
+    def repeatable(self, video: VideoMeta) -> bool:
+        """Whether a video that is too short has at least something that can be repeated."""
 
     def read(
         self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
@@ -78,6 +83,9 @@ class RGB:
 
     def moments(self, video: VideoMeta, config: StoreConfig) -> range:
         return range(video.frames - self.offset)
+
+    def repeatable(self, video: VideoMeta) -> bool:
+        return video.frames > 0
 
     def read(
         self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
@@ -118,6 +126,9 @@ class RGBDifference:
 
     def moments(self, video: VideoMeta, config: StoreConfig) -> range:
         return range(video.frames - self.length)
+
+    def repeatable(self, video: VideoMeta) -> bool:
+        return video.frames > 0
 
     def read(
         self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
@@ -202,6 +213,9 @@ class FlowStack:
         pairs = [pair for _, pair in self.reads(0, config.step)]
         return range(-min(pairs), video.pairs - max(pairs))
 
+    def repeatable(self, video: VideoMeta) -> bool:
+        return video.pairs > 0
+
     def read(
         self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
     ) -> NDArray[np.uint8]:
@@ -222,6 +236,8 @@ class FlowStack:
         # Any table is at most 256 floats: a gather, the same for every quantiser.
         flow = table.index_select(0, planes.flatten().int()).view(planes.shape)
         if self.stack == "trajectory":
+            from streams.trajectory import along_trajectories
+
             flow = along_trajectories(flow)
         if self.subtract_mean:
             flow = flow - flow.mean(dim=(-2, -1), keepdim=True)

@@ -27,7 +27,7 @@ class Sampling:
 
     segments: int = 1
     """Snippets of a video in one sample (K); 1 is one random snippet."""
-    rule: Rule = "segments"
+    snippets: Rule = "segments"
     """segments: one random moment in each of K equal parts of the video, as TSN does. dense: K
     moments in a row, --gap frames apart, from a random start."""
     gap: int = 1
@@ -55,7 +55,7 @@ def training_moments(moments: int, sampling: Sampling, rng: np.random.Generator)
     start, start + gap, ...; where the video is too short the last moment repeats.
     """
     k = sampling.segments
-    if sampling.rule == "dense":
+    if sampling.snippets == "dense":
         start = int(rng.integers(max(1, moments - (k - 1) * sampling.gap)))
         return [min(start + i * sampling.gap, moments - 1) for i in range(k)]
     edges = [i * moments // k for i in range(k + 1)]

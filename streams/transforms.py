@@ -55,7 +55,7 @@ def resized(pictures: Tensor, size: int) -> Tensor:
 
 def test_crops(pictures: Tensor, made: Input, share: float, size: int, crops: int) -> Tensor:
     """Whole decoded pictures (N, C, h, w) -> normalised views (N, crops, C, size, size)."""
-    boxes = five_boxes(*pictures.shape[-2:], share)
+    boxes = five_boxes(pictures.shape[-2], pictures.shape[-1], share)
     if crops in (1, 2):
         boxes = boxes[4:]
     views = [resized(cut(pictures, box), size) for box in boxes]

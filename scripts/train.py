@@ -1,0 +1,50 @@
+"""Train a stream, or the fusion of two trained streams, from a store.
+
+twostream train spatial --store ucf.store --labels ucfTrainTestlist --out runs/spatial
+twostream train temporal --store ucf.store --labels ucfTrainTestlist --out runs/temporal
+twostream train temporal --store S --labels L --out RUN --recipe small --length 5 --epochs 20
+torchrun --nproc-per-node 4 -m scripts train temporal --store S --labels L --out RUN
+
+The same command again goes on with a run that was stopped. `twostream train KIND --help` lists the
+options of a kind; `--recipe NAME` before it shows that recipe's values.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+KINDS = {
+    "spatial": ("scripts.train_stream", "frames"),
+    "temporal": ("scripts.train_stream", "stacks of flow"),
+    "difference": ("scripts.train_stream", "differences of frames"),
+    "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
+}
+"""Kind -> the file of its options, and what it learns from. The file has `main(kind, argv)`."""
+
+
+def usage() -> str:
+    known = {kind: text for kind, (module, text) in KINDS.items() if find_spec(module)}
+    rows = "\n".join(f"  {kind:<11} {text}" for kind, text in known.items())
+    return f"usage: twostream train KIND [OPTIONS]\n\nkinds:\n{rows}\n\n{(__doc__ or '').strip()}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    kind, *rest = arguments
+    if kind not in KINDS or find_spec(KINDS[kind][0]) is None:
+        print(
+            f"twostream train: {kind!r} is not one of {', '.join(KINDS)}; the kind comes first, "
+            "as in `twostream train spatial --store S --labels L --out RUN`",
+            file=sys.stderr,
+        )
+        return 2
+    return int(import_module(KINDS[kind][0]).main(kind, rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

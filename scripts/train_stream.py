@@ -1,0 +1,123 @@
+"""Options of `twostream train spatial|temporal|difference`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from scripts._command import Talk, run_command
+from streams.options import DataOptions, LoopOptions
+from streams.recipes import PARTS, Recipe, recipe
+
+RecipeName = Literal["modern", "tsn", "2014", "small"]
+
+DESCRIPTION = """Train the {kind} stream from a store.
+
+twostream train {kind} --store S --labels L --out RUN
+twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
+torchrun --nproc-per-node 4 -m scripts train {kind} --store S --labels L --out RUN
+
+The same command again goes on with a run that was stopped. The defaults below are those of the
+recipe {recipe}; every one can be changed by its option."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not depend on the recipe."""
+
+    data: DataOptions
+    out: Path
+    """The run's folder; it is made, or gone on with."""
+    recipe: RecipeName = "modern"
+    """Where all other values come from: modern; tsn (2016); 2014 (Simonyan and Zisserman); small
+    (minutes on a CPU)."""
+    loop: LoopOptions = field(default_factory=LoopOptions)
+    restart: bool = False
+    """Throw away what is in --out and start anew."""
+    seed: int = 0
+    """Of every random choice."""
+    json: bool = False
+    """Print the summary as JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def options_type(kind: str, name: str) -> Any:
+    """The options of a kind, with the values of a recipe as defaults."""
+    chosen = recipe(name, kind)
+    parts = [(part, cls, field(default=getattr(chosen, part))) for part, cls in PARTS.items()]
+    return make_dataclass(
+        "TrainOptions",
+        [("input", type(chosen.input), field(default=chosen.input)), *parts],
+        bases=(Options,),
+        frozen=True,
+    )
+
+
+def asked_recipe(argv: list[str]) -> str:
+    """The value of --recipe, which decides the defaults of all other options."""
+    for i, word in enumerate(argv):
+        value = word.partition("=")[2] if word.startswith("--recipe=") else ""
+        if word == "--recipe" and i + 1 < len(argv):
+            value = argv[i + 1]
+        if value in get_args(RecipeName):
+            return value
+    return "modern"  # the parser names the values that are allowed
+
+
+def run(kind: str, options: Any) -> int:
+    from streams.distributed import ranks
+    from streams.run_folder import RunFolder, write_json
+    from streams.source import open_source
+    from streams.stream_task import StreamTask
+    from streams.train import train
+
+    chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
+    folder = RunFolder(options.out)
+    source = open_source(options.data, {kind: chosen.input})
+    with ranks(options.loop.device) as where:
+        task = StreamTask(kind, chosen, source, options.seed)
+        if options.restart and where.first:
+            folder.clear()
+        made = {
+            "store": str(options.data.store.resolve()),
+            "labels": str(options.data.labels.resolve()),
+            "recipe": options.recipe,
+            "processes": where.world,
+            "device": str(where.device),
+        }
+        state = train(task, folder, where, options.loop, made=made, quiet=options.talk.quiet)
+        if not where.first:
+            return 0
+        write_json(folder.left_out, source.left_out())
+        summary = {
+            "run": str(folder.path),
+            "kind": kind,
+            "steps": state.step,
+            "validation": state.best,
+            "seconds": round(state.seconds, 1),
+            "counts": {part: len(clips) for part, clips in source.parts.items()},
+            **{name: {p: len(v) for p, v in x.items()} for name, x in source.left_out().items()},
+        }
+    if options.json:
+        print(json.dumps(summary))
+        return 0
+    best = state.best or {}
+    print(
+        f"{kind} stream: {state.step} steps in {state.seconds:.0f} s, "
+        f"best validation top-1 {best.get('top1', 0):.1%} (loss {best.get('loss', 0):.3f})\n"
+        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
+    )
+    return 0
+
+
+def main(kind: str, argv: list[str]) -> int:
+    name = asked_recipe(argv)
+    return run_command(
+        options_type(kind, name),
+        lambda options: run(kind, options),
+        argv,
+        prog=f"train {kind}",
+        description=DESCRIPTION.format(kind=kind, recipe=name),
+    )

@@ -1,0 +1,41 @@
+"""Checkpoints: written whole or not at all, read without running anything that is in them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from storage.errors import UserError
+
+FORMAT = 1
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write beside the target and rename: a reader sees the old file or the new one."""
+    draft = path.with_name(path.name + ".part")
+    with draft.open("wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote, on the CPU."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; train the run first")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path} is damaged or no checkpoint ({reason}); delete it, or start anew with "
+            "--restart"
+        ) from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of this version of twostream")
+    return state

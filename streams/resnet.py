@@ -1,0 +1,130 @@
+"""The streams' networks: a torchvision ResNet, its head, and the consensus over segments."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from storage.errors import UserError
+from streams.consensus import Consensus
+from streams.recipes import BatchNorm, ConsensusRule
+from streams.torchvision_compat import models
+
+DEPTHS = (18, 34, 50, 101, 152)
+
+
+class StreamNet(nn.Module):
+    """float (B, K, C, H, W) -> logits (B, classes).
+
+    `backbone` is torchvision's ResNet with its stages conv1 ... layer4 and no classifier, so that
+    other networks can take it apart.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        channels: int,
+        classes: int,
+        *,
+        dropout: float = 0.5,
+        consensus: ConsensusRule = "average",
+        segments: int = 1,
+        batch_norm: BatchNorm = "train",
+    ) -> None:
+        super().__init__()
+        if depth not in DEPTHS:
+            raise UserError(f"--depth {depth} is not one of {', '.join(map(str, DEPTHS))}")
+        backbone = models.get_model(f"resnet{depth}", weights=None)
+        width = backbone.fc.in_features
+        backbone.fc = nn.Identity()
+        if channels != 3:
+            first = backbone.conv1
+            backbone.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+            nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
+            del first
+        self.backbone: Any = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.consensus = Consensus(consensus, segments)
+        self.frozen = frozen_norms(backbone, batch_norm)
+        for norm in self.frozen:
+            norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> StreamNet:
+        """Frozen batch norms keep their running statistics in training too."""
+        super().train(mode)
+        for norm in self.frozen:
+            norm.eval()
+        return self
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
+        pooled: Tensor = self.backbone(x.flatten(0, 1))
+        return pooled.unflatten(0, x.shape[:2])
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(B, K, D) -> (B, classes)."""
+        logits: Tensor = self.consensus(self.head(self.dropout(features)))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.features(x))
+
+
+def frozen_norms(backbone: nn.Module, mode: BatchNorm) -> list[nn.Module]:
+    """None; all but the first (partial, as in TSN); or all."""
+    norms: list[nn.Module] = [
+        module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)
+    ]
+    return [] if mode == "train" else norms[1:] if mode == "partial" else list(norms)
+
+
+def build_stream(
+    kind: Literal["spatial", "temporal", "difference"] = "spatial",
+    *,
+    classes: int,
+    depth: int = 18,
+    length: int = 10,
+    weights: str = "none",
+    dropout: float = 0.5,
+    consensus: ConsensusRule = "average",
+    segments: int = 1,
+    batch_norm: BatchNorm = "train",
+) -> StreamNet:
+    """A stream's network, ready to train.
+
+    `length` is L, the fields of a flow stack (2 L channels) or the differences (3 L channels);
+    `weights` is `imagenet`, a file, or `none`.
+    """
+    from streams.weights import load_initial
+
+    channels = {"spatial": 3, "temporal": 2 * length, "difference": 3 * length}
+    if kind not in channels:
+        raise UserError(f"stream {kind!r} is not one of {', '.join(channels)}")
+    net = StreamNet(
+        depth,
+        channels[kind],
+        classes,
+        dropout=dropout,
+        consensus=consensus,
+        segments=segments,
+        batch_norm=batch_norm,
+    )
+    load_initial(net, depth, weights)
+    return net
+
+
+def parameters_of(net: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def describe(net: StreamNet) -> str:
+    """One line for the log."""
+    conv = net.backbone.conv1.weight
+    return f"{parameters_of(net) / 1e6:.1f} M parameters, {conv.shape[1]} input channels"
