@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from storage.lazy import exports
 
 if TYPE_CHECKING:
+    from storage.catalog import Catalog, Clip, load_catalog
     from storage.config import StoreConfig, VideoMeta
     from storage.errors import StoreError, UserError, WorkFailed
     from storage.quantize import Quantizer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exports(
     __name__,
     {
+        "Catalog": "catalog",
+        "Clip": "catalog",
         "Quantizer": "quantize",
         "ScoreTable": "scores",
         "Store": "store",
@@ -23,6 +26,7 @@ __getattr__, __all__ = exports(
         "UserError": "errors",
         "VideoMeta": "config",
         "WorkFailed": "errors",
+        "load_catalog": "catalog",
         "open_store": "store",
         "read_scores": "score_files",
         "write_scores": "score_files",

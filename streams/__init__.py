@@ -1,5 +1,27 @@
 """The spatial and the temporal stream: inputs, networks, training and scoring."""
 
+from typing import TYPE_CHECKING
+
 from storage.lazy import exports
 
-__getattr__, __all__ = exports(__name__, {})
+if TYPE_CHECKING:
+    from streams.dataset import ClipDataset
+    from streams.inputs import RGB, FlowStack, RGBDifference
+    from streams.recipes import Recipe, recipe
+    from streams.resnet import StreamNet, build_stream
+    from streams.train import train
+
+__getattr__, __all__ = exports(
+    __name__,
+    {
+        "ClipDataset": "dataset",
+        "FlowStack": "inputs",
+        "RGB": "inputs",
+        "RGBDifference": "inputs",
+        "Recipe": "recipes",
+        "StreamNet": "resnet",
+        "build_stream": "resnet",
+        "recipe": "recipes",
+        "train": "train",
+    },
+)
