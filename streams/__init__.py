@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from streams.inputs import RGB, FlowStack, RGBDifference
     from streams.recipes import Recipe, recipe
     from streams.resnet import StreamNet, build_stream
-    from streams.train import train
 
 __getattr__, __all__ = exports(
     __name__,
@@ -22,6 +21,5 @@ __getattr__, __all__ = exports(
         "StreamNet": "resnet",
         "build_stream": "resnet",
         "recipe": "recipes",
-        "train": "train",
     },
 )

@@ -40,8 +40,8 @@ class Crop:
     """Sides of the corner crops as parts of the short side; width and height differ by at most one
     place in this list."""
     flip: bool = True
-    """Mirror every other training sample (flow's x is negated). Not where classes differ by left and
-    right alone."""
+    """Mirror every other training sample (flow's x is negated); not where left and right are two
+    classes."""
 
     def __post_init__(self) -> None:
         if self.size < 8:
