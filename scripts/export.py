@@ -1,0 +1,124 @@
+"""Write a store in another tool's layout.
+
+    twostream export ucf101.store --to mmaction2 --out rawframes --labels ucfTrainTestlist
+    twostream export ucf101.store --to denseflow --out flows --pictures png
+    twostream export ucf101.store --to npy --out i3d --bound 20
+    twostream export ucf101.store --to webdataset --out shards --videos-per-shard 100
+
+denseflow and mmaction2 get flow_x_00000.jpg and img_00000.jpg in a folder a video, counted from 0
+and from 1; npy gets VIDEO_flow.npy, float32 (T, H, W, 2) in [-1, 1]; webdataset gets tars. Codes of
+the store's own companded rule are turned into the round rule that other tools read. Videos that
+are there already are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from scripts._command import FAILED, OK, Talk, run_command
+from storage.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    store: tyro.conf.Positional[Path]
+    """The store to read."""
+    to: Literal["denseflow", "mmaction2", "npy", "webdataset"]
+    """The layout: mmaction2 is also TSN's."""
+    out: Path
+    """A folder for it; what an earlier run wrote there is kept."""
+    rule: Literal["round", "truncate", "centred"] | None = None
+    """How pixels become codes; as in the store, or round where the store's is companded."""
+    bound: float | None = None
+    """Pixels that the ends of the range mean; as in the store, and 20 for npy."""
+    pictures: str = "auto"
+    """auto (imported files as they are, JPEG 95 for the rest), jpeg:QUALITY or png."""
+    frames: bool = True
+    """Write frames too, where the store has them (npy: see --rgb)."""
+    rgb: bool = False
+    """For npy: write VIDEO_rgb.npy, float32 (T, H, W, 3) in [-1, 1], too."""
+    labels: Path | None = None
+    """Lists or class folders; they give annotation lists (`path frames label`) or .cls files."""
+    videos: tuple[str, ...] = ()
+    """Only these videos."""
+    videos_per_shard: int = 100
+    """For webdataset: how many videos a tar holds."""
+    json: bool = False
+    """Print the result as JSON on stdout, and nothing else there."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    from tqdm import tqdm
+
+    from storage.export_flow import Arrays, RawFrames
+    from storage.export_pictures import Pictures, other_tools_quantizer
+    from storage.export_shards import Shards
+    from storage.store import open_store
+
+    store = open_store(options.store)
+    videos = list(options.videos) or store.videos()
+    for video in options.videos:
+        if video not in store:
+            raise UserError(f"{video!r} is not in {options.store}; `twostream inspect` lists them")
+    if not videos:
+        raise UserError(f"{options.store} holds no video")
+    catalog = None
+    if options.labels:
+        from storage.catalog import load_catalog
+        from storage.export_lists import labels_of, write_lists
+
+        catalog = load_catalog(options.labels, validation=0)
+    quantizer = other_tools_quantizer(store.meta, options.rule, options.bound)
+    pictures = Pictures(quantizer, options.pictures)
+    if options.to != "npy":
+        how = "as they are" if quantizer == store.meta.quantizer else "turned into it"
+        log.info(f"codes: {quantizer.rule}, bound {quantizer.bound:g} px ({how})")
+    hidden = options.talk.quiet or not sys.stderr.isatty()
+    with tqdm(total=len(videos), unit="video", disable=hidden) as bar:
+        if options.to == "webdataset":
+            labels = labels_of(catalog, videos) if catalog else None
+            shards = Shards(options.videos_per_shard, options.frames)
+            result = shards.export(store, videos, options.out, pictures, labels, bar.update)
+        elif options.to == "npy":
+            arrays = Arrays(20.0 if options.bound is None else options.bound, options.rgb)
+            result = arrays.export(store, videos, options.out, bar.update)
+        else:
+            raw = RawFrames(0 if options.to == "denseflow" else 1, options.frames)
+            result = raw.export(store, videos, options.out, pictures, bar.update)
+    if catalog and options.to in ("denseflow", "mmaction2"):
+        for path in write_lists(catalog, store, result.done + result.there, options.out):
+            log.info(f"list: {path}")
+    for video, reason in sorted(result.failed.items()):
+        print(f"{video}: {reason}", file=sys.stderr)
+    counts = {
+        "out": str(options.out),
+        "exported": len(result.done),
+        "there before": len(result.there),
+        "failed": len(result.failed),
+    }
+    if options.json:
+        print(json.dumps(counts | {"failures": result.failed}, indent=2))
+    else:
+        print(
+            f"{options.out}: {len(result.done)} videos exported, "
+            f"{len(result.there)} there before, {len(result.failed)} failed"
+        )
+    return FAILED if result.failed else OK
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="export", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
