@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -20,10 +18,9 @@ from numpy.typing import NDArray
 
 from flow.compute import compute_flow
 from flow.frames import checked_frames
+from flow.pairwise import Pair, pairwise
 from flow.params import TVL1
 from storage.errors import UserError
-
-Pair = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -142,27 +139,3 @@ def algorithm(name: str, params: TVL1 | None = None, **parameters: Any) -> Algor
         if given not in known:
             raise UserError(f"{name} has no parameter {given!r}; it has {', '.join(known)}")
     return Algorithm(name, kind(**parameters))
-
-
-def pairwise(
-    frames: NDArray[np.uint8], make_pair: Callable[[], Pair], threads: int
-) -> NDArray[np.float32]:
-    """Flow of every pair of neighbours by an OpenCV method, shared out among threads.
-
-    `make_pair` is called once a thread, since OpenCV's methods keep state. OpenCV's own threads
-    are no help to it: pairs are independent and its loops are short.
-    """
-    out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-
-    def do(share: NDArray[np.intp]) -> None:
-        pair = make_pair()
-        for i in share:
-            out[i] = pair(frames[i], frames[i + 1]).transpose(2, 0, 1)
-
-    shares = np.array_split(np.arange(len(out)), min(threads, len(out)))
-    if len(shares) == 1:
-        do(shares[0])
-    else:
-        with ThreadPoolExecutor(len(shares)) as pool:
-            list(pool.map(do, shares))
-    return out

@@ -3,7 +3,8 @@
 An engine is a module with
 
     compute(frames uint8 (N, H, W), params) -> float32 (N-1, 2, H, W)
-    status() -> "ok", or why it does not work here
+    status() -> "ok", or why it does not work here; where that depends on what is asked for,
+    status(params)
 
 and, where it helps, `compute_codes(frames, params, quantizer) -> uint8 (N-1, 2, H, W)`.
 It is imported when it is asked for. All engines give the flow that `reference` defines, within
@@ -38,23 +39,23 @@ ENGINES = {
 _said: set[str] = set()
 
 
-def engines() -> dict[str, str]:
+def engines(params: TVL1 | None = None) -> dict[str, str]:
     """Every engine's name -> "ok", or the reason why it does not work here."""
-    return {name: _status(name) for name in ENGINES}
+    return {name: _status(name, params) for name in ENGINES}
 
 
-def choose_engine(name: str = "auto") -> str:
+def choose_engine(name: str = "auto", params: TVL1 | None = None) -> str:
     """The engine that `name` stands for; for `auto` the fastest that works here, logged once."""
     if name != "auto":
         if name not in ENGINES:
             raise UserError(f"no flow engine {name!r}; choose auto, {', '.join(ENGINES)}")
-        reason = _status(name)
+        reason = _status(name, params)
         if reason != "ok":
             raise UserError(f"flow engine {name!r} does not work here: {reason}")
         return name
     passed: list[tuple[str, str]] = []
     for candidate in ENGINES:
-        reason = _status(candidate)
+        reason = _status(candidate, params)
         if reason == "ok":
             _say_once(
                 f"flow engine: {candidate}"
@@ -83,19 +84,22 @@ def compute_flow(
     if threads < 1:
         raise UserError(f"threads is {threads}; it must be at least 1")
     frames = checked_frames(frames)
-    module = load_engine(choose_engine(engine))
+    params = params or TVL1()
+    module = load_engine(choose_engine(engine, params))
     options = {}
     if "threads" in inspect.signature(module.compute).parameters:
         options["threads"] = threads
-    flow: NDArray[np.float32] = module.compute(frames, params or TVL1(), **options)
+    flow: NDArray[np.float32] = module.compute(frames, params, **options)
     return flow
 
 
-def _status(name: str) -> str:
+def _status(name: str, params: TVL1 | None = None) -> str:
     if find_spec(ENGINES[name]) is None:
         return "not part of this installation"
     try:
-        return str(import_module(ENGINES[name]).status())
+        status = import_module(ENGINES[name]).status
+        depends = "params" in inspect.signature(status).parameters
+        return str(status(params) if depends else status())
     except ImportError as error:
         return f"{error}"
 

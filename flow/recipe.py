@@ -70,7 +70,7 @@ class FlowMaker:
         self.makes_codes = False
         self.engine = "opencv"
         if isinstance(recipe.flow.params, TVL1):
-            self.engine = choose_engine(recipe.engine)
+            self.engine = choose_engine(recipe.engine, recipe.flow.params)
             self._module = load_engine(self.engine)
             self.makes_codes = hasattr(self._module, "compute_codes")
 
