@@ -6,6 +6,7 @@ from storage.lazy import exports
 
 if TYPE_CHECKING:
     from streams.dataset import ClipDataset
+    from streams.flow_clips import FlowClips
     from streams.inputs import RGB, FlowStack, RGBDifference
     from streams.recipes import Recipe, recipe
     from streams.resnet import StreamNet, build_stream
@@ -14,6 +15,7 @@ __getattr__, __all__ = exports(
     __name__,
     {
         "ClipDataset": "dataset",
+        "FlowClips": "flow_clips",
         "FlowStack": "inputs",
         "RGB": "inputs",
         "RGBDifference": "inputs",
