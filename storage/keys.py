@@ -19,7 +19,7 @@ NEXT = b"next"
 PENDING = b"pending:"
 """In `info`: with a video's number behind it, while its records are written."""
 KINDS = {"frames": b"F", "forward": b"f", "backward": b"b", "warped": b"w"}
-PER_CHUNK = {"frames": 8, "forward": 8, "backward": 8, "warped": 8}
+PER_CHUNK = {"frames": 8, "forward": 16, "backward": 16, "warped": 16}
 """Items in a chunk; the last one of a video may hold fewer."""
 LONGEST = 500
 """Bytes of an id that are a key as they are; LMDB's own limit is 511."""

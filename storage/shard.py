@@ -18,6 +18,7 @@ import lmdb
 from storage.errors import StoreError
 
 T = TypeVar("T")
+Transaction = lmdb.Transaction
 DATABASES = (b"info", b"videos", b"records")
 DATA = "data.mdb"
 LOCK = "lock.mdb"

@@ -45,6 +45,7 @@ class VideoWriter:
         self._frames = frame_codec(config.frame_codec)
         self._number: int | None = None
         self._count = dict.fromkeys(["frames", *config.fields], 0)
+        self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
         self._ready: list[tuple[str, int, bytes]] = []
         self._ready_bytes = 0
@@ -109,7 +110,7 @@ class VideoWriter:
         self._count[kind] += 1
         waiting = self._items[kind]
         waiting.append(item)
-        if len(waiting) == PER_CHUNK[kind]:
+        if len(waiting) == self.per_chunk[kind]:
             self._close_chunk(kind)
         if self._ready_bytes >= FLUSH:
             self._flush()
@@ -118,7 +119,7 @@ class VideoWriter:
         waiting = self._items[kind]
         if waiting:
             record = pack(waiting)
-            self._ready.append((kind, (self._count[kind] - 1) // PER_CHUNK[kind], record))
+            self._ready.append((kind, (self._count[kind] - 1) // self.per_chunk[kind], record))
             self._ready_bytes += len(record)
             self._bytes += len(record)
             waiting.clear()
@@ -168,7 +169,7 @@ class VideoWriter:
 
         def work(txn: lmdb.Transaction) -> None:
             number = self._put(txn)
-            entry = Entry(number, meta, {kind: PER_CHUNK[kind] for kind in self._count})
+            entry = Entry(number, meta, self.per_chunk)
             txn.put(video_key(self.video), entry_value(entry), db=self._shard.videos)
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
 
