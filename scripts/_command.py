@@ -55,6 +55,8 @@ def run_command(
             )
     except UserError as error:  # raised while a dataclass checks its own fields
         return mistake(prog, error)
+    except BrokenPipeError:  # `twostream extract --help | head`
+        return pipe_closed()
     except SystemExit as stop:
         return mistake(prog, unboxed(boxed.getvalue())) if stop.code else OK
     talk = getattr(options, "talk", Talk())
@@ -72,8 +74,7 @@ def run_command(
         print(f"twostream {prog}: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # `twostream inspect ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return pipe_closed()
     except (UserError, OSError, MemoryError) as error:
         if talk.verbose:
             traceback.print_exc()
@@ -81,6 +82,12 @@ def run_command(
     except KeyboardInterrupt:
         print(f"\ntwostream {prog}: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+
+
+def pipe_closed() -> int:
+    """Nobody reads on: end in peace, without Python's complaint when it flushes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
 
 
 def unboxed(text: str) -> str:
