@@ -14,15 +14,18 @@ free=$(df -Pk . | awk 'NR == 2 {print $4}')
 [ "$free" -gt 4000000 ] || [ -x "$venv/bin/twostream" ] ||
     fail "only $((free / 1024)) MB free here; the environment takes about 3 GB (6 GB with CUDA)"
 
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "could not make $venv; is this folder writable?"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv" 2>/dev/null || fail "could not make $venv; is this folder writable?"
 echo "set-up: installing into $venv (minutes the first time, seconds after)"
 log=$venv/install.log
 if ! "$venv/bin/python" -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dask,dev]' >"$log" 2>&1; then
-    tail -n 5 "$log" >&2
-    if grep -qiE 'No space left' "$log"; then fail "the disk is full; free about 3 GB and say it again"; fi
-    if grep -qiE 'NewConnectionError|Temporary failure|Network is unreachable|No matching distribution|ConnectTimeout' "$log"; then
+    said() { grep -qiE "$1" "$log"; }
+    if said 'No space left'; then fail "the disk is full; free about 3 GB and say it again ($log)"; fi
+    if said 'require a different python|requires a different Python'; then
+        fail "a package is not made for $("$python" -V 2>&1); say PYTHON=/path/to/python3.12 after make clean ($log)"; fi
+    if said 'NewConnectionError|Name or service|name resolution|Network is unreachable|ConnectTimeout|No matching distribution'; then
         fail "a package could not be fetched; check the network or the package index, then say it again ($log)"; fi
-    if grep -qiE "command '.*(gcc|cc)' failed|error: command.*(gcc|cc)|No such file or directory: 'gcc'" "$log"; then
+    if said "command '[^']*(gcc|cc|g\+\+|clang)'|No such file or directory: '(gcc|cc)'|no acceptable C compiler"; then
         fail "a package had to be compiled and there is no working compiler; install gcc and the Python headers ($log)"; fi
+    tail -n 5 "$log" >&2
     fail "pip could not install the packages; the whole story is in $log"
 fi

@@ -73,3 +73,21 @@ HEAVY = ("torch", "torchvision", "cv2", "numba", "lmdb", "av", "joblib", "scipy"
 def test_a_room_opens_with_nothing_but_numpy(room: str) -> None:
     done = imports_without((*HEAVY, "tyro", "cupy"), f"import {room}")
     assert done.returncode == 0, done.stderr
+
+
+ONLY_NUMPY = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        known = sys.stdlib_module_names | {"numpy", "flow", "storage"}
+        if name.split(".")[0] not in known:
+            raise ModuleNotFoundError(f"only numpy is installed, not {name}")
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flow").glob("gpu*.py")), ids=lambda p: p.stem)
+def test_the_gpu_engine_opens_with_only_numpy_installed(path: Path) -> None:
+    code = f"{ONLY_NUMPY}\nimport flow.{path.stem}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
