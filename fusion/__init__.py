@@ -7,12 +7,19 @@ from storage.lazy import exports
 if TYPE_CHECKING:
     from fusion.averaging import average
     from fusion.evaluation import Evaluation, evaluate
+    from fusion.report import ReportInputs, write_report
+    from fusion.svm import LinearSVMFusion
+    from fusion.weighting import weighted
 
 __getattr__, __all__ = exports(
     __name__,
     {
         "Evaluation": "evaluation",
+        "LinearSVMFusion": "svm",
+        "ReportInputs": "report",
         "average": "averaging",
         "evaluate": "evaluation",
+        "weighted": "weighting",
+        "write_report": "report",
     },
 )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT = 460, 290
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 42
 
 
@@ -52,6 +51,9 @@ class Chart:
     marks: Sequence[Mark] = field(default_factory=list)
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
+    bars: Sequence[tuple[float, float, float]] = field(default_factory=list)
+    """(from, to, height) in the axes' units, drawn faintly behind the curves."""
+    size: tuple[int, int] = (460, 290)
 
     def __post_init__(self) -> None:
         xs = [v for line in self.lines for v in line.x]
@@ -59,20 +61,26 @@ class Chart:
         ys += [mark.at for mark in self.marks if not mark.vertical]
         self.x0, self.x1 = self.x_range or _range(xs, 0)
         self.y0, self.y1 = self.y_range or _range(ys, 0.06)
+        self.right, self.bottom = self.size[0] - RIGHT, self.size[1] - BOTTOM
 
     def px(self, x: float) -> float:
-        return LEFT + (x - self.x0) / (self.x1 - self.x0) * (WIDTH - LEFT - RIGHT)
+        return LEFT + (x - self.x0) / (self.x1 - self.x0) * (self.right - LEFT)
 
     def py(self, y: float) -> float:
-        return HEIGHT - BOTTOM - (y - self.y0) / (self.y1 - self.y0) * (HEIGHT - TOP - BOTTOM)
+        return self.bottom - (y - self.y0) / (self.y1 - self.y0) * (self.bottom - TOP)
 
     def svg(self) -> str:
         """The whole chart; text is escaped."""
         label = escape(f"{self.title}: {self.y_label} over {self.x_label}", quote=True)
+        box = f'viewBox="0 0 {self.size[0]} {self.size[1]}"'
         parts = [
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">',
+            f'<svg class="chart" {box} role="img" aria-label="{label}">',
             *self._axes(),
         ]
+        for start, end, height in self.bars:
+            x, y = self.px(start), self.py(height)
+            box = f'x="{x + 0.5:.1f}" y="{y:.1f}" width="{self.px(end) - x - 1:.1f}"'
+            parts.append(f'<rect class="bar" {box} height="{self.bottom - y:.1f}"/>')
         for line in self.lines:
             if line.low is not None and line.high is not None:
                 edge = [*zip(line.x, line.high, strict=True)]
@@ -99,7 +107,7 @@ class Chart:
         return {
             "x": [self.x0, self.x1],
             "y": [self.y0, self.y1],
-            "box": [LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM],
+            "box": [LEFT, TOP, self.right, self.bottom],
             "percent": [self.percent_x, self.percent_y],
             "label": self.x_label,
             "lines": [
@@ -113,7 +121,7 @@ class Chart:
 
     def _axes(self) -> list[str]:
         parts = []
-        bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+        bottom, right = self.bottom, self.right
         for tick in ticks(self.y0, self.y1):
             y = self.py(tick)
             parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
@@ -124,7 +132,7 @@ class Chart:
             text = number(tick, self.percent_x, self.x1 - self.x0)
             parts.append(f'<text class="tick mid" x="{x:.1f}" y="{bottom + 16}">{text}</text>')
         parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-        at = f'x="{(LEFT + right) / 2}" y="{HEIGHT - 6}"'
+        at = f'x="{(LEFT + right) / 2}" y="{self.size[1] - 6}"'
         parts.append(f'<text class="axis-name mid" {at}>{escape(self.x_label)}</text>')
         return parts
 
@@ -132,17 +140,17 @@ class Chart:
         text = escape(mark.text)
         if mark.vertical:
             x = self.px(mark.at)
-            side = "end" if x > WIDTH * 0.7 else ""
+            side = "end" if x > self.size[0] * 0.7 else ""
             shift = -5 if side else 5
             return [
-                f'<path class="mark" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>',
+                f'<path class="mark" d="M{x:.1f} {TOP}V{self.bottom}"/>',
                 f'<text class="mark-name {side}" x="{x + shift:.1f}" '
-                f'y="{HEIGHT - BOTTOM - 6}">{text}</text>',
+                f'y="{self.bottom - 6}">{text}</text>',
             ]
         y = self.py(mark.at)
         return [
-            f'<path class="mark" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>',
-            f'<text class="mark-name end" x="{WIDTH - RIGHT - 4}" y="{y - 5:.1f}">{text}</text>',
+            f'<path class="mark" d="M{LEFT} {y:.1f}H{self.right}"/>',
+            f'<text class="mark-name end" x="{self.right - 4}" y="{y - 5:.1f}">{text}</text>',
         ]
 
 
@@ -165,9 +173,12 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def number(value: float, percent: bool = False, span: float = 1.0) -> str:
-    """A tick's text: 0.25 -> 25 %, 20000 -> 20k, 1e-05 -> 1e-05."""
+    """A tick's text: 0.25 -> 25, 20000 -> 20k, 0.00025 -> 2.5e-4."""
     if percent:
         return f"{100 * value:.{0 if span >= 0.03 else 1}f}"
-    if abs(value) >= 10_000:
+    if abs(value) >= 1000:
         return f"{value / 1000:g}k"
+    if 0 < abs(value) < 0.001 or (value and span < 0.01):
+        power = math.floor(math.log10(abs(value)))
+        return f"{value / 10.0**power:.3g}e{power}"
     return f"{round(value, 10):g}"

@@ -12,7 +12,7 @@ from storage.errors import UserError
 from storage.scores import ScoreTable
 
 METHODS = ("tsne", "pca", "none")
-MOST = 1500
+MOST = 1000
 """Videos in a map; more are thinned out evenly within each class."""
 
 
@@ -52,10 +52,12 @@ def feature_map(
         explained = float((size[:2] ** 2).sum() / (size**2).sum())
         return FeatureMap(table.stream, "pca", rows, _in_unit(flat), explained)
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     near = min(30.0, (len(rows) - 1) / 3)
-    tsne = TSNE(perplexity=near, init="pca", learning_rate="auto", random_state=seed)
-    with warnings.catch_warnings():
+    tsne = TSNE(perplexity=near, init="pca", max_iter=600, random_state=seed)
+    # Its threads wait in a busy loop: where others are at work, two are 50 x slower than one.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", FutureWarning)
         flat = tsne.fit_transform((u * size)[:, :50] / size[0])
     return FeatureMap(table.stream, "tsne", rows, _in_unit(flat))

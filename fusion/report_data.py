@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.bootstrap import LEVEL, Measure
+from fusion.bootstrap import LEVEL
 from fusion.evaluation import Evaluation, Figures, SplitEvaluation
 from fusion.features_map import FeatureMap
 from fusion.metrics import confusion
@@ -143,16 +143,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def measure_text(measure: Measure | dict[str, Any] | None, digits: int = 2) -> str:
-    """`91.30 [89.59, 92.91]`, in %."""
-    if measure is None:
-        return "–"
-    m = asdict(measure) if isinstance(measure, Measure) else measure
-    text = f"{100 * m['value']:.{digits}f}"
-    return (
-        text
-        if m["low"] is None
-        else text + f" [{100 * m['low']:.{digits}f}, {100 * m['high']:.{digits}f}]"
-    )

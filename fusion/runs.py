@@ -42,7 +42,8 @@ def read_run(folder: str | Path) -> RunFolder:
     series: dict[str, list[tuple[float, float]]] = {}
     for position, row in enumerate(rows):
         at = row.get(step, position)
-        for name, value in _numbers(row).items():
+        before = f"{row['part']}/" if isinstance(row.get("part"), str) else ""
+        for name, value in _numbers(row, before).items():
             if name.rsplit("/", 1)[-1] not in NOT_DRAWN and isinstance(at, int | float):
                 series.setdefault(name, []).append((float(at), value))
     if not config and not series:

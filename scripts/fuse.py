@@ -26,7 +26,8 @@ from scripts._scores import ScoreFiles
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from fusion.evaluation import Evaluation
+    from fusion.bootstrap import Measure
+    from fusion.evaluation import Evaluation, SplitEvaluation
     from storage.scores import ScoreTable
 
 
@@ -90,7 +91,7 @@ def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
     """One call for the method asked for; mistakes in the combination of options are named."""
     import fusion.averaging
     import fusion.svm
-    import fusion.weighted
+    import fusion.weighting
 
     common = options.files.common_videos
     if options.method == "average":
@@ -106,7 +107,7 @@ def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
         fit = [replace(table, made=table.made | {"out_of_fold": True}) for table in fit]
     settings: dict[str, Any] = {"fit_on_test": options.fit_on_test, "common_only": common}
     if options.method == "weighted":
-        return fusion.weighted.weighted(tables, fit, options.normalise or "softmax", **settings)
+        return fusion.weighting.weighted(tables, fit, options.normalise or "softmax", **settings)
     how = options.normalise or "l2"
     return fusion.svm.svm(tables, fit, how, seed=options.seed, **settings)
 
@@ -137,14 +138,26 @@ def figures(judged: Evaluation) -> dict[str, Any]:
 
 
 def summary(judged: Evaluation) -> list[str]:
-    split = judged.splits[0]
+    """What a person wants to see at once: every table's top-1, and every fusion's gain."""
+    lines = [line for split in judged.splits for line in split_summary(split)]
+    if judged.mean:
+        lines.append(f"mean over {len(judged.splits)} splits")
+        width = max(map(len, judged.mean))
+        lines += [f"  {n:<{width}}  top-1 {top1_text(m)}" for n, m in judged.mean.items()]
+    return lines
+
+
+def top1_text(top: Measure) -> str:
+    reach = "" if top.low is None else f"  [{100 * top.low:.2f}, {100 * (top.high or 0):.2f}]"
+    return f"{100 * top.value:7.3f} %{reach}"
+
+
+def split_summary(split: SplitEvaluation) -> list[str]:
     width = max(len(f.name) for f in split.figures)
     lines = [f"split {split.split} {split.part}, {len(split.videos)} videos, {split.groups} groups"]
     for f in split.figures:
-        top = f.top[1]
-        reach = "" if top.low is None else f"  [{100 * top.low:.2f}, {100 * (top.high or 0):.2f}]"
         mark = "  FITTED ON THE TEST PART" if f.fitted_on_test else ""
-        lines.append(f"  {f.name:<{width}}  top-1 {100 * top.value:7.3f} %{reach}{mark}")
+        lines.append(f"  {f.name:<{width}}  top-1 {top1_text(f.top[1])}{mark}")
     for t in split.tests:
         lines.append(
             f"  {t.name} against {t.against}: {100 * t.gain.value:+.2f} points, "

@@ -1,0 +1,87 @@
+"""Example videos as pictures: frames above, their flow in the colours of the wheel below."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.colorwheel import flow_to_rgb
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from storage.store import Store
+
+MOMENTS = 3
+HEIGHT = 120
+"""Pixels of one picture's height in a strip."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Moments of one video side by side."""
+
+    uri: str
+    """A JPEG as a data: address."""
+    alt: str
+    """The picture in words."""
+    fastest: float | None
+    """Pixels a step that have the wheel's full colour; None without flow."""
+
+
+def strip(store: Store, video: str) -> Strip | None:
+    """Evenly spaced moments of a video; None where the store has no such video."""
+    if video not in store:
+        return None
+    meta = store.video(video)
+    rows: list[NDArray[np.uint8]] = []
+    said = []
+    fastest = None
+    try:
+        if meta.frames:
+            at = moments(min(meta.frames, meta.pairs or meta.frames))
+            rows.append(_side_by_side(store.read_frames(video, at)))
+            said.append("frames")
+        if meta.pairs:
+            field = "forward" if "forward" in store.meta.fields else store.meta.fields[0]
+            codes = [store.read_flow(video, i, 1, field)[0] for i in moments(meta.pairs)]
+            flow = store.meta.quantizer.dequantize(np.stack(codes))
+            # The fastest hundredth is often noise, and would leave the rest pale.
+            fastest = max(float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.99)), 0.5)
+            rows.append(_side_by_side(flow_to_rgb(flow, fastest)))
+            said.append("optical flow")
+    except UserError:  # damaged in the store, or deleted meanwhile: the report goes without it
+        return None
+    if not rows:
+        return None
+    width = min(row.shape[1] for row in rows)
+    picture = np.concatenate([row[:, :width] for row in rows])
+    alt = f"{' and '.join(said)} at {MOMENTS} moments"
+    return Strip(_jpeg(picture), alt, fastest)
+
+
+def moments(length: int, number: int = MOMENTS) -> list[int]:
+    """`number` evenly spaced indices into `length` items."""
+    return [int((i + 0.5) * length / number) for i in range(number)]
+
+
+def _side_by_side(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    height, width = pictures.shape[1:3]
+    size = (max(1, round(width * HEIGHT / height)), HEIGHT)
+    small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
+    return np.concatenate(small, axis=1)
+
+
+def _jpeg(rgb: NDArray[np.uint8]) -> str:
+    import cv2
+
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    done, body = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    if not done:
+        raise UserError(f"a picture of {rgb.shape} could not be written as JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(body.tobytes()).decode("ascii")

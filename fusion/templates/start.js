@@ -1,0 +1,36 @@
+"use strict";
+const ready = new Set();
+
+// A split's parts are made when it is first shown.
+function open(tag) {
+  for (const [i, root] of document.querySelectorAll("[data-split]").entries()) {
+    root.hidden = root.dataset.split !== tag;
+    if (root.hidden || ready.has(tag)) continue;
+    ready.add(tag);
+    for (const table of root.querySelectorAll("table.sortable:not(.classes)")) makeSortable(table);
+    makeClasses(root, numbers.splits[i]);
+    makeConfusion(root, numbers.splits[i], detail.splits[i]);
+    makeMaps(root, numbers.splits[i], detail.splits[i]);
+    for (const figure of root.querySelectorAll("[data-chart]")) makeReadable(figure);
+  }
+  // The links at the top lead into the split that is shown.
+  for (const section of document.querySelectorAll("[data-section]")) {
+    if (section.parentElement.dataset.split === tag) section.id = section.dataset.section;
+    else section.removeAttribute("id");
+  }
+}
+
+open(detail.splits[0].tag);
+document.getElementById("which-split")?.addEventListener("change", (event) => open(event.target.value));
+for (const figure of document.querySelectorAll("#training [data-chart]")) makeReadable(figure);
+
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = document.documentElement.dataset.theme
+    ? document.documentElement.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  repaint();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+matchMedia("print").addEventListener("change", repaint);
+document.documentElement.dataset.ready = "yes";
