@@ -246,9 +246,9 @@ def too_short(source: Source) -> VideoError:
     )
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What tells later whether a source is still the same: bytes, sha256, time of change."""
-    status = path.stat()
+    status = os.stat(path)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": status.st_size, "sha256": digest, "mtime_ns": status.st_mtime_ns}

@@ -1,0 +1,124 @@
+"""What has to be done: which videos are in the store already, which have changed, which are mine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flow.extract import fingerprint
+from flow.failures import Failure
+from flow.find import Found
+from flow.naming import as_text, assign_ids, name_of
+from storage.errors import UserError
+from storage.store import Store
+
+
+@dataclass(frozen=True)
+class Task:
+    """A video to extract."""
+
+    video: str
+    path: str
+    name: str
+    """Relative path with the extension: what the store calls the source."""
+    bytes: int
+    frames: int = 0
+    """As its headers say; 0 when unknown."""
+    redo: bool = False
+    """It is stored, from a source that has changed since."""
+
+
+@dataclass
+class Plan:
+    """found = tasks + skipped + failed."""
+
+    found: int
+    tasks: list[Task] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part of the videos that one of several jobs takes care of."""
+
+    index: int = 1
+    """From 1 to `count`."""
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        index, slash, count = text.partition("/")
+        good = slash and index.isdecimal() and count.isdecimal()
+        if not good or not 1 <= int(index) <= int(count):
+            raise UserError(
+                f"--shard {text!r} is not I/N with I from 1 to N, for example 3/8; a Slurm array "
+                "from 1 counts so: --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+            )
+        return cls(int(index), int(count))
+
+    def holds(self, video: str) -> bool:
+        """By a hash of the id: every job agrees, even where one of them sees a new file."""
+        digest = hashlib.sha256(video.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+
+def make_plan(
+    videos: Sequence[Found], store: Store, shard: Shard | None = None, redo_changed: bool = False
+) -> Plan:
+    """Sort the videos into those to do (the largest first), those done, and those that fail now."""
+    stored = {video: store.video(video).source for video in store.videos()}
+    names: dict[str, list[str]] = defaultdict(list)
+    for video, source in stored.items():
+        names[str(source.get("name", ""))].append(video)
+    ids = assign_ids(videos, names)
+    mine = [(f, v) for f, v in zip(videos, ids, strict=True) if shard is None or shard.holds(v)]
+    plan = Plan(len(mine))
+    for found, video in mine:
+        path = as_text(found.path)
+        try:
+            size = 0 if found.trouble else os.stat(found.path).st_size
+        except OSError as error:
+            found = replace(found, trouble=error.strerror or "cannot be read")
+        if found.trouble:
+            reason = f"cannot open: {found.trouble}"
+            plan.failed.append(Failure(video, path, "cannot open", reason))
+            continue
+        redo = False
+        if video in stored:
+            change = changed(found.path, stored[video])
+            if not change:
+                plan.skipped.append(video)
+                continue
+            if not redo_changed:
+                reason = f"source changed since it was stored: {change} (--redo-changed)"
+                plan.failed.append(Failure(video, path, "source changed", reason))
+                continue
+            redo = True
+        plan.tasks.append(Task(video, found.path, name_of(found), size, redo=redo))
+    plan.tasks.sort(key=lambda task: (-task.bytes, task.video))
+    return plan
+
+
+def changed(path: str, source: dict[str, Any]) -> str:
+    """How a file differs from what was stored of it, or nothing.
+
+    A file with the size and the time of change it had then is taken to be the same; any other
+    is read and hashed, so that a copied or touched dataset is not extracted again.
+    """
+    if "sha256" not in source:
+        return ""  # stored by other means, e.g. an import
+    status = os.stat(path)
+    if status.st_size != source.get("bytes"):
+        return f"{source.get('bytes')} bytes became {status.st_size}"
+    if status.st_mtime_ns == source.get("mtime_ns"):
+        return ""
+    try:
+        digest = fingerprint(path)["sha256"]
+    except OSError:
+        return ""  # extraction is what says why it cannot be read
+    return "" if digest == source["sha256"] else "the same size, another sha256"
