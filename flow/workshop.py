@@ -1,0 +1,150 @@
+"""What a worker does, wherever it runs: probe headers, measure the engine, extract one video."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+
+from flow.extract import Source, extract_video, pairs_of
+from flow.plan import Task
+from flow.quality import Quality
+from flow.recipe import FlowMaker, Recipe
+from flow.video import VideoError, probe
+from storage.errors import StoreError, UserError
+from storage.store import Store, open_store
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task; plain values, so that it travels between machines."""
+
+    video: str
+    status: str
+    """stored, already (another job was quicker), failed, or fatal (no video can be stored)."""
+    frames: int = 0
+    pairs: int = 0
+    size: int = 0
+    quality: Quality = field(default_factory=Quality)
+    kind: str = ""
+    reason: str = ""
+    stuck: bool = False
+    """A thread was left behind in the decoder; the process should be replaced."""
+
+
+@lru_cache(maxsize=1)
+def workshop(store: str, recipe: Recipe) -> Workshop:
+    """The one workshop of this process."""
+    return Workshop(store, recipe)
+
+
+class Workshop:
+    """Holds what a process needs from one video to the next."""
+
+    def __init__(self, store: str, recipe: Recipe) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # every core has a worker of its own
+        self.recipe = recipe
+        self.store: Store = open_store(store, "a", recipe.config())
+        self.maker = FlowMaker(recipe)
+        self._turn = threading.Lock()  # a cluster may run several tasks in one process
+
+    def extract(self, task: Task, partial: bool = False, progress: Progress | None = None) -> Outcome:
+        """Extract one video; whatever is wrong with it is told, not raised."""
+        with self._turn:
+            try:
+                return self._extract(task, partial, progress)
+            except VideoError as error:
+                stuck = error.kind == "stalled"
+                return Outcome(
+                    task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck
+                )
+            except (StoreError, OSError) as error:
+                if task.video in self.store:
+                    return Outcome(task.video, "already")
+                return Outcome(task.video, "fatal", kind="store", reason=one_line(error))
+            except Exception as error:
+                reason = f"error: {type(error).__name__}: {one_line(error)}"
+                return Outcome(task.video, "failed", kind="error", reason=reason)
+
+    def _extract(self, task: Task, partial: bool, progress: Progress | None) -> Outcome:
+        if task.video in self.store:
+            if not task.redo:
+                return Outcome(task.video, "already")
+            self.store.delete(task.video)
+        if not os.path.exists(task.path):
+            raise VideoError("cannot open", "No such file or directory")
+        done = extract_video(
+            task.path,
+            task.video,
+            self.store,
+            self.recipe,
+            tolerant=partial,
+            name=task.name,
+            progress=progress,
+            maker=self.maker,
+        )
+        kind = done.faults[0].split(" at frame ")[0].split(":")[0] if done.faults else ""
+        return Outcome(
+            task.video, "stored", done.frames, done.pairs, done.size, done.quality,
+            kind=kind, reason="; ".join(done.faults[:3]),
+        )  # fmt: skip
+
+
+def probe_frames(paths: Sequence[str]) -> list[tuple[int, int, int]]:
+    """(frames, height, width) of each video by its headers; zeros where they cannot be read."""
+    found = []
+    for path in paths:
+        try:
+            info = probe(path)
+            found.append((info.frames, info.height, info.width))
+        except VideoError:
+            found.append((0, 0, 0))
+    return found
+
+
+def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
+    """Measured on a few pairs out of a few videos: the median; 0 when none can be read."""
+    maker = FlowMaker(recipe)
+    few = replace(recipe, frame_codec="none", fps=None)
+    measured = []
+    for task in tasks:
+        source = Source(task.path, few, tolerant=True)
+        pictures = source.pictures()
+        try:
+            count = 32 if maker.makes_codes else 3
+            frames = [picture.grey for picture in islice(pictures, count + recipe.step)]
+        except VideoError:
+            continue
+        finally:
+            pictures.close()
+        if len(frames) <= recipe.step:
+            continue
+        grey = np.stack(frames)
+        compute = maker.codes if maker.makes_codes else maker.flow
+        if not measured:
+            pairs_of(compute, grey[: recipe.step + 1], recipe.step)  # compiles
+        began = time.perf_counter()
+        pairs = pairs_of(compute, grey, recipe.step)
+        measured.append((time.perf_counter() - began) / len(pairs) * len(recipe.fields))
+    return statistics.median(measured) if measured else 0.0
+
+
+def check_engine(recipe: Recipe) -> Recipe:
+    """The recipe with its engine decided, so that a mistake is told before work begins."""
+    return replace(recipe, engine=FlowMaker(recipe).engine)
+
+
+def one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) or text else type(error).__name__
