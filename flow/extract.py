@@ -201,7 +201,9 @@ def chunk_of(
         elif field == "backward":
             flows[field] = pairs_of(compute, frames[::-1], recipe.step)[::-1]
         else:
-            flows[field] = pairs_of(maker.warped, frames, recipe.step)
+            plain = flows.get("forward")
+            known = plain if plain is not None and plain.dtype == np.float32 else None
+            flows[field] = pairs_of(maker.warped, frames, recipe.step, known)
     sample = None
     if maker.makes_codes:  # what the engine did to one pair stands for what it did to all
         field = "forward" if "forward" in flows else "backward" if "backward" in flows else ""
@@ -212,21 +214,24 @@ def chunk_of(
 
 
 def pairs_of(
-    compute: Callable[[NDArray[np.uint8]], NDArray[Any]], frames: NDArray[np.uint8], step: int
+    compute: Callable[..., NDArray[Any]],
+    frames: NDArray[np.uint8],
+    step: int,
+    plain: NDArray[np.float32] | None = None,
 ) -> NDArray[Any]:
     """(N, H, W) -> (N - step, 2, H, W): pair i leads from frame i to frame i + step.
 
     Engines know only neighbours, so each of the `step` interleaved sequences is computed by
-    itself.
+    itself. `plain` is flow of the same pairs, handed on to `compute`.
     """
-    if step == 1:
-        return compute(np.ascontiguousarray(frames))
     out: NDArray[Any] | None = None
     for first in range(step):
-        part = frames[first::step]
+        part = np.ascontiguousarray(frames[first::step])
         if len(part) < 2:
             continue
-        flow = compute(np.ascontiguousarray(part))
+        flow = compute(part) if plain is None else compute(part, plain[first::step])
+        if step == 1:
+            return flow
         if out is None:
             out = np.empty((len(frames) - step, *flow.shape[1:]), flow.dtype)
         out[first::step] = flow

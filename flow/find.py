@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from storage.errors import UserError
 
 VIDEO_EXTENSIONS = frozenset(
-    ".3g2 .3gp .asf .avi .divx .f4v .flv .gif .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg "
-    ".mpg .mts .mxf .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+    """
+    .3g2 .3gp .asf .avi .divx .f4v .flv .gif .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg
+    .mpg .mts .mxf .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m
+    """.split()  # noqa: SIM905 - a list would take 31 lines
 )
 LIST_EXTENSIONS = frozenset({".txt", ".lst", ".list"})
 LONGEST_LINE = 8192
@@ -37,6 +39,8 @@ def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list
     links are met last. Files below `root` get ids relative to it, whatever the argument; the
     lines of a list are relative to it as well.
     """
+    if not arguments:
+        raise UserError("no videos named: give folders, files, patterns or list files")
     base = os.path.abspath(root) if root is not None else None
     if base is not None and not os.path.isdir(base):
         raise UserError(f"--root {root} is not a folder")
@@ -51,7 +55,7 @@ def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list
             found.setdefault(key, item)
     if not found:
         raise UserError(
-            f"no videos in {', '.join(arguments) or 'nothing'}; looked for files ending in "
+            f"no videos in {', '.join(arguments)}; looked for files ending in "
             + " ".join(sorted(VIDEO_EXTENSIONS))
         )
     return list(found.values()), again

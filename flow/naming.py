@@ -56,9 +56,7 @@ def assign_ids(videos: Sequence[Found], stored: Mapping[str, Sequence[str]]) -> 
         ids = [steps[rung] for steps, rung in zip(ladders, rungs, strict=True)]
         wanted = Counter(ids)
         climbing = [
-            i
-            for i, video in enumerate(ids)
-            if wanted[video] > 1 and rungs[i] + 1 < len(ladders[i])
+            i for i, video in enumerate(ids) if wanted[video] > 1 and rungs[i] + 1 < len(ladders[i])
         ]
         if not climbing:
             return ids

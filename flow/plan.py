@@ -1,11 +1,11 @@
-"""What has to be done: which videos are in the store already, which have changed, which are mine."""
+"""What is to be done: what is stored already, what has changed since, and what others do."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from flow.failures import Failure
 from flow.find import Found
 from flow.naming import as_text, assign_ids, name_of
 from storage.errors import UserError
-from storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,15 @@ class Shard:
 
 
 def make_plan(
-    videos: Sequence[Found], store: Store, shard: Shard | None = None, redo_changed: bool = False
+    videos: Sequence[Found],
+    stored: Mapping[str, Mapping[str, Any]],
+    shard: Shard | None = None,
+    redo_changed: bool = False,
 ) -> Plan:
-    """Sort the videos into those to do (the largest first), those done, and those that fail now."""
-    stored = {video: store.video(video).source for video in store.videos()}
+    """Sort the videos into those to do (the largest first), those done, and those that fail now.
+
+    `stored` gives the source of each video that the store holds, by its id.
+    """
     names: dict[str, list[str]] = defaultdict(list)
     for video, source in stored.items():
         names[str(source.get("name", ""))].append(video)
@@ -104,7 +108,7 @@ def make_plan(
     return plan
 
 
-def changed(path: str, source: dict[str, Any]) -> str:
+def changed(path: str, source: Mapping[str, Any]) -> str:
     """How a file differs from what was stored of it, or nothing.
 
     A file with the size and the time of change it had then is taken to be the same; any other

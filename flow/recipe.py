@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flow.algorithms import Algorithm, algorithm
 from flow.params import TVL1
 from flow.resize import Resize
+from flow.warped import warped_flow
 from storage.config import StoreConfig
 from storage.errors import UserError
 from storage.quantize import Quantizer
@@ -102,7 +103,8 @@ class FlowMaker:
         codes = self._module.compute_codes(frames, recipe.flow.params, recipe.quantizer)
         return np.asarray(codes, np.uint8)
 
-    def warped(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def warped(
+        self, frames: NDArray[np.uint8], plain: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
-        module = import_module("flow.warped")
-        return np.asarray(module.warped_flow(frames, self.flow), np.float32)
+        return warped_flow(frames, self.flow, plain=plain, threads=self.recipe.threads)

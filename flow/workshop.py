@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import socket
 import statistics
 import threading
 import time
@@ -41,10 +43,28 @@ class Outcome:
     """A thread was left behind in the decoder; the process should be replaced."""
 
 
-@lru_cache(maxsize=1)
 def workshop(store: str, recipe: Recipe) -> Workshop:
-    """The one workshop of this process."""
+    """The workshop of this process for a store, kept from one video to the next."""
+    try:
+        status = os.stat(os.path.join(store, "store.json"))
+    except OSError as error:
+        raise UserError(
+            f"the store {store} is not visible on {socket.gethostname()} ({error.strerror}); "
+            "all machines need it, and the videos, under the same path"
+        ) from None
+    # A store that was removed and made anew under the same name is another one.
+    return _workshop(store, recipe, (status.st_ino, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _workshop(store: str, recipe: Recipe, identity: tuple[int, int]) -> Workshop:
     return Workshop(store, recipe)
+
+
+def close_workshop() -> None:
+    """Let go of the store, so that another process may add to the same shard."""
+    _workshop.cache_clear()
+    gc.collect()
 
 
 class Workshop:
@@ -59,7 +79,13 @@ class Workshop:
         self.maker = FlowMaker(recipe)
         self._turn = threading.Lock()  # a cluster may run several tasks in one process
 
-    def extract(self, task: Task, partial: bool = False, progress: Progress | None = None) -> Outcome:
+    def __del__(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+
+    def extract(
+        self, task: Task, partial: bool = False, progress: Progress | None = None
+    ) -> Outcome:
         """Extract one video; whatever is wrong with it is told, not raised."""
         with self._turn:
             try:
@@ -101,15 +127,14 @@ class Workshop:
         )  # fmt: skip
 
 
-def probe_frames(paths: Sequence[str]) -> list[tuple[int, int, int]]:
-    """(frames, height, width) of each video by its headers; zeros where they cannot be read."""
+def probe_frames(paths: Sequence[str]) -> list[int]:
+    """The frames that each video's headers promise; 0 where they cannot be read."""
     found = []
     for path in paths:
         try:
-            info = probe(path)
-            found.append((info.frames, info.height, info.width))
+            found.append(probe(path).frames)
         except VideoError:
-            found.append((0, 0, 0))
+            found.append(0)
     return found
 
 
@@ -117,17 +142,14 @@ def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
     """Measured on a few pairs out of a few videos: the median; 0 when none can be read."""
     maker = FlowMaker(recipe)
     few = replace(recipe, frame_codec="none", fps=None)
-    measured = []
+    measured: list[float] = []
     for task in tasks:
         source = Source(task.path, few, tolerant=True)
-        pictures = source.pictures()
+        count = 32 if maker.makes_codes else 3
         try:
-            count = 32 if maker.makes_codes else 3
-            frames = [picture.grey for picture in islice(pictures, count + recipe.step)]
+            frames = [picture.grey for picture in islice(source.pictures(), count + recipe.step)]
         except VideoError:
             continue
-        finally:
-            pictures.close()
         if len(frames) <= recipe.step:
             continue
         grey = np.stack(frames)
