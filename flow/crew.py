@@ -98,12 +98,13 @@ class Crew:
             free = [member for member in self._members if member.job is None]
             member = free[0] if free else self._hire()
             try:
-                member.pipe.send((function, job, arguments))
-            except OSError:  # it died while idle
-                self._bury(member)
-                continue
-            member.job = job
-            return
+                if member.process.is_alive():
+                    member.pipe.send((function, job, arguments))
+                    member.job = job
+                    return
+            except OSError:
+                pass
+            self._bury(member)  # it died while idle
 
     def _hire(self) -> Member:
         taken = {member.slot for member in self._members}

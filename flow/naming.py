@@ -41,7 +41,8 @@ def ladder(found: Found) -> list[str]:
 def assign_ids(videos: Sequence[Found], stored: Mapping[str, Sequence[str]]) -> list[str]:
     """An id for each file, all different, whatever the order of the files.
 
-    Files that want the same id all take the next longer one. `stored` maps the names of sources
+    Files that want the same id all take the next longer one, and where a longer one is another's
+    shorter one, that other gives way. `stored` maps the names of sources
     to the ids they have in the store: a file keeps its id when others join it later.
     """
     names = [name_of(found) for found in videos]
@@ -55,8 +56,14 @@ def assign_ids(videos: Sequence[Found], stored: Mapping[str, Sequence[str]]) -> 
     while True:
         ids = [steps[rung] for steps, rung in zip(ladders, rungs, strict=True)]
         wanted = Counter(ids)
+        lowest: dict[str, int] = {}
+        for video, rung, steps in zip(ids, rungs, ladders, strict=True):
+            if wanted[video] > 1 and rung + 1 < len(steps):
+                lowest[video] = min(rung, lowest.get(video, rung))
         climbing = [
-            i for i, video in enumerate(ids) if wanted[video] > 1 and rungs[i] + 1 < len(ladders[i])
+            i
+            for i, video in enumerate(ids)
+            if lowest.get(video) == rungs[i] and rungs[i] + 1 < len(ladders[i])
         ]
         if not climbing:
             return ids

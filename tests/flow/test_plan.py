@@ -1,0 +1,127 @@
+"""What is left to do: resume, changed sources, shards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flow.extract import fingerprint
+from flow.failures import Failure, read_failures, record_failures
+from flow.find import find_videos
+from flow.plan import Plan, Shard, make_plan
+from storage.errors import UserError
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for i, size in enumerate((100, 3000, 500, 3000)):
+        (folder / f"{i}.avi").write_bytes(bytes([i]) * size)
+    return folder
+
+
+def plan(folder: Path, stored: dict | None = None, **how: object) -> Plan:
+    found, _ = find_videos([str(folder)])
+    return make_plan(found, stored or {}, **how)
+
+
+def source(path: Path) -> dict:
+    return {**fingerprint(path), "name": path.name}
+
+
+def test_the_largest_first(videos: Path) -> None:
+    assert [task.video for task in plan(videos).tasks] == ["1", "3", "2", "0"]
+
+
+def test_stored_is_skipped(videos: Path) -> None:
+    got = plan(videos, {"1": source(videos / "1.avi"), "2": source(videos / "2.avi")})
+    assert ([t.video for t in got.tasks], got.skipped) == (["3", "0"], ["1", "2"])
+    assert got.found == len(got.tasks) + len(got.skipped) + len(got.failed)
+
+
+def test_a_copy_or_a_touched_file_is_the_same(videos: Path) -> None:
+    stored = {"1": source(videos / "1.avi")}
+    os.utime(videos / "1.avi", (1, 1))
+    assert plan(videos, stored).skipped == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"\1" * 2999 + b"!", "the same size, another sha256"), (b"x", "3000 bytes became 1")],
+)
+def test_a_changed_source_is_named(videos: Path, content: bytes, says: str) -> None:
+    stored = {"1": source(videos / "1.avi")}
+    (videos / "1.avi").write_bytes(content)
+    os.utime(videos / "1.avi", (1, 1))
+    got = plan(videos, stored)
+    assert [f.reason for f in got.failed] == [
+        f"source changed since it was stored: {says} (--redo-changed)"
+    ]
+    again = plan(videos, stored, redo_changed=True)
+    assert [task.video for task in again.tasks if task.redo] == ["1"]
+
+
+def test_what_was_imported_has_no_source_to_compare(videos: Path) -> None:
+    assert plan(videos, {"1": {}}).skipped == ["1"]
+
+
+def test_what_cannot_be_read_is_counted(videos: Path) -> None:
+    (videos / "gone.avi").symlink_to("nowhere")
+    (videos / "l.txt").write_text("0.avi\nmissing.avi\n..\n")
+    got = plan(videos)
+    assert [f.reason for f in got.failed] == ["cannot open: No such file or directory"]
+    got = plan(videos / "l.txt")
+    assert [f.reason for f in got.failed] == [
+        "cannot open: no such file", "cannot open: a folder, in a list of files",
+    ]  # fmt: skip
+    assert got.found == 3
+
+
+@given(ids=st.sets(st.text(min_size=1), max_size=60), count=st.integers(1, 9))
+def test_shards_are_complete_and_disjoint(ids: set[str], count: int) -> None:
+    held = [{v for v in ids if Shard(i, count).holds(v)} for i in range(1, count + 1)]
+    assert set().union(*held) == ids
+    assert sum(map(len, held)) == len(ids)
+
+
+def test_shards_are_even() -> None:
+    ids = [f"class{i % 101}/v_{i}" for i in range(13320)]
+    sizes = [sum(map(Shard(i, 8).holds, ids)) for i in range(1, 9)]
+    assert max(sizes) < 1.1 * min(sizes)
+
+
+@pytest.mark.parametrize("text", ["0/8", "9/8", "3", "a/b", "3/", "/8", "-1/8", "1/0", "1.5/8"])
+def test_a_wrong_shard(text: str) -> None:
+    with pytest.raises(UserError, match="--shard"):
+        Shard.parse(text)
+
+
+def test_a_shard_counts_its_own(videos: Path) -> None:
+    parts = [plan(videos, shard=Shard.parse(f"{i}/3")) for i in (1, 2, 3)]
+    assert sum(part.found for part in parts) == 4
+    assert sorted(t.video for part in parts for t in part.tasks) == ["0", "1", "2", "3"]
+
+
+def failure(video: str, kind: str = "truncated") -> Failure:
+    return Failure(video, f"/v/{video}.avi", kind, f"{kind} at frame 3: ü")
+
+
+def test_failures_are_kept_until_they_are_settled(tmp_path: Path) -> None:
+    assert read_failures(tmp_path) == []
+    record_failures(tmp_path, [failure("b"), failure("a")])
+    record_failures(tmp_path, [failure("c")], ["b"])
+    record_failures(tmp_path, [failure("a", "cannot open")])
+    assert read_failures(tmp_path) == [failure("a", "cannot open"), failure("c")]
+    record_failures(tmp_path, [], ["a", "c"])
+    assert read_failures(tmp_path) == []
+
+
+def test_a_damaged_failures_file_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "failures.json").write_text('{"failures": [{"vi')
+    record_failures(tmp_path, [failure("a")])
+    assert read_failures(tmp_path) == [failure("a")]
