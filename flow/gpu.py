@@ -22,7 +22,7 @@ __all__ = ["compute", "compute_codes", "status", "stream_codes"]
 
 def compute(
     frames: NDArray[np.uint8],
-    params: TVL1,
+    params: TVL1 | None = None,
     *,
     device: int | Device = 0,
     batch: int | None = None,
@@ -34,7 +34,7 @@ def compute(
     """
     frames = checked_frames(frames)
     flow = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-    _collect(flow, stream_flow(_opened(device), frames, params, None, batch=batch))
+    _collect(flow, stream_flow(_opened(device), frames, params or TVL1(), None, batch=batch))
     return flow
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.gpu_codes import code_thresholds
 from flow.gpu_device import Device, Scalar
 from flow.gpu_plan import PAIR_BYTES, THREADS, Plan, block_bytes
+from flow.thresholds import code_thresholds
 from storage.quantize import Quantizer
 
 PIXEL_BLOCK = 256
 TASKS_A_BLOCK = 1.5
 """Tasks that are ready for each block that runs: more spill out of the cache, fewer leave gaps."""
 
-Result = NDArray[np.uint8] | NDArray[np.float32]
+Result = NDArray[np.uint8 | np.float32]
 
 
 class Batch:
@@ -35,17 +37,16 @@ class Batch:
             plan.frames, plan.height, plan.width
         )
         """uint8 (frames, H, W), pinned: where the caller puts the frames of the next batch."""
-        item = 4 if quantizer is None else 1
-        raw = device.host_array(plan.pairs * 2 * area * item)
-        self.output: Result = raw.view(np.float32 if quantizer is None else np.uint8).reshape(
-            plan.pairs, 2, plan.height, plan.width
-        )
+        dtype: np.dtype[Any] = np.dtype(np.float32 if quantizer is None else np.uint8)
+        raw = device.host_array(plan.pairs * 2 * area * dtype.itemsize)
+        self.output: Result = raw.view(dtype).reshape(plan.pairs, 2, plan.height, plan.width)
         self.shared = block_bytes(plan.tile_rows)
         self.blocks = device.resident_blocks("solve_level", THREADS, self.shared)
         self.pairs = 0  # in the batch under way
         if quantizer is not None:
             thresholds = code_thresholds(quantizer)
             device.upload(self.stream, self._offset("thresholds"), thresholds)
+            device.wait(self.stream)  # the array is not pinned, and goes now
 
     def submit(self, pairs: int) -> None:
         """Queue the flow of the first `pairs` pairs in `self.frames`."""
@@ -125,9 +126,7 @@ class Batch:
             np.float32(params.tau / params.theta),
             np.float32(params.lambda_ * params.theta),
         ]
-        self.device.launch(
-            self.stream, "solve_level", (blocks, 1), THREADS, arguments, self.shared
-        )
+        self.device.launch(self.stream, "solve_level", (blocks, 1), THREADS, arguments, self.shared)
 
     def _grow(self, level: int, flow: str, other: str, fine: str) -> None:
         (fine_h, fine_w), (height, width) = self.plan.sizes[level - 1 : level + 1]

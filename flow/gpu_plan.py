@@ -96,7 +96,9 @@ class Plan:
     @cached_property
     def queue_places(self) -> int:
         """The most steps that all pairs of a level can put into the queue."""
-        warp = 1 + self.params.outer * (self.params.inner + 1) + 1  # every iteration alone, a repeat
+        warp = (
+            1 + self.params.outer * (self.params.inner + 1) + 1
+        )  # every iteration alone, a repeat
         return self.pairs * self.params.warps * warp
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The CUDA sources as the compiler gets them: one text a file, includes put in, tile constants set."""
+"""The CUDA sources as the compiler gets them: a text for each file, includes in place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.resources import files
 KERNELS = {
     "pyramid.cu": ("grey_levels", "shrink", "add_gradients", "no_flow"),
     "solve.cu": ("start_level", "solve_level"),
-    "results.cu": ("grow_flow", "write_flow", "write_codes", "quantize_planes"),
+    "results.cu": ("grow_flow", "write_flow", "write_codes"),
 }
 """File -> the kernels in it."""
 

@@ -65,11 +65,3 @@ extern "C" __global__ void write_codes(
     out[at] = code_of(value.x, thresholds);
     out[area + at] = code_of(value.y, thresholds);
 }
-
-// The same for planes (2, H, W) of float, x then y, wherever they come from.
-extern "C" __global__ void quantize_planes(
-    const float* planes, const float* thresholds, unsigned char* codes, size_t count)
-{
-    const size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (at < count) codes[at] = code_of(planes[at], thresholds);
-}

@@ -30,7 +30,11 @@ def library(tile_rows: int) -> ctypes.CDLL:
     compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
     if compiler is None:
         missing_system_part("a C++ compiler", "install g++ or clang++")
-    sources = [HERE / "cuda_on_host.h", HERE / "kernels_on_host.cpp", *sorted(KERNELS.glob("*.cu*"))]
+    sources = [
+        HERE / "cuda_on_host.h",
+        HERE / "kernels_on_host.cpp",
+        *sorted(KERNELS.glob("*.cu*")),
+    ]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"twostream-kernels-{os.getuid()}"
     folder.mkdir(exist_ok=True)
@@ -39,7 +43,16 @@ def library(tile_rows: int) -> ctypes.CDLL:
         part = folder / f"{target.name}.{os.getpid()}"
         subprocess.run(
             [
-                *(compiler, "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Werror"),
+                *(
+                    compiler,
+                    "-std=c++17",
+                    "-O3",
+                    "-march=native",
+                    "-shared",
+                    "-fPIC",
+                    "-Wall",
+                    "-Werror",
+                ),
                 *("-Wno-unknown-pragmas", "-Wno-sign-compare", f"-DROWS={tile_rows}"),
                 *(f"-I{HERE}", f"-I{KERNELS}", str(HERE / "kernels_on_host.cpp"), "-o", str(part)),
             ],

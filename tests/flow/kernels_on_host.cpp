@@ -1,4 +1,4 @@
-// All kernels in one library, called by name. KERNEL_DIR and TILE options come from the compiler.
+// All kernels in one library, called by name. The compiler gets -I for them, and -DROWS.
 #include "cuda_on_host.h"
 
 #include "pyramid.cu"
@@ -9,8 +9,8 @@ float4 block_memory[SHARED_BYTES / sizeof(float4)];
 
 static const std::vector<Kernel> kernels = {
     KERNEL(grey_levels), KERNEL(shrink),     KERNEL(add_gradients), KERNEL(no_flow),
-    KERNEL(grow_flow),   KERNEL(write_flow), KERNEL(write_codes),   KERNEL(quantize_planes),
-    KERNEL(start_level), KERNEL(solve_level),
+    KERNEL(grow_flow),   KERNEL(write_flow), KERNEL(write_codes),   KERNEL(start_level),
+    KERNEL(solve_level),
 };
 static std::string message;
 
