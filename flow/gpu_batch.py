@@ -104,12 +104,12 @@ class Batch:
         blocks = min(self.blocks, pairs * tiling.count)
         under_way = max(1, round(blocks * TASKS_A_BLOCK / tiling.count))
         queue = self._at("queue"), self._at("steps")
-        state, places = self._at("pairs"), plan.queue_places
+        state, places = self._at("pairs"), pairs * plan.most_steps
         coarsest = level == len(plan.sizes) - 1
         self.device.launch(
             self.stream,
             "start_level",
-            (-(-max(places, pairs) // PIXEL_BLOCK), 1),
+            (-(-places // PIXEL_BLOCK), 1),
             PIXEL_BLOCK,
             [*queue, *_ints(places), state, *_ints(pairs, under_way, blocks, coarsest)],
         )

@@ -94,12 +94,10 @@ class Plan:
         return [Tiling.best(*size, self.tile_rows) for size in self.sizes]
 
     @cached_property
-    def queue_places(self) -> int:
-        """The most steps that all pairs of a level can put into the queue."""
-        warp = (
-            1 + self.params.outer * (self.params.inner + 1) + 1
-        )  # every iteration alone, a repeat
-        return self.pairs * self.params.warps * warp
+    def most_steps(self) -> int:
+        """The most steps that a pair can put into the queue of a level."""
+        filtered = self.params.inner + 1  # every iteration alone, after a median filtering
+        return self.params.warps * (1 + self.params.outer * filtered + 1)  # a last one repeated
 
     @cached_property
     def offsets(self) -> dict[str, int]:
@@ -118,7 +116,7 @@ class Plan:
             "pairs": self.pairs * PAIR_BYTES,
             "errors": self.pairs * max(t.count for t in self.tilings) * MAX_HALO * 4,
             "queue": QUEUE_BYTES,
-            "steps": self.queue_places * 4,
+            "steps": self.pairs * self.most_steps * 4,
             "thresholds": THRESHOLD_BYTES,
         }
         offsets, at = {}, 0
@@ -134,7 +132,9 @@ class Plan:
 
 
 USUAL_PIXELS = 11_000_000
-"""Pixels in a batch (128 pairs of 340x256): enough to fill any GPU, and soon done."""
+"""Pixels in a batch (126 pairs of 340x256): enough to fill any GPU, and soon done."""
+
+MOST_PAIRS = 512
 
 
 def choose_pairs(
@@ -145,7 +145,7 @@ def choose_pairs(
     def size(pairs: int) -> int:
         return Plan(params, height, width, pairs, step, tile_rows).bytes
 
-    usual = max(1, round(USUAL_PIXELS / (height * width)))
+    usual = min(MOST_PAIRS, max(1, round(USUAL_PIXELS / (height * width))))
     room = int(free * 0.85) // slots  # the rest is for kernels, and for others on this GPU
     one, more = size(1), size(2) - size(1)
     return max(1, min(usual, 1 + (room - one) // more))

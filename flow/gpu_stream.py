@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import length_hint
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,10 @@ def stream_flow(
     height, width = opening[0].shape
     for n, frame in enumerate(opening):
         _checked(frame, n, (height, width))
+    if batch is None:
+        free = device.free_memory()
+        batch = choose_pairs(params, height, width, step, device.tile_rows, free, SLOTS)
+        batch = min(batch, max(1, length_hint(frames, step + batch) - step))
     slots = _Slots(device, params, (height, width), step, batch, quantizer, backward)
     busy: deque[Batch] = deque()
     carried: list[NDArray[np.uint8]] = opening
@@ -91,14 +96,11 @@ class _Slots:
         params: TVL1,
         size: tuple[int, int],
         step: int,
-        batch: int | None,
+        pairs: int,
         quantizer: Quantizer | None,
         backward: bool,
     ) -> None:
         self.device, self.quantizer, self.backward = device, quantizer, backward
-        pairs = batch or choose_pairs(
-            params, *size, step, device.tile_rows, device.free_memory(), SLOTS
-        )
         self.most = SLOTS
         while True:
             self.plan = Plan(params, *size, pairs, step, device.tile_rows)

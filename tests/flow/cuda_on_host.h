@@ -185,13 +185,22 @@ inline int atomicExch(int* at, int to) { return std::exchange(*at, to); }
 
 // ---------------------------------------------------------------- scheduling
 
-inline std::unique_ptr<Block> new_block(uint3 index, int threads)
+// Blocks that have ended, kept for their stacks: new ones cost more than a small kernel.
+inline std::vector<std::unique_ptr<Block>> ended_blocks;
+
+inline std::unique_ptr<Block> new_block(uint3 index, int threads, size_t shared)
 {
-    auto block = std::make_unique<Block>();
+    std::unique_ptr<Block> block;
+    if (!ended_blocks.empty() && int(ended_blocks.back()->threads.size()) == threads) {
+        block = std::move(ended_blocks.back());
+        ended_blocks.pop_back();
+    } else {
+        block = std::make_unique<Block>();
+        block->threads.resize(threads);
+        block->stacks.reset(new char[threads * STACK_BYTES]);
+    }
     block->index = index;
-    block->threads.resize(threads);
-    block->stacks.reset(new char[threads * STACK_BYTES]);
-    block->shared.assign(SHARED_BYTES, char(0xcd));  // shared memory starts with anything in it
+    block->shared.assign(shared, char(0xcd));  // shared memory starts with anything in it
     for (int i = 0; i < threads; ++i) {
         Thread& thread = block->threads[i];
         thread.index = {unsigned(i), 0, 0};
@@ -275,7 +284,7 @@ inline void run_grid(
         while (started < total && int(under_way.size()) < schedule.blocks_at_once) {
             const unsigned i = order[started++];
             under_way.push_back(
-                new_block({i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y}, threads));
+                new_block({i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y}, threads, shared));
         }
         turn = (turn + 1) % under_way.size();
         Block& block = *under_way[turn];
@@ -283,7 +292,10 @@ inline void run_grid(
         if (shared && !alone) std::memcpy((void*)block_memory, block.shared.data(), shared);
         const Progress progress = run_block(block, schedule.order, schedule.quantum);
         if (shared && !alone) std::memcpy(block.shared.data(), (void*)block_memory, shared);
-        if (progress == ENDED) under_way.erase(under_way.begin() + turn);
+        if (progress == ENDED) {
+            ended_blocks.push_back(std::move(under_way[turn]));
+            under_way.erase(under_way.begin() + turn);
+        }
         idle = progress == SLEEPING ? idle + 1 : 0;
         if (idle > LONGEST_SLEEP) throw std::runtime_error("all blocks wait: a deadlock");
     }

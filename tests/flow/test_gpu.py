@@ -1,0 +1,259 @@
+"""The GPU engine, driver and CUDA sources, run on the CPU and held to the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_device import HostDevice
+from numpy.typing import NDArray
+
+from flow import gpu, reference
+from flow.gpu_batch import Batch
+from flow.gpu_plan import Plan
+from flow.gpu_stream import SLOTS, stream_flow
+from flow.params import TVL1
+from storage.errors import UserError
+from storage.quantize import RULES, Quantizer
+
+PRESETS = ("opencv-cuda", "opencv-cpu")
+
+
+def texture(
+    count: int, height: int, width: int, motion: tuple[float, float] = (0.6, -0.4)
+) -> NDArray[np.uint8]:
+    """uint8 (count, height, width): smooth texture that moves by `motion` (x, y) a frame."""
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    frames = []
+    for i in range(count):
+        u, v = x - i * motion[0], y - i * motion[1]
+        waves = np.sin(u / 3.1 + 0.2) * np.cos(v / 4.3) + np.sin(u / 7.7 - v / 5.9 + 1)
+        frames.append(127 + 50 * waves)
+    return np.stack(frames).round().astype(np.uint8)
+
+
+def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Mean end-point difference, pixels."""
+    return float(np.hypot(*np.moveaxis(one - other, 1, 0)).mean())
+
+
+def length(flow: NDArray[np.float32]) -> float:
+    return float(np.hypot(*np.moveaxis(flow, 1, 0)).mean())
+
+
+@pytest.mark.parametrize(
+    ("clip", "preset"),
+    [
+        ("HammerThrow/v_HammerThrow_g23_c05.avi", "opencv-cuda"),
+        ("HammerThrow/v_HammerThrow_g23_c05.avi", "opencv-cpu"),
+        ("RopeClimbing/v_RopeClimbing_g04_c01.avi", "opencv-cuda"),
+        ("PizzaTossing/v_PizzaTossing_g18_c01.avi", "opencv-cpu"),
+    ],
+)
+def test_real_frames_agree_with_the_reference(preset: str, clip: str, shared_data: Path) -> None:
+    # Parts of clips where the definition itself is stable: on many others the reference moves by
+    # more than this bound when a level's images change in their last bit.
+    cv2 = pytest.importorskip("cv2")
+    video = cv2.VideoCapture(str(shared_data / "clips" / "ucf101" / clip))
+    frames = np.stack(
+        [cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2GRAY)[60:141, 90:181] for _ in range(2)]
+    )
+    params = TVL1.preset(preset)
+    expected = reference.compute(frames, params)
+    flow = gpu.compute(frames, params, device=HostDevice())
+    assert np.isfinite(flow).all()
+    assert difference(flow, expected) <= 0.01 + 0.005 * length(expected)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    ("height", "width", "rows"),
+    [(16, 16, 8), (17, 63, 8), (64, 64, 8), (65, 67, 4), (33, 130, 2), (91, 31, 4)],
+)
+def test_all_sizes_and_tilings_agree_to_rounding(
+    preset: str, height: int, width: int, rows: int
+) -> None:
+    # a fixed number of iterations: no stop that rounding could move
+    params = replace(TVL1.preset(preset), epsilon=0, inner=18, outer=1, warps=2)
+    frames = texture(2, height, width)
+    expected = reference.compute(frames, params)
+    flow = gpu.compute(frames, params, device=HostDevice(tile_rows=rows))
+    assert np.abs(flow - expected).max() < 2e-3
+    assert difference(flow, expected) < 1e-4
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_it_stops_at_the_very_iteration(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    class Counted(reference.StoppingRule):
+        def look(self, update: NDArray[np.float32]) -> None:
+            looks.append(update[0].size)
+            super().look(update)
+
+    monkeypatch.setattr(reference, "StoppingRule", Counted)
+    params = replace(TVL1.preset(preset), scales=2, warps=3)
+    frames = texture(3, 40, 80)
+    expected = reference.compute(frames, params)
+    device = HostDevice(tile_rows=2)
+    batch = Batch(device, Plan(params, 40, 80, 2, tile_rows=2), None)
+    batch.frames[:] = frames
+    batch.submit(2)
+    assert difference(batch.result(), expected) < 1e-3
+    useful, executed = batch.pixel_iterations().sum(axis=0)
+    assert useful == sum(looks)
+    if preset == "opencv-cuda":
+        assert executed == useful  # the next check is known, and tasks end there
+    else:
+        assert useful < executed < 1.7 * useful
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("level", [None, 0, 255])
+def test_nothing_moves_in_identical_frames(preset: str, level: int | None) -> None:
+    frame = texture(1, 40, 75)[0] if level is None else np.full((40, 75), level, np.uint8)
+    flow = gpu.compute(np.stack([frame] * 3), TVL1.preset(preset), device=HostDevice(tile_rows=4))
+    assert flow.shape == (2, 2, 40, 75)
+    assert not flow.any()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_known_translation_is_found(preset: str) -> None:
+    frames = texture(2, 48, 64, (1.5, -0.75))
+    flow = gpu.compute(frames, TVL1.preset(preset), device=HostDevice())[0, :, 8:-8, 8:-8]
+    assert np.abs(flow[0] - 1.5).mean() < 0.1
+    assert np.abs(flow[1] + 0.75).mean() < 0.1
+
+
+def test_black_against_white_stays_finite() -> None:
+    frames = np.stack([np.zeros((32, 40), np.uint8), np.full((32, 40), 255, np.uint8)])
+    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 40), dtype=np.uint8)
+    for pair in (frames, noise):
+        assert np.isfinite(gpu.compute(pair, TVL1(), device=HostDevice(tile_rows=4))).all()
+
+
+SMALL = replace(TVL1(), scales=2, warps=2)
+
+
+def test_batches_of_any_size_give_the_same_bytes() -> None:
+    frames = texture(8, 32, 48, (0.9, 0.3))
+    frames[4] = frames[3]  # one pair that stops at once among others
+    whole = gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4), batch=7)
+    for batch in (1, 2, 3, 100):
+        parts = gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4), batch=batch)
+        assert np.array_equal(whole, parts)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_codes_are_the_quantisers_own(rule: str) -> None:
+    frames = texture(3, 24, 40, (1.3, 0.4))
+    quantizer = Quantizer(rule, 2.0)
+    flow = gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4))
+    codes = gpu.compute_codes(frames, SMALL, quantizer, device=HostDevice(tile_rows=4), batch=1)
+    assert codes.dtype == np.uint8
+    assert np.array_equal(codes, quantizer.quantize(flow))
+
+
+def test_steps_and_direction_choose_the_frames() -> None:
+    frames = texture(6, 24, 40, (0.5, 0.2))
+    quantizer = Quantizer()
+
+    def stream(**options: object) -> NDArray[np.uint8]:
+        device = HostDevice(tile_rows=4)
+        parts = gpu.stream_codes(iter(frames), SMALL, quantizer, device=device, **options)
+        return np.concatenate(list(parts))
+
+    def alone(first: int, second: int) -> NDArray[np.uint8]:
+        pair = frames[[first, second]]
+        return gpu.compute_codes(pair, SMALL, quantizer, device=HostDevice(tile_rows=4))[0]
+
+    forward, backward = stream(step=2, batch=3), stream(step=2, backward=True, batch=3)
+    assert len(forward) == len(backward) == 4
+    for i in (0, 3):
+        assert np.array_equal(forward[i], alone(i, i + 2))
+        assert np.array_equal(backward[i], alone(i + 2, i))
+
+
+@pytest.mark.parametrize(
+    ("order", "blocks_at_once", "quantum"),
+    [("backward", 1, 1 << 30), ("shuffled", 1, 1 << 30), ("shuffled", 4, 1), ("forward", 3, 5)],
+)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_order_of_threads_or_blocks_changes_a_bit(
+    preset: str, order: str, blocks_at_once: int, quantum: int
+) -> None:
+    frames = texture(4, 30, 90, (0.8, -0.3))
+    params = replace(TVL1.preset(preset), scales=2, warps=2, inner=20)
+    plain = gpu.compute(frames, params, device=HostDevice(tile_rows=2))
+    device = HostDevice(
+        tile_rows=2, order=order, seed=3, blocks=5, blocks_at_once=blocks_at_once, quantum=quantum
+    )
+    assert np.array_equal(gpu.compute(frames, params, device=device), plain)
+
+
+def test_a_full_device_gets_smaller_batches_and_then_a_clear_error() -> None:
+    frames = texture(9, 32, 48)
+    expected = gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4))
+    one = Plan(SMALL, 32, 48, 1, tile_rows=4).bytes
+    eight = Plan(SMALL, 32, 48, 8, tile_rows=4).bytes
+    for memory in (eight // 2, one * 2, one):
+        device = HostDevice(tile_rows=4, memory=memory)
+        assert np.array_equal(gpu.compute(frames, SMALL, device=device), expected)
+        # asked for more than there is: it does with less
+        device = HostDevice(tile_rows=4, memory=memory)
+        assert np.array_equal(gpu.compute(frames, SMALL, device=device, batch=8), expected)
+        assert device.peak <= memory
+        assert device.used == 0
+    with pytest.raises(UserError, match=r"MiB free.*48x32 needs.*--size"):
+        gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4, memory=one - 1))
+
+
+def test_memory_and_reading_ahead_do_not_grow_with_the_video() -> None:
+    taken, given = 0, 0
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        nonlocal taken
+        for frame in texture(30, 16, 24):
+            taken += 1
+            yield frame
+
+    device = HostDevice(tile_rows=2)
+    params = replace(SMALL, scales=1, warps=1, inner=4)
+    for part in gpu.stream_codes(frames(), params, Quantizer(), device=device, batch=3):
+        given += len(part)
+        assert taken - 1 - given <= SLOTS * 3
+        assert device.used <= SLOTS * Plan(params, 16, 24, 3, tile_rows=2).bytes
+    assert given == 29
+
+
+def test_a_stream_that_is_left_early_gives_its_memory_back() -> None:
+    device = HostDevice(tile_rows=2)
+    stream = gpu.stream_codes(iter(texture(9, 16, 24)), SMALL, Quantizer(), device=device, batch=1)
+    next(stream)
+    assert device.used
+    stream.close()
+    assert not device.used
+
+
+def test_what_cannot_be_computed_is_named() -> None:
+    device, frames = HostDevice(tile_rows=2), texture(3, 16, 24)
+
+    def run(frames: object, **options: object) -> None:
+        list(stream_flow(device, frames, SMALL, None, **options))
+
+    with pytest.raises(UserError, match=r"2 frame\(s\) given; flow over 2"):
+        run(frames[:2], step=2)
+    with pytest.raises(UserError, match=r"frame 1 is 23x16 and the first was 24x16"):
+        run([frames[0], frames[1, :, 1:]])
+    with pytest.raises(UserError, match=r"frame 0 is float64 \(16, 24\)"):
+        run(frames.astype(float))
+    with pytest.raises(UserError, match="frame 0 is 8x16"):
+        run(frames[:, :, :8])
+    with pytest.raises(UserError, match="step is 0"):
+        run(frames, step=0)
+    with pytest.raises(UserError, match="batch is 0"):
+        run(frames, batch=0)
+    assert not device.used
