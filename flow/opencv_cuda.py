@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.gpu_source import source
 from flow.params import TVL1
 from flow.thresholds import code_thresholds
 from storage.errors import UserError
@@ -81,8 +81,7 @@ def seen_by_cupy(cupy: Any, flow: Any, height: int, width: int) -> Any:
 
 @lru_cache(maxsize=1)
 def kernel() -> Any:
-    source = files("flow.kernels").joinpath("opencv_codes.cu").read_text(encoding="utf-8")
-    return import_cupy().RawModule(code=source).get_function("opencv_codes")
+    return import_cupy().RawModule(code=source("opencv_codes.cu")).get_function("opencv_codes")
 
 
 def import_cupy() -> Any:

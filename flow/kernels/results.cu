@@ -1,4 +1,5 @@
 // What a level leaves: its flow on the next finer level, as floats, or as one byte a component.
+#include "codes.cuh"
 #include "control.cuh"
 #include "linear.cuh"
 
@@ -41,17 +42,6 @@ extern "C" __global__ void write_flow(
     float* const out = planes + (size_t)blockIdx.y * 2 * area;
     out[at] = value.x;
     out[area + at] = value.y;
-}
-
-// How many of the 255 ascending thresholds lie at or under `value`: its code. The host finds the
-// thresholds with the quantiser itself, so every rule gives the very codes that it gives there.
-__device__ __forceinline__ unsigned char code_of(float value, const float* thresholds)
-{
-    int code = 0;
-#pragma unroll
-    for (int half = 128; half > 0; half /= 2)
-        if (value >= thresholds[code + half - 1]) code += half;
-    return (unsigned char)code;
 }
 
 extern "C" __global__ void write_codes(

@@ -102,6 +102,8 @@ class Kernel:
 SHIM = """
 #include <cstddef>
 #define __global__
+#define __device__
+#define __forceinline__ inline
 struct uint3 { unsigned x, y, z; };
 static uint3 blockIdx, blockDim, threadIdx;
 %s
