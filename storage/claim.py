@@ -11,6 +11,8 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from storage import shard
@@ -61,6 +63,22 @@ def give_back(shards: Path) -> None:
         else:
             del _claims[key]
             os.close(descriptor)
+
+
+@contextmanager
+def unclaimed(folder: Path) -> Iterator[bool]:
+    """Whether no process writes the shard in `folder`; if so, none begins to inside the block."""
+    with _guard:
+        mine = any(
+            Path(key) / name == Path(os.path.realpath(folder))
+            for key, (_, name, _) in _claims.items()
+        )
+    locked = None if mine else _lock(folder / CLAIM)
+    try:
+        yield locked is not None
+    finally:
+        if locked is not None:
+            os.close(locked)
 
 
 def _lock(path: Path) -> int | None:

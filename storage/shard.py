@@ -6,10 +6,11 @@ a transaction runs. This module keeps those rules, so that nobody else needs to 
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,8 +48,11 @@ class Shard:
     @contextmanager
     def reading(self) -> Iterator[lmdb.Transaction]:
         """A snapshot of the shard."""
-        with self._transaction(write=False) as txn:
-            yield txn
+        try:
+            with self._transaction(write=False) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise explained(self.folder, error) from error
 
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run `work` in one transaction and commit; the map grows as often as it takes.
@@ -138,8 +142,9 @@ class Shard:
         a file that is too short counts as truncated."""
         data = self.folder / DATA
         length = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        if os.path.getsize(data) < length:
-            os.truncate(data, length)
+        with suppress(OSError):  # what was committed is whole without it
+            if os.path.getsize(data) < length:
+                os.truncate(data, length)
 
     def close(self) -> None:
         with self._turn:
@@ -151,13 +156,7 @@ class Shard:
 
 def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     """Open, after making sure that reading it cannot kill this process."""
-    data = folder / DATA
-    try:
-        size = os.path.getsize(data)
-    except OSError as error:
-        raise StoreError(f"{data} cannot be opened: {error.strerror}") from None
-    if size < 8192:
-        raise truncated(folder, size, 8192)
+    size = check_length(folder)
     options: dict[str, Any] = {
         "readonly": not write,
         "create": False,
@@ -177,10 +176,24 @@ def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     except lmdb.Error as error:
         raise explained(folder, error) from error
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if os.path.getsize(data) < needed:
+    size = os.path.getsize(folder / DATA)
+    if size < needed:
         env.close()
         raise truncated(folder, size, needed)
+    if write:
+        env.reader_check()  # forget readers that died
     return env
+
+
+def check_length(folder: Path) -> int:
+    """Bytes of the data file; an error if not even its first two pages are there."""
+    try:
+        size = os.path.getsize(folder / DATA)
+    except OSError as error:
+        raise StoreError(f"{folder / DATA} cannot be opened: {error.strerror}") from None
+    if size < 2 * mmap.PAGESIZE:
+        raise truncated(folder, size, 2 * mmap.PAGESIZE)
+    return size
 
 
 def truncated(folder: Path, size: int, needed: int) -> StoreError:

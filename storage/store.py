@@ -22,7 +22,15 @@ from storage import chunk, claim, manifest, shard
 from storage.codec import flow_codec, frame_codec
 from storage.config import StoreConfig, VideoMeta
 from storage.errors import StoreError, UserError
-from storage.keys import Entry, check_id, parse_entry, record_key, video_key
+from storage.keys import (
+    NUMBER,
+    PENDING,
+    Entry,
+    check_id,
+    parse_entry,
+    record_key,
+    video_key,
+)
 from storage.writer import VideoWriter, drop_numbers, pending_numbers
 
 MODES = ("r", "w", "a")
@@ -101,17 +109,31 @@ class Store:
 
     def videos(self) -> list[str]:
         """The ids of all videos, sorted."""
-        found: set[str] = set()
-        for name in self.shards():
+        return sorted({video for name in self.shards() for video in self.videos_in(name)})
+
+    def videos_in(self, name: str) -> list[str]:
+        """The ids of one shard."""
+        part = self._shard(name)
+        with part.reading() as txn, txn.cursor(part.videos) as cursor:
+            return [
+                parse_entry(cursor.value()).meta.video
+                if key[0] == 0xFF
+                else bytes(key).decode("utf-8", "surrogatepass")
+                for key in cursor.iternext(values=False)
+            ]
+
+    def metas(self) -> Iterator[VideoMeta]:
+        """What the store knows of each video, in no order; quicker than one by one."""
+        names = self.shards()
+        seen: set[str] = set()
+        for name in names:
             part = self._shard(name)
             with part.reading() as txn, txn.cursor(part.videos) as cursor:
-                for key in cursor.iternext(values=False):
-                    raw = bytes(key)
-                    if raw[0] == 0xFF:
-                        found.add(parse_entry(cursor.value()).meta.video)
-                    else:
-                        found.add(raw.decode("utf-8", "surrogatepass"))
-        return sorted(found)
+                for value in cursor.iternext(keys=False):
+                    meta = parse_entry(value).meta
+                    if len(names) == 1 or meta.video not in seen:
+                        seen.add(meta.video)
+                        yield meta
 
     def video(self, video: str) -> VideoMeta:
         """What the store knows of one video."""
@@ -243,15 +265,27 @@ class Store:
         self._need_writable()
         self._place(video)
         while (place := self._find(video)) is not None:
-            part = self._shard(place.shard)
-            number = place.entry.number
+            self.delete_in(place.shard, video)
 
-            def work(txn: Any, part: shard.Shard = part) -> None:
-                txn.delete(video_key(video), db=part.videos)
+    def delete_in(self, name: str, video: str) -> None:
+        """Drop the copy of a video that one shard holds, if it does."""
+        self._need_writable()
+        part = self._shard(name)
+        key = video_key(check_id(video))
 
-            part.write(work)
+        def work(txn: shard.Transaction) -> int | None:
+            value = txn.get(key, db=part.videos)
+            if value is None:
+                return None
+            number = parse_entry(value).number
+            txn.delete(key, db=part.videos)
+            txn.put(PENDING + NUMBER.pack(number), b"", db=part.info)
+            return number
+
+        number = part.write(work)
+        if number is not None:
             drop_numbers(part, [number])
-            self._places.pop(video, None)
+        self._places.pop(video, None)
 
     def close(self) -> None:
         """Let go of the files; the store opens them again when it is used again."""
@@ -272,7 +306,9 @@ class Store:
             self._claimed, fresh = claim.take(self.folder / "shards")
             part = self._shard(self._claimed)
             if fresh:
-                drop_numbers(part, pending_numbers(part))
+                with part.reading() as txn:
+                    left = pending_numbers(txn, part)
+                drop_numbers(part, left)
         return self._shard(self._claimed)
 
     # -- finding

@@ -199,12 +199,12 @@ def drop_numbers(shard: Shard, numbers: list[int]) -> None:
             pass
 
 
-def pending_numbers(shard: Shard) -> list[int]:
+def pending_numbers(txn: lmdb.Transaction, shard: Shard) -> list[int]:
     """Numbers whose videos were begun and are not finished."""
-    with shard.reading() as txn, txn.cursor(shard.info) as cursor:
-        numbers = []
+    numbers = []
+    with txn.cursor(shard.info) as cursor:
         found = cursor.set_range(PENDING)
         while found and bytes(cursor.key()).startswith(PENDING):
             numbers.append(NUMBER.unpack(bytes(cursor.key())[len(PENDING) :])[0])
             found = cursor.next()
-        return numbers
+    return numbers

@@ -1,0 +1,55 @@
+"""Give back the space that deleted and replaced videos left in a store.
+
+    twostream compact ucf101.store
+    twostream compact ucf101.store --json
+
+Shards that another process has open are left as they are and named. Shards that `twostream verify
+--repair` gave up are deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from scripts._command import Talk, run_command
+
+
+@dataclass(frozen=True)
+class Options:
+    store: Annotated[Path, tyro.conf.Positional]
+    """The store's directory."""
+    json: bool = False
+    """Print JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    from storage.compact import compact
+
+    done = compact(options.store)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(shard) for shard in done], indent=2))
+        return 0
+    for shard in done:
+        if shard.skipped:
+            print(f"shard {shard.name}: left as it is, {shard.skipped}")
+        else:
+            print(f"shard {shard.name}: {shard.before:,} -> {shard.after:,} bytes")
+    before, after = (sum(getattr(s, name) for s in done) for name in ("before", "after"))
+    print(f"{options.store}: {before:,} -> {after:,} bytes")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="compact", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

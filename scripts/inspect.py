@@ -1,0 +1,155 @@
+"""Say what is in a store and how it was made.
+
+    twostream inspect ucf101.store
+    twostream inspect ucf101.store --video Biking/v_Biking_g01_c01
+    twostream inspect ucf101.store --list | head
+    twostream inspect ucf101.store --json | jq .content.pairs
+
+Only the index is read; `twostream verify` reads everything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from scripts._command import Talk, run_command
+
+if TYPE_CHECKING:
+    from storage.config import StoreConfig, VideoMeta
+    from storage.summary import Summary
+
+
+@dataclass(frozen=True)
+class Options:
+    store: Annotated[Path, tyro.conf.Positional]
+    """The store's directory."""
+    video: str | None = None
+    """Say what is known of this video instead."""
+    list: bool = False
+    """Print the ids of all videos, one a line."""
+    json: bool = False
+    """Print JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    from storage.store import open_store
+    from storage.summary import summarise
+
+    with open_store(options.store) as store:
+        if options.video is not None:
+            meta = store.video(options.video)
+            print(json.dumps(meta.to_json(), indent=2) if options.json else video_page(meta))
+        elif options.list:
+            videos = store.videos()
+            print(json.dumps(videos) if options.json else "\n".join(map(printable, videos)))
+        else:
+            found = summarise(store)
+            if options.json:
+                made = store.meta.to_json()
+                print(json.dumps({"made": made, "content": found.to_json()}, indent=2))
+            else:
+                print(store_page(options.store, store.meta, found))
+    return 0
+
+
+def store_page(path: Path, made: StoreConfig, found: Summary) -> str:
+    """A store as text for people."""
+    quantizer = made.quantizer
+    rows: list[tuple[str, str]] = [
+        ("videos", f"{found.videos:,}" + (f", {found.partial:,} in part" if found.partial else "")),
+        ("frames", f"{found.frames:,} as {made.frame_codec}" if found.frames else "none"),
+        ("flow pairs", f"{found.pairs:,} a field ({', '.join(made.fields)})"),
+        ("playing time", f"{clock(found.seconds)} at {counted(found.rates)} frames a second"),
+        ("sizes", counted(found.sizes)),
+        ("disk", f"{readable(found.disk_bytes)} in {found.shards} shard(s)"),
+        ("records", readable(found.record_bytes) + per_pair(found)),
+        ("", ""),
+        ("quantiser", f"{quantizer.rule}, bound {quantizer.bound:g} px"),
+        ("flow codec", made.codec),
+        ("size rule", made.size),
+        ("step", f"{made.step}: pair i leads from frame i to frame i + {made.step}"),
+        ("resampled to", f"{made.fps:g} frames a second" if made.fps else "the source's own rate"),
+        ("algorithm", f"{made.algorithm} {short(made.parameters)}".strip()),
+        ("fingerprint", made.fingerprint or "not given"),
+        ("engines", counted(found.engines)),
+        ("schema", str(made.schema)),
+    ]
+    names = {"clipped_share": "clipped", "zero_share": "exactly at rest"}
+    for name, value in found.quality.items():
+        text = f"{100 * value:.3g} %" if name in names else f"{value:.4f} px on average"
+        rows.append((names.get(name, "lost in codes"), text))
+    return "\n".join([str(path), *lines(rows)])
+
+
+def video_page(meta: VideoMeta) -> str:
+    """A video as text for people."""
+    rows = [
+        ("frames", f"{meta.frames:,}"),
+        ("flow pairs", f"{meta.pairs:,} a field"),
+        ("size", f"{meta.width}x{meta.height}"),
+        ("rate", f"{meta.fps:g} frames a second"),
+        ("records", readable(meta.size)),
+        ("engine", meta.engine or "not said"),
+        *((f"source {name}", short(value)) for name, value in meta.source.items()),
+        *((name.replace("_", " "), short(value)) for name, value in meta.quality.items()),
+    ]
+    return "\n".join([printable(meta.video), *lines(rows)])
+
+
+def lines(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:<{width}}  {text}".rstrip() for name, text in rows]
+
+
+def counted(counts: Any, most: int = 4) -> str:
+    """`340x256 (12), 320x240 (1)`; a single kind needs no number."""
+    common = counts.most_common(most)
+    if len(counts) == 1:
+        return str(common[0][0])
+    more = f", {len(counts) - most} more" if len(counts) > most else ""
+    return ", ".join(f"{name} ({count:,})" for name, count in common) + more or "none"
+
+
+def per_pair(found: Summary) -> str:
+    return f", {found.record_bytes / found.pairs:,.0f} bytes a pair, frames included" * bool(
+        found.pairs
+    )
+
+
+def readable(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} bytes"
+        count /= 1024
+    return f"{count:.3g} TiB"
+
+
+def clock(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if isinstance(value, dict | list) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Ids may hold what a terminal cannot show."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="inspect", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Read every record of a store, count, and check the checksums.
+
+    twostream verify ucf101.store
+    twostream verify ucf101.store --repair
+    twostream verify ucf101.store --json | jq .damaged
+
+--repair drops damaged videos, so that `twostream extract` makes them again, and copies what is
+whole out of shards that cannot be read. Exit code 0 where all is whole, 1 where damage was found.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from scripts._command import FAILED, OK, Talk, run_command
+
+if TYPE_CHECKING:
+    from storage.verify import Report
+
+
+@dataclass(frozen=True)
+class Options:
+    store: Annotated[Path, tyro.conf.Positional]
+    """The store's directory."""
+    repair: bool = False
+    """Drop what is damaged."""
+    json: bool = False
+    """Print JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    from storage.verify import verify
+
+    report = verify(options.store, options.repair, progress=logging.info)
+    if options.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        print(page(report, options.repair))
+    return FAILED if report.damaged else OK
+
+
+def page(report: Report, repaired: bool) -> str:
+    """The report as text for people."""
+    counts = report.to_json()
+    lines = [
+        f"{report.store}: {counts['videos']:,} videos whole, {counts['frames']:,} frames, "
+        f"{counts['pairs']:,} pairs, {counts['records']:,} records, {counts['bytes']:,} bytes"
+    ]
+    for part in report.shards:
+        if part.broken:
+            lines.append(f"shard {part.name} is broken: {part.broken}")
+        lines += [f"damaged: {d.video} (shard {d.shard}): {d.reason}" for d in part.damaged]
+        if part.strays:
+            lines.append(f"shard {part.name}: records of {len(part.strays)} videos that are gone")
+        if part.unfinished:
+            lines.append(f"shard {part.name}: {len(part.unfinished)} videos begun, not finished")
+    if counts["stored_twice"]:
+        lines.append(f"{counts['stored_twice']} stored twice; `twostream compact` drops the copies")
+    if report.salvaged:
+        lines.append(f"copied out of broken shards: {len(report.salvaged)} videos")
+    if report.damaged and repaired:
+        lines.append("dropped what is damaged; `twostream extract` with the same options redoes it")
+    elif report.damaged:
+        lines.append(f"`twostream verify {report.store} --repair` drops what is damaged")
+    else:
+        lines.append("all is whole")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="verify", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
