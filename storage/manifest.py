@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from storage.config import SCHEMA, StoreConfig
@@ -37,27 +39,40 @@ def read(folder: Path) -> StoreConfig:
 
 def create(folder: Path, config: StoreConfig) -> bool:
     """Make `folder` a store; False where it was one already. Two processes may try at once."""
-    if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
-        raise StoreError(
-            f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
-        )
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; a store is a folder, give another path")
     fresh = folder / f".{NAME}.{os.getpid()}"
     try:
+        if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
+            raise StoreError(
+                f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
+            )
         (folder / "shards").mkdir(parents=True, exist_ok=True)
         with open(fresh, "w", encoding="utf-8") as file:
             json.dump(config.to_json(), file, indent=2)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(fresh, folder / NAME)  # unlike a rename, this fails where there is one
-    except FileExistsError:
-        if not folder.is_dir():
-            raise StoreError(f"{folder} is a file, not a folder; give another --out") from None
-        return False
+        return put_in_place(fresh, folder / NAME)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()
+
+
+def put_in_place(fresh: Path, path: Path) -> bool:
+    """Give `fresh` the name `path`, whole or not at all; False if there is one already."""
+    try:
+        os.link(fresh, path)  # unlike a rename, this fails where there is one
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if path.exists():  # a file system without links
+            return False
+        os.rename(fresh, path)
     return True
 
 
