@@ -6,6 +6,7 @@ its process ends, however it ends, and a forked child does not inherit it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -73,9 +74,15 @@ def unclaimed(folder: Path) -> Iterator[bool]:
             Path(key) / name == Path(os.path.realpath(folder))
             for key, (_, name, _) in _claims.items()
         )
-    locked = None if mine else _lock(folder / CLAIM)
+    locked, free = None, False
+    if not mine:
+        try:
+            locked = _lock(folder / CLAIM)
+            free = locked is not None
+        except OSError as error:
+            free = error.errno == errno.EROFS  # then nobody can write it
     try:
-        yield locked is not None
+        yield free
     finally:
         if locked is not None:
             os.close(locked)

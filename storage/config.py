@@ -66,6 +66,8 @@ class StoreConfig:
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise StoreError(f"the manifest does not say how the store was made: {error}") from None
+        except UserError as error:
+            raise StoreError(f"the manifest cannot be used: {error}") from None
 
     def differences(self, other: StoreConfig) -> list[str]:
         """What differs, in words: `bound: the store has 20.0, asked for 15.0`."""

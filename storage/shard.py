@@ -66,7 +66,7 @@ class Shard:
             except lmdb.MapFullError:
                 self._resize(grow=True)
             except lmdb.Error as error:
-                raise explained(self.folder, error) from error
+                raise explained(self.folder, error, writing=True) from error
 
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[lmdb.Transaction]:
@@ -203,7 +203,7 @@ def truncated(folder: Path, size: int, needed: int) -> StoreError:
     )
 
 
-def explained(folder: Path, error: lmdb.Error) -> StoreError:
+def explained(folder: Path, error: lmdb.Error, writing: bool = False) -> StoreError:
     """An LMDB error in words that help."""
     text = str(error)
     if "No space left" in text:
@@ -214,6 +214,11 @@ def explained(folder: Path, error: lmdb.Error) -> StoreError:
         )
     if isinstance(error, lmdb.ReadonlyError) or "Read-only" in text or "denied" in text:
         return StoreError(f"{folder} cannot be written: {text}")
+    if writing and "Input/output" in text:  # LMDB's word for a write that was cut short
+        return StoreError(
+            f"{folder} cannot be written: the disk is full, limited (ulimit -f) or failing; "
+            "what was stored is safe"
+        )
     if isinstance(error, lmdb.ReadersFullError):
         return StoreError(f"{folder}: more than {MAX_READERS} readers at once")
     return StoreError(

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 
@@ -20,8 +20,11 @@ from storage.claim import unclaimed
 from storage.errors import StoreError
 from storage.keys import NUMBER, Entry, parse_entry, record_key, record_keys
 from storage.salvage import BROKEN, salvage
-from storage.store import Store, open_store
+from storage.store import open_store
 from storage.writer import drop_numbers, pending_numbers
+
+T = TypeVar("T")
+CRASHED = "its pages are damaged: reading them ends the process that does"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class ShardReport:
     broken: str = ""
     """Why the shard cannot be read at all."""
 
+    @property
+    def hurt(self) -> bool:
+        return bool(self.damaged or self.strays or self.broken)
+
 
 @dataclass
 class Report:
@@ -68,7 +75,7 @@ class Report:
 
     @property
     def damaged(self) -> bool:
-        return any(part.damaged or part.broken or part.strays for part in self.shards)
+        return any(part.hurt for part in self.shards)
 
     @property
     def videos(self) -> int:
@@ -102,31 +109,46 @@ def verify(
 ) -> Report:
     """Read everything; with `repair`, drop what is damaged, so that extract makes it again."""
     store = open_store(path, "a" if repair else "r")
-    reports = []
+    report = Report(str(path), [])
+    given_up = []
     for name in store.shards():
         progress(f"shard {name}")
-        reports.append(check_apart(path / "shards" / name))
-    report = Report(str(path), reports)
-    if repair:
-        mend(store, report, progress)
+        folder = path / "shards" / name
+        with unclaimed(folder) as free:
+            found = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
+            report.shards.append(found)
+            if repair and found.hurt:
+                if mended(folder, found, free):
+                    report.dropped += [damage.video for damage in found.damaged]
+                elif free:
+                    given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
+                else:
+                    raise StoreError(
+                        f"shard {name} is broken and still being written: stop its writer first"
+                    )
+    for broken in given_up:
+        progress(f"shard {broken.name}: copying what is whole")
+        report.salvaged += salvage(broken, store)
     store.close()
     return report
 
 
-def check_apart(folder: Path) -> ShardReport:
-    """`check` in a process of its own."""
-    context = multiprocessing.get_context("spawn")
+def apart(work: Callable[..., T], *arguments: object) -> T | None:
+    """Call `work` in a process of its own; None if that did not survive."""
+    context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
+    context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return pool.submit(check, folder).result()
+            return pool.submit(work, *arguments).result()
         except BrokenProcessPool:
-            reason = "its pages are damaged: reading them ends the process that does"
-            return ShardReport(folder.name, broken=reason)
+            return None
 
 
-def check(folder: Path) -> ShardReport:
-    """Read every record of one shard."""
-    report = ShardReport(folder.name)
+def check(folder: Path, alone: bool) -> ShardReport:
+    """Read every record of one shard; `alone` if nobody writes it meanwhile."""
+    report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
+    if report.broken:
+        return report
     part = shard.acquire(folder)
     try:
         with part.reading() as txn:
@@ -144,6 +166,21 @@ def check(folder: Path) -> ShardReport:
     finally:
         shard.release(part)
     return report
+
+
+def damaged_pages(folder: Path) -> str:
+    """What is wrong with the shard's trees themselves, as far as this lmdb can tell."""
+    try:
+        from lmdb.verify import VerifyError
+        from lmdb.verify import verify as walk
+    except ImportError:  # before lmdb 3; reading the records finds most of it
+        return ""
+    try:
+        shard.check_length(folder)
+        findings = walk(str(folder / shard.DATA), subdir=False)
+    except (VerifyError, StoreError) as error:
+        return str(error)
+    return f"its pages are damaged: {findings[0]}" if findings else ""
 
 
 def check_video(
@@ -204,31 +241,26 @@ def numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     return found
 
 
-def mend(store: Store, report: Report, progress: Callable[[str], None]) -> None:
-    """Drop damaged videos and stray records; copy what is whole out of broken shards."""
-    folder = store.folder / "shards"
-    given_up = []
-    for found in report.shards:
-        with unclaimed(folder / found.name) as free:
-            if found.broken and not free:
-                raise StoreError(
-                    f"shard {found.name} is broken and still being written: stop its writer first"
-                )
-            if found.broken:
-                given_up.append(folder / f"{BROKEN}{found.name}")
-                (folder / found.name).rename(given_up[-1])
-                continue
-            part = shard.acquire(folder / found.name)
-            try:
-                for damage in found.damaged:
-                    drop_entry(part, damage)
-                    report.dropped.append(damage.video)
-                drop_numbers(part, strays(part, free))
-            finally:
-                shard.release(part)
-    for broken in given_up:
-        progress(f"shard {broken.name}: copying what is whole")
-        report.salvaged += salvage(broken, store)
+def mended(folder: Path, report: ShardReport, free: bool) -> bool:
+    """Drop what is damaged from a shard that can be read; False if that does not help."""
+    if report.broken:
+        return False
+    apart(mend, folder, report.damaged, free)
+    after = apart(check, folder, free)
+    return after is not None and not after.hurt
+
+
+def mend(folder: Path, damaged: list[Damage], free: bool) -> None:
+    """Drop damaged videos, and records that nothing names."""
+    part = shard.acquire(folder)
+    try:
+        for damage in damaged:
+            drop_entry(part, damage)
+        drop_numbers(part, strays(part, free))
+    except StoreError:
+        return  # what is left is found by the next check
+    finally:
+        shard.release(part)
 
 
 def drop_entry(part: shard.Shard, damage: Damage) -> None:
