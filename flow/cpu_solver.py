@@ -24,6 +24,9 @@ LEVEL_COLUMNS = 10
 STATE, QUADS, COARSE, COLUMNS, SCRATCH, ERRORS = 0, 1, 2, 3, 4, 5
 PLACES = 6
 
+TOGETHER = 4
+"""Most iterations whose rows are interleaved: as many rows stay in the nearest caches."""
+
 # numbers
 REACH, THETA, TAUT, EPSILON, CUBIC, GROWTH = 0, 1, 2, 3, 4, 5
 # whole numbers
@@ -120,17 +123,25 @@ def _refine(m, level, places, corners, numbers, wholes, first, second):  # type:
                         end = origin + y * row + plane * pitch + width
                         m[end] = m[end - 1]
             opens = True
-            for _ in range(wholes[INNER]):
-                if reached:
-                    break
-                iterate(m, origin, pitch, height, width, 1, opens, mask, reach, theta, taut, errors)
-                opens = False
-                total += 1
-                if wholes[PREDICTS] and not (iteration % 2 == 1 and predicted < threshold):
+            done = 0
+            while done < wholes[INNER] and not reached:
+                # iterations that no check can end are run together with the one that is checked
+                count, checked = 0, False
+                while count < TOGETHER and done + count < wholes[INNER] and not checked:
+                    checked = not wholes[PREDICTS] or (
+                        iteration % 2 == 1 and predicted < threshold
+                    )
                     predicted -= threshold
-                else:
-                    predicted = m[errors]
+                    iteration += 1
+                    count += 1
+                iterate(
+                    m, origin, pitch, height, width, count, opens, mask, reach, theta, taut, errors
+                )  # fmt: skip
+                opens = False
+                done += count
+                if checked:
+                    predicted = m[errors + (count - 1) * LANES]
                     reached = predicted <= threshold
-                iteration += 1
+            total += done
             close(m, origin, pitch, height, width, mask, reach, theta, taut, errors)
     return total * height * width

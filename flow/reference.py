@@ -108,7 +108,6 @@ class StoppingRule:
     def __init__(self, threshold: float, params: TVL1) -> None:
         self.threshold = threshold
         self.predicts = params.dialect == "opencv-cuda"
-        self.off = self.predicts and params.epsilon == 0
         self.iteration = 0
         self.predicted = 0.0
         self.reached = False
@@ -117,7 +116,7 @@ class StoppingRule:
         """Tell it of one iteration; opencv-cuda measures only where it expects to be done."""
         odd = self.iteration % 2 == 1
         self.iteration += 1
-        if self.predicts and (self.off or not (odd and self.predicted < self.threshold)):
+        if self.predicts and not (odd and self.predicted < self.threshold):
             self.predicted -= self.threshold
             return
         self.predicted = float((update.astype(np.float64) ** 2).sum())

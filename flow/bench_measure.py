@@ -1,0 +1,155 @@
+"""Engines taking turns on the same frames: agreement with the definition, then time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow import reference
+from flow.bench_material import Material, lengthen
+from flow.compute import load_engine
+from flow.params import TVL1
+
+GPU_PAIRS = 512
+"""A GPU works on many pairs at a time; with fewer it would be measured half empty."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an engine's flow is from the reference, over some material."""
+
+    engine: str
+    preset: str
+    difference: float
+    """Mean end-point difference, pixels."""
+    motion: float
+    """Mean length of the reference's flow, pixels."""
+    allowed: float
+    worst: str
+    """The material with the largest difference."""
+
+    @property
+    def fine(self) -> bool:
+        return self.difference <= self.allowed
+
+
+@dataclass(frozen=True)
+class Result:
+    """One engine on one material."""
+
+    material: str
+    size: str
+    preset: str
+    engine: str
+    seconds: float
+    """A pair, best round."""
+    iterations: int | None
+    """Pixel-iterations of a pair, where they can be counted."""
+    times_opencv: float | None = None
+    """OpenCV's time over this one's, same pair, same run."""
+    error: float | None = None
+    """Mean end-point error against the known flow, pixels."""
+    ceilings: dict[str, float] | None = None
+    """GPU: shares of what memory and arithmetic units were measured to give."""
+
+    @property
+    def pairs_per_second(self) -> float:
+        return 1 / self.seconds
+
+    @property
+    def ns_per_iteration(self) -> float | None:
+        return self.seconds * 1e9 / self.iterations if self.iterations else None
+
+
+def allowed_difference(engine: str, motion: float) -> float:
+    """Pixels. The stopping rule amplifies rounding, and more so where motion is large."""
+    if engine == "opencv":  # the code that the definition was taken from, not one made from it
+        return 0.02 + 0.01 * motion
+    return 0.01 + 0.005 * motion
+
+
+def agreement(engine: str, preset: str, params: TVL1, materials: list[Material]) -> Agreement:
+    """Hold an engine to the reference, over the first pair of every material."""
+    differences, motions = [], []
+    for material in materials:
+        expected = reference_flow(material, params)
+        flow = load_engine(engine).compute(material.frames[:2], params)[0]
+        differences.append(float(np.hypot(*(flow - expected)).mean()))
+        motions.append(float(np.hypot(*expected).mean()))
+    difference, motion = float(np.mean(differences)), float(np.mean(motions))
+    worst = materials[int(np.argmax(differences))].name
+    allowed = allowed_difference(engine, motion)
+    return Agreement(engine, preset, difference, motion, allowed, worst)
+
+
+_expected: dict[tuple[int, TVL1], NDArray[np.float32]] = {}
+
+
+def reference_flow(material: Material, params: TVL1) -> NDArray[np.float32]:
+    """Of the first pair; computed once, since the reference is slow."""
+    key = (id(material), params)
+    if key not in _expected:
+        _expected[key] = reference.compute(material.frames[:2], params)[0]
+    return _expected[key]
+
+
+def measure(
+    names: list[str], preset: str, params: TVL1, material: Material, rounds: int, threads: int
+) -> list[Result]:
+    """Let the engines take turns on one material."""
+    frames = {
+        name: lengthen(material.frames, GPU_PAIRS) if name == "gpu" else material.frames
+        for name in names
+    }
+    best = dict.fromkeys(names, float("inf"))
+    for name in names:  # compiles, allocates, fills caches
+        load_engine(name).compute(frames[name][:2], params)
+    flow = {}
+    for _ in range(rounds):
+        for name in names:
+            module = load_engine(name)
+            options = {"threads": threads} if name == "cpu" else {}
+            started = time.perf_counter()
+            flow[name] = module.compute(frames[name], params, **options)
+            seconds = (time.perf_counter() - started) / (len(frames[name]) - 1)
+            best[name] = min(best[name], seconds)
+    iterations = pixel_iterations(material, params)
+    return [
+        Result(
+            material=material.name,
+            size=material.size,
+            preset=preset,
+            engine=name,
+            seconds=best[name],
+            iterations=iterations,
+            times_opencv=best["opencv"] / best[name] if "opencv" in best and threads == 1 else None,
+            error=material.error(flow[name][0]) if material.truth is not None else None,
+            ceilings=ceilings(material, params, best[name]) if name == "gpu" else None,
+        )
+        for name in names
+    ]
+
+
+def pixel_iterations(material: Material, params: TVL1) -> int | None:
+    """Pixel-iterations of a pair, counted by the CPU engine; None without Numba."""
+    try:
+        from flow import cpu
+    except ImportError:
+        return None
+    flow = np.empty((len(material.frames) - 1, 2, *material.frames.shape[1:]), np.float32)
+    return cpu.measure(material.frames, params, flow) // len(flow)
+
+
+def ceilings(material: Material, params: TVL1, seconds: float) -> dict[str, float] | None:
+    """The GPU engine's own account of how near it comes to what the device can do."""
+    if find_spec("flow.bench_gpu") is None:
+        return None
+    shares: dict[str, float] = import_module("flow.bench_gpu").ceilings(
+        material.frames, params, seconds
+    )
+    return shares
