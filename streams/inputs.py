@@ -8,7 +8,7 @@ torch to those who compute.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -34,6 +34,8 @@ class Input(Protocol):
 
     whole: bool
     """The device needs the whole stored picture, not only the crop."""
+    relies_on: tuple[str, ...]
+    """What of a store's config must be the same where a trained network is used."""
 
     @property
     def channels(self) -> int: ...
@@ -71,6 +73,7 @@ class RGB:
 
     kind: ClassVar[str] = "rgb"
     whole: ClassVar[bool] = False
+    relies_on: ClassVar[tuple[str, ...]] = ("size",)
     offset: int = 0
     """Frames after the moment at which the frame is taken."""
 
@@ -110,6 +113,7 @@ class RGBDifference:
 
     kind: ClassVar[str] = "difference"
     whole: ClassVar[bool] = False
+    relies_on: ClassVar[tuple[str, ...]] = ("size", "fps")
     length: int = 5
     """Differences in a stack (L)."""
 
@@ -153,6 +157,7 @@ class FlowStack:
     """L flow fields in a row, as channels x1 y1 x2 y2 ..."""
 
     kind: ClassVar[str] = "flow"
+    relies_on: ClassVar[tuple[str, ...]] = ("size", "fps", "step", "algorithm", "fingerprint")
     length: int = 10
     """Pairs in a stack (L)."""
     stride: int = 1
@@ -269,7 +274,7 @@ def input_from(settings: dict[str, Any]) -> Input:
 
 def settings_of(made: Any) -> dict[str, Any]:
     """An input as JSON values."""
-    return {"kind": made.kind, **{name: getattr(made, name) for name in made.__dataclass_fields__}}
+    return {"kind": made.kind, **asdict(made)}
 
 
 def need_frames(config: StoreConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,11 +13,6 @@ from storage.errors import UserError
 from streams.batch import Batch, collate
 from streams.dataset import ClipDataset
 from streams.sampling import SampleStream, StepBatches
-
-
-def default_workers(world: int = 1) -> int:
-    """One a core of this process's share, at most 16."""
-    return max(1, min(16, len(os.sched_getaffinity(0)) // world))
 
 
 def start_worker(_: int) -> None:
@@ -62,7 +56,20 @@ def training_batches(
         raise UserError("there is no training video")
     stream = SampleStream(data.labels, data.seed, data.sampling.balanced)
     batches = StepBatches(stream, batch, steps, accumulate=accumulate, rank=rank, world=world)
-    return iter(make_loader(data, batches, workers, pin))
+    return plainly(make_loader(data, batches, workers, pin))
+
+
+def plainly(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The loader's batches; a user's mistake that a worker met is said as it was there, without
+    the worker's traceback."""
+    try:
+        yield from loader
+    except UserError as error:
+        text = str(error)
+        if not text.startswith("Caught "):
+            raise
+        name, _, said = text.strip().splitlines()[-1].partition(": ")
+        raise UserError(said or name) from None
 
 
 class Slices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,3 +50,9 @@ class LoopOptions:
     def __post_init__(self) -> None:
         if self.workers < -1 or self.save_every < 0:
             raise UserError("--workers must be -1 or more, --save-every 0 or more")
+
+    def loading_processes(self, world: int = 1) -> int:
+        """Of each of `world` training processes on this machine."""
+        if self.workers >= 0:
+            return self.workers
+        return max(1, min(16, len(os.sched_getaffinity(0)) // world))

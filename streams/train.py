@@ -25,7 +25,7 @@ from streams.average import Average
 from streams.batch import Batch
 from streams.distributed import Ranks
 from streams.interrupt import Stop
-from streams.loader import Slices, default_workers, make_loader, training_batches
+from streams.loader import Slices, make_loader, plainly, training_batches
 from streams.metrics import Tally, better
 from streams.options import LoopOptions
 from streams.precision import Precision
@@ -66,8 +66,7 @@ class Trainer:
         self.data = task.data("train")
         self.total = total_steps(self.optim, len(self.data))
         self.epoch = steps_per_epoch(len(self.data), self.optim.batch)
-        workers = options.workers
-        self.workers = default_workers(where.world) if workers < 0 else workers
+        self.workers = options.loading_processes(where.world)
         self.precision = Precision.choose(self.optim.amp, where.device)
         self.state = State()
         self.tally = Tally()
@@ -207,7 +206,7 @@ class Trainer:
         """Measure on the validation part, and keep the weights if they are the best so far."""
         model = (self.average.model if self.average is not None else self.model).eval()
         tally = Tally()
-        for batch in self.checking:
+        for batch in plainly(self.checking):
             batch = batch.to(self.where.device)
             inputs = self.task.inputs(batch)
             with self.precision.context():

@@ -1,0 +1,163 @@
+"""Write the class scores of a trained run.
+
+twostream score runs/temporal --store S --labels L --out temporal.npz
+twostream score runs/temporal --store S --labels L --part validation --views 25x1 --out t-val.npz
+twostream score runs/spatial --store S --labels L --part test --views 25x10 --out spatial.npz
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from scripts._command import Talk, run_command
+from streams.options import DataOptions, LoopOptions
+
+SCORERS = {"fusion": "fusion.conv_scorer"}
+"""Kind of a run -> the module whose `open_scorer(run, device)` can use it; others are streams."""
+
+
+@dataclass(frozen=True)
+class Options:
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of a trained run."""
+    store: Path
+    """The store that `extract` made."""
+    labels: Path
+    """The label lists, as for `train`."""
+    out: Path
+    """The score table to write (.npz)."""
+    part: Literal["train", "validation", "test"] = "test"
+    """Whose scores. Fusion weights are found on validation."""
+    split: int | None = None
+    """Which split of the lists (default: the one that the run was trained on)."""
+    views: str = "auto"
+    """SNAPSHOTSxCROPS; auto: 25x10, or 25x5 where training did not mirror."""
+    average: Literal["logits", "probabilities"] = "logits"
+    """What is averaged over the views, and written."""
+    missing: Literal["skip", "stop"] = "skip"
+    """What to do about listed videos that the store does not hold."""
+    short: Literal["pad", "skip", "stop"] = "pad"
+    """What to do about videos too short for the input: repeat their last pair, skip, or stop."""
+    any_counts: bool = False
+    """Accept UCF-101 and HMDB-51 lists of other lengths than the official ones."""
+    other_store: bool = False
+    """Accept a store that was made in another way than the one the run was trained on."""
+    loop: LoopOptions = field(default_factory=LoopOptions)
+    json: bool = False
+    """Print the summary as JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def run(options: Options) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from storage.errors import UserError
+    from streams.distributed import pick_device
+    from streams.runs import Run
+    from streams.scoring import Views, score_table
+    from streams.source import open_source
+
+    trained = Run.open(options.run)
+    device = pick_device(options.loop.device, 0)
+    scorer = import_module(SCORERS.get(trained.kind, "streams.stream_scorer")).open_scorer(
+        trained, device
+    )
+    views = Views.parse(options.views, scorer.crop.flip)
+    if not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: the folder {options.out.parent} does not exist")
+    data = DataOptions(
+        store=options.store,
+        labels=options.labels,
+        split=trained.split if options.split is None else options.split,
+        validation=trained.validation,
+        missing=options.missing,
+        short=options.short,
+        any_counts=options.any_counts,
+        empty_classes=True,
+    )
+    source = open_source(data, scorer.inputs, (options.part,))
+    if not options.other_store:
+        trained.check_store(scorer.inputs, source.config, options.store)
+    check_labels(trained, source, options)
+    with tqdm(
+        total=len(source.parts[options.part]), unit="video", disable=options.talk.quiet
+    ) as bar:
+        table = score_table(
+            scorer,
+            source,
+            options.part,
+            views,
+            device,
+            options.loop,
+            stream=trained.kind,
+            probabilities=options.average == "probabilities",
+            watch=bar.update,
+            made={
+                "run": str(options.run),
+                "recipe": trained.made.get("recipe", ""),
+                "store": str(options.store),
+                "store_fingerprint": source.config.fingerprint,
+                "validation": trained.validation,
+                **source.left_out(),
+            },
+        )
+    table.save(options.out)
+    top1 = float(np.mean(table.scores.argmax(1) == table.labels))
+    summary = {
+        "out": str(options.out),
+        "videos": len(table.videos),
+        "missing": len(source.missing[options.part]),
+        "short": len(source.short[options.part]),
+        "views": str(views),
+        "top1": round(top1, 5),
+    }
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{table!r}\n{options.out}: top-1 {top1:.2%} with {views} views, "
+            f"{summary['missing']} videos missing, {summary['short']} short"
+        )
+    return 0
+
+
+def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-def]
+    """Classes as in training; and on train and validation parts, the very lists of training."""
+    from storage.errors import UserError
+
+    if source.classes != trained.classes:
+        extra = sorted(set(source.classes) ^ set(trained.classes))
+        raise UserError(
+            f"{options.labels} has {len(source.classes)} classes, {options.run} was trained on "
+            f"{len(trained.classes)} ("
+            + (f"not in both: {', '.join(extra[:3])}" if extra else "the same, in another order")
+            + "); give the labels of the training"
+        )
+    lists = trained.settings["data"]["lists"]
+    if options.part != "test" and source.catalog.fingerprint != lists:
+        raise UserError(
+            f"{options.labels} are not the lists that {options.run} was trained on, so what is its "
+            f"{options.part} part cannot be told; give those lists, or --part test"
+        )
+    if source.split != trained.split:
+        print(
+            f"note: {options.run} was trained on split {trained.split}; videos of split "
+            f"{source.split}'s {options.part} part may have been trained on",
+            file=sys.stderr,
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="score", description=(__doc__ or "").strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
