@@ -31,6 +31,16 @@ class Pictures(Protocol):
     def pictures(self) -> Iterator[Picture]: ...
 
 
+def frames_of(config: StoreConfig) -> Recipe:
+    """How to make the frames that a store made so holds, and no flow."""
+    return Recipe(
+        resize=Resize.parse(config.size),
+        step=config.step,
+        fps=config.fps,
+        frame_codec="raw" if config.frame_codec == "none" else config.frame_codec,
+    )
+
+
 def recipe_of(config: StoreConfig, engine: str = "auto", threads: int = 1) -> Recipe:
     """How to make for a new video what a store made so holds; UserError where that cannot be."""
     if config.algorithm not in ALGORITHMS:
@@ -77,23 +87,23 @@ class Block:
 
 def passages(
     source: Pictures,
-    maker: FlowMaker,
+    recipe: Recipe,
     video: str,
     *,
     length: int,
     reach: int,
+    flow: bool = True,
 ) -> Iterator[Block]:
     """The video in blocks of `length` frames; each passage has `reach` frames more on both sides.
 
     Pictures and flow go through the store's codecs, so they are what training saw. Memory holds
-    `length` + 2 `reach` frames and what runs ahead.
+    `length` + 2 `reach` frames and what runs ahead. Without `flow` none is computed.
     """
-    recipe = maker.recipe
     config = recipe.config()
     coders = flow_codec(recipe.codec), frame_codec(recipe.frame_codec)
-    held = _Held(recipe.fields)
+    held = _Held(recipe.fields if flow else (), recipe.step)
     start = 0
-    for chunk in chunks(source, maker):  # type: ignore[arg-type]
+    for chunk in chunks(source, FlowMaker(recipe)) if flow else frames_only(source):  # type: ignore[arg-type]
         held.take(chunk, recipe, coders)
         # Pairs lag behind frames by `step`; a block is whole when its last stacks are.
         while held.pairs_end >= start + length + reach:
@@ -102,7 +112,7 @@ def passages(
             held.drop_before(start - reach)
     if held.frames_end <= start and start:
         return
-    if not held.pairs_end:
+    if held.pairs_end < 1 and flow:
         raise UserError(
             f"{video} has {held.frames_end} frames; flow of step {recipe.step} needs "
             f"{recipe.step + 1}"
@@ -110,10 +120,18 @@ def passages(
     yield held.block(start, held.frames_end, True, config, source.fps, video)
 
 
+def frames_only(source: Pictures) -> Iterator[Chunk]:
+    """The frames of a video, one by one."""
+    for picture in source.pictures():
+        assert picture.rgb is not None  # the recipe keeps frames
+        yield Chunk([picture.rgb], {}, None)
+
+
 class _Held:
     """The frames and pairs that are still needed."""
 
-    def __init__(self, fields: tuple[str, ...]) -> None:
+    def __init__(self, fields: tuple[str, ...], step: int) -> None:
+        self.step = step
         self.first = 0
         self.rgb: list[NDArray[np.uint8]] = []
         self.flows: dict[str, list[NDArray[np.uint8]]] = {field: [] for field in fields}
@@ -124,6 +142,8 @@ class _Held:
 
     @property
     def pairs_end(self) -> int:
+        if not self.flows:
+            return max(0, self.frames_end - self.step)
         return self.first + min(map(len, self.flows.values()))
 
     def take(self, chunk: Chunk, recipe: Recipe, coders: tuple[Codec, Codec | None]) -> None:

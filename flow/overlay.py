@@ -57,15 +57,16 @@ class Overlay:
         fps: float,
         duration: float,
         title: str,
-        full: float = 8.0,
+        full: float | None = None,
     ) -> None:
         """`duration`: seconds that the time axis spans; `full`: pixels of motion that have the
-        pure hue."""
+        pure hue, by default nearly the fastest of the first flow that is shown."""
         import av
 
         if path.suffix.lower() != ".mp4":
             raise UserError(f"--overlay {path} must end in .mp4")
-        self.path, self.classes, self.title, self.full = path, classes, title, full
+        self.path, self.classes, self.title = path, classes, title
+        self._full = full
         self.duration = max(duration, 1e-3)
         self.history = History()
         self._colours: dict[int, tuple[int, int, int]] = {}
@@ -122,8 +123,8 @@ class Overlay:
         self._picture(page, rgb, MARGIN, half)
         second = 2 * MARGIN + half
         if flow is not None:
-            self._picture(page, flow_to_rgb(flow, self.full), second, half)
-            self._key(page, second + half)
+            self._picture(page, flow_to_rgb(flow, self.full_for(flow)), second, half)
+            self._key(page, second + half, self.full_for(flow))
         else:
             pen.rectangle(_box(second, half), outline=LINE)
             pen.text(
@@ -137,6 +138,17 @@ class Overlay:
         self._curves(pen, second, half, time)
         return np.asarray(page)
 
+    def full_for(self, flow: NDArray[np.float32]) -> float:
+        """Pixels of motion that have the pure hue; settled by the first motion there is."""
+        if self._full is not None:
+            return self._full
+        fastest = float(np.percentile(np.hypot(flow[0], flow[1]), 99))
+        steps = (1, 2, 3, 5, 8, 12, 20, 30)
+        full = next((step for step in steps if step >= fastest), steps[-1])
+        if fastest > 0.2:
+            self._full = float(full)
+        return float(full)
+
     def _picture(self, page: Any, rgb: NDArray[np.uint8], left: int, width: int) -> None:
         """A picture as large as fits, centred on a ground of its own."""
         from PIL import Image, ImageDraw
@@ -149,7 +161,7 @@ class Overlay:
         at = left + (width - size[0]) // 2, 50 + (PICTURE_HEIGHT - size[1]) // 2
         page.paste(shown, at)
 
-    def _key(self, page: Any, right: int) -> None:
+    def _key(self, page: Any, right: int, full: float) -> None:
         """The wheel of directions, in the corner of the flow picture."""
         from PIL import Image, ImageDraw
 
@@ -163,7 +175,7 @@ class Overlay:
         pen = ImageDraw.Draw(page)
         ring = (*corner, corner[0] + 2 * radius, corner[1] + 2 * radius)
         pen.ellipse(ring, outline=FAINT)
-        text = f"{self.full:g} px a frame"
+        text = f"{full:g} px a frame"
         pen.text(
             (corner[0] - 8, corner[1] + 2 * radius),
             text,

@@ -28,7 +28,9 @@ class StreamScores:
     def between(self, start: float, stop: float) -> NDArray[np.float32] | None:
         """Mean logits of the moments from `start` to before `stop`; None where there are none."""
         inside = [
-            score for time, score in zip(self.times, self.logits, strict=True) if start <= time < stop
+            score
+            for time, score in zip(self.times, self.logits, strict=True)
+            if start <= time < stop
         ]
         return np.mean(inside, axis=0, dtype=np.float32) if inside else None
 
@@ -60,16 +62,17 @@ class Fusing:
     """How streams are brought together; `fusion.average` does it."""
 
     classes: tuple[str, ...]
+    streams: tuple[str, ...]
     weights: tuple[float, ...] | None = None
+    """One a stream, in their order."""
     normalise: str = "softmax"
 
-    def row(
-        self, start: float, stop: float, logits: Mapping[str, NDArray[np.float32]]
-    ) -> Row:
+    def row(self, start: float, stop: float, logits: Mapping[str, NDArray[np.float32]]) -> Row:
         """Fuse one score a stream."""
+        nothing = np.zeros(1, np.int64)  # the label is not known, and not looked at
         tables = [
-            ScoreTable(("video",), np.zeros(1, np.int64), self.classes, score[None], stream=stream)
-            for stream, score in logits.items()
+            ScoreTable(("video",), nothing, self.classes, logits[name][None], stream=name)
+            for name in self.streams
         ]
         fused = average(tables, self.weights, self.normalise)
         return Row(start, stop, probabilities(fused)[0].astype(np.float32))

@@ -1,0 +1,224 @@
+"""Say what happens in videos of your own.
+
+    twostream predict my.mp4 --spatial runs/spatial --temporal runs/temporal
+    twostream predict a.mp4 b.mov --temporal runs/temporal --top 3 --json
+    twostream predict my.mp4 --spatial S --temporal T --weights 1 1.5 --overlay seen.mp4
+    twostream predict my.mp4 --spatial S --temporal T --like fused.npz
+    twostream predict long.mp4 --spatial S --temporal T --window 10 --stride 5
+    twostream predict 0 --temporal runs/temporal --seconds 20
+
+Flow is computed on the way, with the parameters, size, step and rate of the store that the
+temporal run was trained on. A number is a camera. Videos longer than the window get a timeline.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from scripts._command import FAILED, OK, Talk, run_command
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from fusion.timeline import Fusing, Row
+    from scripts._prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Options:
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, or the number of a camera."""
+    spatial: Path | None = None
+    """Folder of a trained spatial run."""
+    temporal: Path | None = None
+    """Folder of a trained temporal run."""
+    difference: Path | None = None
+    """Folder of a trained run on differences of frames."""
+    fusion: Path | None = None
+    """Folder of a trained conv-level fusion run."""
+    weights: tuple[float, ...] = ()
+    """A weight for each run given, in the order spatial, temporal, difference, fusion; equal."""
+    normalise: Literal["softmax", "logits", "l1", "l2", "zscore"] = "softmax"
+    """What is done to the scores before they are averaged."""
+    like: Path | None = None
+    """Average as this table of `twostream fuse` was made: its weights and its normalisation."""
+    top: int = 5
+    """How many classes to name."""
+    views: str = "25x1"
+    """SNAPSHOTSxCROPS a window; 25x10 is the published test protocol."""
+    window: float = 10.0
+    """Seconds that one line of the timeline sums up."""
+    stride: float = 5.0
+    """Seconds from one line of the timeline to the next."""
+    overlay: Path | None = None
+    """Write a video (.mp4) of picture, flow and the running prediction; one input video only."""
+    seconds: float = 10.0
+    """How long a camera is watched."""
+    engine: str = "auto"
+    """Who computes the flow: auto, gpu, cpu, opencv, reference."""
+    threads: int = 1
+    """Threads of the flow engine on the CPU."""
+    device: str = "auto"
+    """Where the networks run: auto, cpu, cuda or cuda:1."""
+    json: bool = False
+    """Print the result as JSON on stdout, and nothing else there."""
+    talk: Talk = field(default_factory=Talk)
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise UserError(f"--top {self.top} must be 1 or more")
+
+
+def run(options: Options) -> int:
+    from tqdm import tqdm
+
+    from fusion.timeline import window_starts
+    from scripts._prediction import Looking, Trained, plan_passes, predict
+    from streams.distributed import pick_device
+    from streams.scoring import Views
+
+    if not options.videos:
+        raise UserError("name at least one video file, or the number of a camera")
+    paths = {
+        kind: getattr(options, kind)
+        for kind in ("spatial", "temporal", "difference", "fusion")
+        if getattr(options, kind) is not None
+    }
+    if not paths:
+        raise UserError("give a trained run: --spatial, --temporal, --difference or --fusion")
+    if options.overlay is not None and len(options.videos) > 1:
+        raise UserError("--overlay shows one video; predict the others by themselves")
+    window_starts(0, options.window, options.stride)
+    for video in options.videos:
+        if not video.isdecimal() and not Path(video).exists():
+            raise UserError(f"{video} does not exist")
+    device = pick_device(options.device, 0)
+    runs = {kind: Trained.open(path, kind, device) for kind, path in paths.items()}
+    first = next(iter(runs.values())).run
+    for trained in runs.values():
+        if trained.run.classes != first.classes:
+            raise UserError(
+                f"{trained.run.path} and {first.path} were trained for different classes "
+                f"({len(trained.run.classes)} and {len(first.classes)})"
+            )
+    fusing = how_to_fuse(options, tuple(runs), first.classes)
+    mirrored = all(trained.scorer.crop.flip for trained in runs.values())
+    looking = Looking(
+        Views.parse(options.views, mirrored),
+        options.window,
+        options.stride,
+        options.seconds,
+        options.overlay,
+    )
+    passes = plan_passes(runs, options.engine, options.threads)
+    hidden = options.talk.quiet or not sys.stderr.isatty()
+    found: list[Prediction] = []
+    failed: dict[str, str] = {}
+    for video in options.videos:
+        with tqdm(unit="frame", desc=Path(video).name, disable=hidden, leave=False) as bar:
+            try:
+                found.append(predict(video, passes, fusing, looking, device, bar.update))
+            except UserError as error:
+                if len(options.videos) == 1:
+                    raise UserError(f"{video}: {error}") from None
+                failed[video] = " ".join(str(error).split())
+    if options.json:
+        content = {
+            "videos": [as_json(one, fusing, options.top) for one in found],
+            "failures": failed,
+        }
+        print(json.dumps(content, indent=2))
+    else:
+        for one in found:
+            print(as_text(one, fusing, options.top))
+    for video, reason in failed.items():
+        print(f"twostream predict: {video}: {reason}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, ...]) -> Fusing:
+    from fusion.averaging import check_weights
+    from fusion.timeline import Fusing
+
+    weights, normalise = options.weights, options.normalise
+    if options.like is not None:
+        from storage.scores import ScoreTable
+
+        if weights:
+            raise UserError("--like brings weights of its own; leave out --weights")
+        fusion = ScoreTable.load(options.like).made.get("fusion", {})
+        if fusion.get("method") not in ("average", "weighted"):
+            raise UserError(
+                f"{options.like} is not an average: it was made by {fusion.get('method')!r}; "
+                "give --weights"
+            )
+        by_stream = dict(zip(fusion["streams"], fusion["weights"], strict=True))
+        if set(by_stream) != set(streams):
+            raise UserError(
+                f"{options.like} fuses {', '.join(by_stream)}; the runs given are "
+                f"{', '.join(streams)}"
+            )
+        weights = tuple(by_stream[stream] for stream in streams)
+        normalise = fusion["normalise"]
+    if weights:
+        check_weights(list(weights), len(streams))
+    return Fusing(classes, streams, weights or None, normalise)
+
+
+def named(row: Row, classes: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+    return [
+        {"class": classes[index], "probability": round(probability, 6)}
+        for index, probability in row.top(top)
+    ]
+
+
+def as_json(one: Prediction, fusing: Fusing, top: int) -> dict[str, Any]:
+    return {
+        "video": one.video,
+        "seconds": round(one.duration, 3),
+        "frames": one.frames,
+        "fps": round(one.fps, 3),
+        "flow": one.engine,
+        "top": named(one.whole, fusing.classes, top),
+        "streams": {name: named(row, fusing.classes, top) for name, row in one.streams.items()},
+        "timeline": [
+            {
+                "start": round(row.start, 3),
+                "stop": round(row.stop, 3),
+                "top": named(row, fusing.classes, top),
+            }
+            for row in one.timeline
+        ],
+    }
+
+
+def as_text(one: Prediction, fusing: Fusing, top: int) -> str:
+    """A table of the leading classes, and a timeline where there is more than one line of it."""
+    several = len(one.streams) > 1
+    columns = {"fused": one.whole, **one.streams} if several else one.streams
+    classes = [index for index, _ in one.whole.top(top)]
+    width = max([5, *(len(fusing.classes[index]) for index in classes)])
+    lines = [f"{one.video}: {one.duration:.1f} s, {one.frames} frames"]
+    lines.append(f"  {'class':<{width}}" + "".join(f"  {name:>9}" for name in columns))
+    for index in classes:
+        shares = "".join(f"  {row.probabilities[index]:>9.1%}" for row in columns.values())
+        lines.append(f"  {fusing.classes[index]:<{width}}{shares}")
+    if len(one.timeline) > 1:
+        lines.append("  timeline")
+        for row in one.timeline:
+            said = ", ".join(f"{fusing.classes[i]} {p:.0%}" for i, p in row.top(2))
+            lines.append(f"  {row.start:7.1f} to {row.stop:7.1f} s  {said}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(Options, run, argv, prog="predict", description=__doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
