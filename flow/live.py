@@ -100,7 +100,7 @@ def passages(
     `length` + 2 `reach` frames and what runs ahead. Without `flow` none is computed.
     """
     config = recipe.config()
-    coders = flow_codec(recipe.codec), frame_codec(recipe.frame_codec)
+    coders = flow_codec(recipe.codec, recipe.quantizer), frame_codec(recipe.frame_codec)
     held = _Held(recipe.fields if flow else (), recipe.step)
     start = 0
     for chunk in chunks(source, FlowMaker(recipe)) if flow else frames_only(source):  # type: ignore[arg-type]

@@ -65,6 +65,8 @@ class Overlay:
 
         if path.suffix.lower() != ".mp4":
             raise UserError(f"--overlay {path} must end in .mp4")
+        if not os.access(path.parent, os.W_OK):
+            raise UserError(f"--overlay {path}: {path.parent} is no folder that can be written to")
         self.path, self.classes, self.title = path, classes, title
         self._full = full
         self.duration = max(duration, 1e-3)
@@ -72,10 +74,7 @@ class Overlay:
         self._colours: dict[int, tuple[int, int, int]] = {}
         self._fonts = {size: _font(size) for size in (17, 20, 26)}
         self._fresh = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-        try:
-            self._container = av.open(str(self._fresh), "w")
-        except OSError as error:
-            raise UserError(f"--overlay {path} cannot be written: {error.strerror}") from None
+        self._container = av.open(str(self._fresh), "w")
         rate = Fraction(fps).limit_denominator(1001)
         self._stream: Any = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = WIDTH, HEIGHT

@@ -1,0 +1,257 @@
+"""`twostream predict` says of a video what `twostream score` says of it in a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from flow.algorithms import algorithm
+from flow.extract import extract_video
+from flow.recipe import FlowMaker, Recipe
+from flow.resize import Resize
+from flow.synthetic import SampleData, make_sample_data
+from fusion import average
+from fusion.normalise import probabilities
+from fusion.timeline import Fusing
+from scripts import predict as command
+from scripts._prediction import Looking, Pass, Trained, plan_passes, predict
+from storage import ScoreTable, UserError, open_store
+from streams import checkpoint
+from streams.options import DataOptions, LoopOptions
+from streams.recipes import recipe
+from streams.run_folder import RunFolder
+from streams.scoring import Views, score_table
+from streams.source import open_source
+from streams.stream_scorer import open_scorer
+from streams.stream_task import StreamTask
+
+Run = Callable[..., CompletedProcess[str]]
+CPU = torch.device("cpu")
+KINDS = ("spatial", "temporal")
+FAST = Recipe(flow=algorithm("dis", preset="ultrafast"))
+
+
+def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
+    """A run folder as training leaves it, with random weights that prefer some classes."""
+    chosen = recipe("small", kind)
+    chosen = replace(chosen, crop=replace(chosen.crop, size=32))
+    data = DataOptions(store, lists, validation=0, empty_classes=True)
+    source = open_source(data, {kind: chosen.input}, ("test",))
+    task = StreamTask(kind, chosen, source, seed=len(kind))
+    net = task.build_model(initial=False)
+    with torch.no_grad():
+        net.head.weight.mul_(60)  # type: ignore[union-attr, operator]
+    run = RunFolder(folder)
+    run.begin(task.settings(), {"recipe": "small"})
+    checkpoint.save(run.best, {"model": net.state_dict(), "classes": list(task.classes)})
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """videos/, lists/, store, spatial and temporal runs; and a spatial run of a smaller store."""
+    out = tmp_path_factory.mktemp("predict")
+    shape = SampleData(appearances=2, motions=2, groups=2, clips=1, frames=40, width=64, height=48)
+    make_sample_data(out, shape)
+    small = replace(FAST, resize=Resize(short_side=32))
+    for name, made in (("store", FAST), ("small.store", small)):
+        with open_store(out / name, "w", made.config()) as store:
+            for path in sorted(out.glob("videos/*/*g01*.avi")):
+                video = path.relative_to(out / "videos").with_suffix("").as_posix()
+                extract_video(path, video, store, made)
+    for kind in KINDS:
+        random_run(out / kind, kind, out / "store", out / "lists")
+    random_run(out / "small spatial", "spatial", out / "small.store", out / "lists")
+    return out
+
+
+def opened(house: Path, **names: str) -> dict[str, Trained]:
+    return {kind: Trained.open(house / name, kind, CPU) for kind, name in names.items()}
+
+
+BOTH = {"spatial": "spatial", "temporal": "temporal"}
+
+
+def scored(house: Path, kind: str, views: Views) -> ScoreTable:
+    """What `twostream score` writes of the stored videos."""
+    trained = Trained.open(house / kind, kind, CPU)
+    data = DataOptions(house / "store", house / "lists", validation=0, empty_classes=True)
+    source = open_source(data, trained.scorer.inputs, ("test",))
+    scorer = open_scorer(trained.run, CPU)
+    loop = LoopOptions(workers=0)
+    return score_table(scorer, source, "test", views, CPU, loop, stream=kind, made={})
+
+
+FEW = Views(6, 1)
+
+
+def looking(views: Views = FEW, window: float = 10, stride: float = 5, **more: Any) -> Looking:
+    return Looking(views, window, stride, 1, **more)
+
+
+@pytest.mark.parametrize("views", [Views(7, 1), Views(3, 5)])
+def test_a_file_is_scored_as_in_the_store(house: Path, views: Views) -> None:
+    tables = [scored(house, kind, views) for kind in KINDS]
+    fused = probabilities(average(tables, [1, 3]))
+    passes = plan_passes(opened(house, **BOTH), "auto", 1)
+    assert len(passes) == 1
+    fusing = Fusing(tables[0].classes, KINDS, (1, 3))
+    assert len(fused) == 4
+    for row, video in enumerate(tables[0].videos):
+        found = predict(str(house / "videos" / f"{video}.avi"), passes, fusing, looking(views), CPU)
+        assert (found.frames, found.fps, len(found.timeline)) == (40, 25, 1)
+        assert found.whole.probabilities == pytest.approx(fused[row], abs=1e-4)
+        for table, kind in zip(tables, KINDS, strict=True):
+            wanted = probabilities(table)[row]
+            assert found.streams[kind].probabilities == pytest.approx(wanted, abs=1e-4)
+    assert np.ptp(fused, axis=1).min() > 0.02  # the networks do prefer something
+
+
+def a_video(house: Path) -> str:
+    return str(min(house.glob("videos/*/*g01*.avi")))
+
+
+def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment that is scored in a sliding window has the score it has in the whole video."""
+    from streams import passage_scores
+
+    passes = plan_passes(opened(house, **BOTH), "auto", 1)
+    fusing = Fusing(passes[0].runs["spatial"].run.classes, KINDS)
+    seen: dict[tuple[str, int], np.ndarray] = {}
+    kept: dict[str, dict[tuple[str, int], np.ndarray]] = {}
+    original = passage_scores.score_passage
+
+    def watched(scorer: Any, *rest: Any) -> Any:
+        found = original(scorer, *rest)
+        for frame, logits in zip(found.frames, found.each, strict=True) if found else []:
+            seen[scorer.kind, frame] = logits
+        return found
+
+    monkeypatch.setattr("scripts._prediction.score_passage", watched)
+    for name, window, stride in (("whole", 10.0, 5.0), ("sliding", 0.8, 0.4)):
+        seen.clear()
+        found = predict(a_video(house), passes, fusing, looking(Views(20, 1), window, stride), CPU)
+        kept[name] = dict(seen)
+    assert [round(row.start, 3) for row in found.timeline] == [0.0, 0.4, 0.8]
+    assert found.timeline[-1].stop == pytest.approx(1.6)
+    both = kept["whole"].keys() & kept["sliding"].keys()
+    assert {kind for kind, _ in both} == set(KINDS)
+    assert len(both) > 10
+    for key in both:
+        assert kept["sliding"][key] == pytest.approx(kept["whole"][key], abs=1e-4)
+
+
+def test_frames_alone_compute_no_flow(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("flow was asked for")
+
+    passes = plan_passes(opened(house, spatial="spatial"), "auto", 1)
+    monkeypatch.setattr(FlowMaker, "__init__", never)
+    fusing = Fusing(passes[0].runs["spatial"].run.classes, ("spatial",))
+    assert predict(a_video(house), passes, fusing, looking(), CPU).engine == "none"
+
+
+def test_runs_of_two_stores_take_two_passes(house: Path) -> None:
+    """Each stream sees frames of the size it learned from, and weights keep their order."""
+    runs = opened(house, temporal="temporal", spatial="small spatial")
+    passes = plan_passes(runs, "auto", 1)
+    assert [one.flow for one in passes] == [False, True]
+    assert str(passes[0].recipe.resize) == "short-side 32"
+    classes = runs["spatial"].run.classes
+    found = predict(
+        a_video(house), passes, Fusing(classes, ("temporal", "spatial"), (1, 0)), looking(), CPU
+    )
+    temporal = found.streams["temporal"].probabilities
+    assert found.whole.probabilities == pytest.approx(temporal, abs=1e-5)
+    with pytest.raises(UserError, match="camera can be read once"):
+        predict("77", passes, Fusing(classes, ("temporal", "spatial")), looking(), CPU)
+
+
+def test_flow_that_cannot_be_made_again_is_refused(house: Path) -> None:
+    runs = opened(house, temporal="temporal")
+    config = replace(runs["temporal"].config, algorithm="unknown")
+    changed = {"temporal": replace(runs["temporal"], config=config)}
+    with pytest.raises(UserError, match=r"temporal: its store says .*'unknown'"):
+        plan_passes(changed, "auto", 1)
+    frames = opened(house, spatial="spatial")  # which never looks at the flow
+    config = replace(frames["spatial"].config, algorithm="unknown")
+    passes = plan_passes({"spatial": replace(frames["spatial"], config=config)}, "auto", 1)
+    assert isinstance(passes[0], Pass)
+
+
+def test_the_overlay_is_as_long_as_the_video(house: Path, tmp_path: Path) -> None:
+    passes = plan_passes(opened(house, **BOTH), "auto", 1)
+    fusing = Fusing(passes[0].runs["spatial"].run.classes, KINDS)
+    path = tmp_path / "seen.mp4"
+    predict(a_video(house), passes, fusing, looking(window=1, stride=0.5, overlay=path), CPU)
+    with av.open(str(path)) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 40
+
+
+def test_the_command_prints_json(house: Path, twostream: Run, tmp_path: Path) -> None:
+    tables = [scored(house, kind, Views(3, 1)) for kind in KINDS]
+    average(tables, [1, 2], "l1").save(tmp_path / "fused.npz")
+    runs = ("--spatial", house / "spatial", "--temporal", house / "temporal", "--views", "3x1")
+    video = a_video(house)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    done = twostream("predict", video, broken, *runs, "--json", "--like", tmp_path / "fused.npz")
+    assert done.returncode == 1, done.stderr
+    said = json.loads(done.stdout)
+    assert list(said["failures"]) == [str(broken)]
+    assert "cannot open" in done.stderr
+    only = said["videos"][0]
+    assert (only["frames"], only["fps"], only["flow"]) == (40, 25.0, "dis")
+    row = tables[0].videos.index(f"{Path(video).parent.name}/{Path(video).stem}")
+    wanted = probabilities(average(tables, [1, 2], "l1"))[row]
+    assert only["top"][0]["probability"] == pytest.approx(float(wanted.max()), abs=1e-4)
+    assert only["top"][0]["class"] == tables[0].classes[int(wanted.argmax())]
+
+
+def test_the_command_prints_a_table(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = a_video(house)
+    runs = ["--spatial", str(house / "spatial"), "--temporal", str(house / "temporal")]
+    options = ["--views", "3x1", "--window", "0.8", "--stride", "0.4", "--top", "2", "--quiet"]
+    assert command.main([video, *runs, *options]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == f"{video}: 1.6 s, 40 frames"
+    assert lines[1].split() == ["class", "fused", "spatial", "temporal"]
+    assert sum(" to " in line for line in lines) == 3
+    assert printed.err == ""
+
+
+MISTAKES = [
+    ([], "name at least one video"),
+    (["VIDEO"], "give a trained run"),
+    (["nowhere.mp4", "--spatial", "RUN"], "nowhere.mp4 does not exist"),
+    (["VIDEO", "--spatial", "nowhere"], "nowhere is not a run folder"),
+    (["VIDEO", "--temporal", "RUN"], "is a spatial run; give it as --spatial"),
+    (["VIDEO", "--spatial", "RUN", "--weights", "1", "2"], "2 weights for 1"),
+    (["VIDEO", "--spatial", "RUN", "--window", "0"], "--window 0"),
+    (["VIDEO", "--spatial", "RUN", "--views", "many"], "--views 'many'"),
+    (["VIDEO", "--spatial", "RUN", "--top", "0"], "--top 0"),
+    (["VIDEO", "VIDEO", "--spatial", "RUN", "--overlay", "o.mp4"], "--overlay shows one video"),
+    (["VIDEO", "--spatial", "RUN", "--overlay", "o.gif"], "must end in .mp4"),
+    (["93", "--spatial", "RUN"], "no camera 93 here"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES)
+def test_mistakes_are_one_line(
+    arguments: list[str], said: str, house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"VIDEO": a_video(house), "RUN": str(house / "spatial")}
+    assert command.main([words.get(word, word) for word in arguments] + ["--quiet"]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
