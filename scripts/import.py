@@ -60,6 +60,8 @@ class Options:
     """How the tool sized its pictures (source, 'short-side 256', 340x256), for `predict` too."""
     fps: float | None = None
     """Frames a second of the videos, to be written down."""
+    jobs: int = 1
+    """Processes that share the work."""
     dry_run: bool = False
     """Say what was recognised, and store nothing."""
     json: bool = False
@@ -98,7 +100,7 @@ def run(options: Options) -> int:
         return OK
     hidden = options.talk.quiet or not sys.stderr.isatty()
     with tqdm(total=len(plan.videos), unit="video", disable=hidden) as bar:
-        result = import_flow(plan, options.out, progress=bar.update)
+        result = import_flow(plan, options.out, bar.update, options.jobs)
     for video, reason in sorted(result.failed.items()):
         print(f"{video}: {reason}", file=sys.stderr)
     counts = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from storage.errors import StoreError, UserError
 from storage.foreign_forms import Pair
-from storage.foreign_survey import FoundVideo
+from storage.foreign_survey import FoundVideo, Survey
 from storage.foreign_video import ForeignVideo
 from storage.import_plan import Plan
 from storage.store import Store, open_store
@@ -35,11 +35,16 @@ class Imported:
     frames: int = 0
 
 
-def import_flow(plan: Plan, out: Path, progress: Callable[[], object] = lambda: None) -> Imported:
+def import_flow(
+    plan: Plan, out: Path, progress: Callable[[], object] = lambda: None, jobs: int = 1
+) -> Imported:
     """Store every video of the plan that is not there yet; a faulty one does not stop the rest.
 
-    `out`/import-failures.json lists what failed; the next run tries it again.
+    `out`/import-failures.json lists what failed; the next run tries it again. `jobs` processes
+    share the work, each with a shard of the store to itself.
     """
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs} must be 1 or more")
     result = Imported(failed=dict(plan.survey.unreadable))
     result.failed |= dict.fromkeys(plan.survey.empty, "the folder is empty")
     for video in plan.survey.videos.values():
@@ -47,25 +52,58 @@ def import_flow(plan: Plan, out: Path, progress: Callable[[], object] = lambda: 
             result.failed[video.video] = "has frames and no flow"
     store = open_store(out, "a", plan.config)
     try:
+        waiting = []
         for video in plan.videos:
-            progress()
             if video.video in store:
                 result.there.append(video.video)
+                progress()
+            else:
+                waiting.append(video)
+        for outcome in _each(store, waiting, replace(plan, survey=Survey(), videos=[]), jobs):
+            progress()
+            if outcome.fault:
+                result.failed[outcome.video] = outcome.fault
                 continue
-            try:
-                with ForeignVideo(video, plan.reading) as source:
-                    _store_video(store, source, video, plan)
-                    result.pairs += source.pairs
-                    result.frames += source.frames
-                result.done.append(video.video)
-            except StoreError:
-                raise  # the store itself: a full disk, no rights
-            except (UserError, OSError, MemoryError) as error:
-                result.failed[video.video] = " ".join(str(error).split()) or type(error).__name__
+            result.done.append(outcome.video)
+            result.pairs += outcome.pairs
+            result.frames += outcome.frames
     finally:
         store.close()
         _write_failures(out / FAILURES, result.failed)
+    result.done.sort()
     return result
+
+
+class Outcome(NamedTuple):
+    """What became of one video."""
+
+    video: str
+    pairs: int = 0
+    frames: int = 0
+    fault: str = ""
+
+
+def _each(store: Store, videos: list[FoundVideo], plan: Plan, jobs: int) -> Iterator[Outcome]:
+    if jobs == 1 or len(videos) < 2:
+        yield from (_import_one(store, video, plan) for video in videos)
+        return
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from parallel(delayed(_import_one)(store, video, plan) for video in videos)
+
+
+def _import_one(store: Store, video: FoundVideo, plan: Plan) -> Outcome:
+    """Store one video; what is wrong with it is told, what is wrong with the store is raised."""
+    try:
+        with ForeignVideo(video, plan.reading) as source:
+            _store_video(store, source, video, plan)
+            return Outcome(video.video, source.pairs, source.frames)
+    except StoreError:
+        raise  # the store itself: a full disk, no rights
+    except (UserError, OSError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Outcome(video.video, fault=reason)
 
 
 def _store_video(store: Store, source: ForeignVideo, found: FoundVideo, plan: Plan) -> None:

@@ -100,6 +100,23 @@ def test_a_fault_is_named_and_the_rest_is_stored(fault: str, zipped: bool, tmp_p
     assert listed == [{"video": "bad", "reason": result.failed["bad"]}]
 
 
+def test_many_processes_do_what_one_does(tmp_path: Path) -> None:
+    for number in range(5):
+        put(tmp_path / "in" / f"v{number}", files_of(codes(5, number), frames(6, number)))
+    (tmp_path / "in" / "v3" / "flow_x_00002.jpg").write_bytes(JPEG[:-20])
+    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    one = import_flow(plan, tmp_path / "one")
+    two = import_flow(plan, tmp_path / "two", jobs=2)
+    assert one == two
+    assert one.done == ["v0", "v1", "v2", "v4"]
+    first, second = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    assert 1 <= len(second.shards()) <= 2
+    for video in one.done:
+        assert np.array_equal(first.read_flow(video, 0, 5), second.read_flow(video, 0, 5))
+    with pytest.raises(UserError, match="--jobs 0"):
+        import_flow(plan, tmp_path / "two", jobs=0)
+
+
 def test_what_was_mended_is_taken_by_the_next_run(tmp_path: Path) -> None:
     files = files_of(codes(5), frames(6))
     put(tmp_path / "in" / "good", files)
