@@ -128,9 +128,7 @@ def _refine(m, level, places, corners, numbers, wholes, first, second):  # type:
                 # iterations that no check can end are run together with the one that is checked
                 count, checked = 0, False
                 while count < TOGETHER and done + count < wholes[INNER] and not checked:
-                    checked = not wholes[PREDICTS] or (
-                        iteration % 2 == 1 and predicted < threshold
-                    )
+                    checked = not wholes[PREDICTS] or (iteration % 2 == 1 and predicted < threshold)
                     predicted -= threshold
                     iteration += 1
                     count += 1
