@@ -118,9 +118,10 @@ def counted(counts: Any, most: int = 4) -> str:
 
 
 def per_pair(found: Summary) -> str:
-    return f", {found.record_bytes / found.pairs:,.0f} bytes a pair, frames included" * bool(
-        found.pairs
-    )
+    if not found.pairs:
+        return ""
+    with_frames = ", frames included" if found.frames else ""
+    return f", {found.record_bytes / found.pairs:,.0f} bytes a pair{with_frames}"
 
 
 def readable(count: float) -> str:

@@ -36,6 +36,7 @@ from storage.bench_reading import (
 )
 from storage.config import StoreConfig
 from storage.errors import UserError
+from storage.shard import on_disk
 
 CHUNKS = (1, 2, 4, 8, 16, 32)
 LENGTHS = (1, 5, 10)
@@ -156,7 +157,7 @@ def reading(options: StoreBench, flow: Flow, folder: Path) -> dict[str, Any]:
 
 
 def disk_bytes(store: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in store.glob("shards/*/data.mdb"))
+    return sum(on_disk(path) for path in store.glob("shards/*/data.mdb"))
 
 
 def show(rows: list[Row], found: dict[str, Any]) -> None:

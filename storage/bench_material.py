@@ -65,7 +65,7 @@ def drawn_flow(count: int, seed: int) -> Flow:
     for pair in flow:
         for _ in range(6):
             y, x, radius = random.uniform(0, HEIGHT), random.uniform(0, WIDTH), 50 * random.random()
-            inside = 1 / (1 + np.exp((np.hypot(rows - y, columns - x) - radius) / 2))
+            inside = (1 - np.tanh((np.hypot(rows - y, columns - x) - radius) / 4)) / 2
             pair += inside * random.normal(0, 2, (2, 1, 1))
         pair += random.normal(0, 0.02, pair.shape)
     return flow

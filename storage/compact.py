@@ -52,7 +52,9 @@ def drop_second_copies(store: Store) -> None:
 
 def compact_shard(folder: Path) -> Compacted:
     data = folder / shard.DATA
-    before = on_disk(data)
+    before = shard.on_disk(data)
+    if shard.is_open(folder):
+        return Compacted(folder.name, before, before, "this process has it open")
     with unclaimed(folder) as free:
         if not free:
             return Compacted(folder.name, before, before, "it is being written")
@@ -81,8 +83,4 @@ def compact_shard(folder: Path) -> Compacted:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
             os.close(lock)
-    return Compacted(folder.name, before, on_disk(data))
-
-
-def on_disk(path: Path) -> int:
-    return os.stat(path).st_blocks * 512
+    return Compacted(folder.name, before, shard.on_disk(data))

@@ -226,6 +226,17 @@ def explained(folder: Path, error: lmdb.Error, writing: bool = False) -> StoreEr
     )
 
 
+def on_disk(path: Path) -> int:
+    """Bytes that a file takes on the disk, holes left out."""
+    return os.stat(path).st_blocks * 512
+
+
+def is_open(folder: Path) -> bool:
+    """Whether this process has the shard in `folder` open."""
+    with _registry:
+        return os.path.realpath(folder) in _open
+
+
 def acquire(folder: Path) -> Shard:
     """The shard in `folder`; `release` it when done."""
     name = os.path.realpath(folder)

@@ -10,8 +10,9 @@ it first reads them. Any number of processes may read and write at once.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +85,8 @@ class Store:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._held: dict[str, shard.Shard] = {}
+        self._holding = threading.Lock()
+        self._left: list[int] = []
         self._places: dict[str, Place] = {}
         self._claimed: str | None = None
         self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
@@ -249,16 +252,22 @@ class Store:
         check_id(video)
         if video in self:
             raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
-        writer = VideoWriter(video, self.meta, self._own_shard())
+        part = self._own_shard()
+        drop_numbers(part, self._left)
+        self._left.clear()
+        writer = VideoWriter(video, self.meta, part)
+        published = False
         try:
             yield writer
-            if self._find(video) is None:
+            if self._find(video) is None:  # else another process was quicker
                 writer.publish()
-            else:  # another process was quicker: a video counts once
-                writer.discard()
-        except BaseException:
-            writer.discard()
-            raise
+                published = True
+        finally:
+            if not published and writer.number is not None:
+                self._left.append(writer.number)
+                with suppress(StoreError):  # a full disk, say; the next video tries again
+                    drop_numbers(part, self._left)
+                    self._left.clear()
 
     def delete(self, video: str) -> None:
         """Drop a video; its space is used again, or given back by `twostream compact`."""
@@ -321,7 +330,10 @@ class Store:
         self._check_process()
         part = self._held.get(name)
         if part is None:
-            part = self._held[name] = shard.acquire(self.folder / "shards" / name)
+            with self._holding:
+                part = self._held.get(name)
+                if part is None:
+                    part = self._held[name] = shard.acquire(self.folder / "shards" / name)
         return part
 
     def _find(self, video: str) -> Place | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.config import VideoMeta
-from storage.shard import DATA
+from storage.shard import DATA, on_disk
 from storage.store import Store
 
 SHARES = ("clipped_share", "zero_share", "mean_abs_error_px")
@@ -78,7 +77,5 @@ def summarise(store: Store) -> Summary:
         found.add(meta)
     names = store.shards()
     found.shards = len(names)
-    found.disk_bytes = sum(
-        os.stat(store.folder / "shards" / name / DATA).st_blocks * 512 for name in names
-    )
+    found.disk_bytes = sum(on_disk(store.folder / "shards" / name / DATA) for name in names)
     return found

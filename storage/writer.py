@@ -43,7 +43,8 @@ class VideoWriter:
         self._shard = shard
         self._flow = flow_codec(config.codec, config.quantizer)
         self._frames = frame_codec(config.frame_codec)
-        self._number: int | None = None
+        self.number: int | None = None
+        """Under which records are written; None until the first ones are."""
         self._count = dict.fromkeys(["frames", *config.fields], 0)
         self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
@@ -125,12 +126,12 @@ class VideoWriter:
             waiting.clear()
 
     def _flush(self) -> None:
-        self._number = self._shard.write(self._put)
+        self.number = self._shard.write(self._put)
         self._ready.clear()
         self._ready_bytes = 0
 
     def _put(self, txn: lmdb.Transaction) -> int:
-        number = self._number
+        number = self.number
         if number is None:
             found = txn.get(NEXT, db=self._shard.info)
             number = NUMBER.unpack(found)[0] if found else 0
@@ -174,12 +175,6 @@ class VideoWriter:
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
 
         self._shard.write(work)
-
-    def discard(self) -> None:
-        """Take back what was written so far."""
-        self._ready.clear()
-        if self._number is not None:
-            drop_numbers(self._shard, [self._number])
 
 
 def drop_numbers(shard: Shard, numbers: list[int]) -> None:
