@@ -19,6 +19,9 @@ TRIES = 2
 """A video whose worker died is tried again; the second death is taken to be its own fault."""
 
 
+DIED = "worker died"
+
+
 class Stop:
     """Whether the run should end early, and why; set by Ctrl-C and by failures."""
 
@@ -84,7 +87,7 @@ class Account:
         if outcome.status == "fatal":
             self.stop.ask(outcome.reason)
             return
-        if outcome.kind == "worker died" and self.stop.why:
+        if outcome.kind == DIED and self.stop.why:
             return  # it was dropped together with the run, not at fault
         source = as_text(task.path)
         before = len(self.summary.failures)
@@ -108,8 +111,8 @@ def outcome_of(event: Event) -> Outcome:
         outcome: Outcome = event.value
         return outcome
     if event.kind == "died":
-        reason = f"worker died: {death(event.value)}, {TRIES} times"
-        return Outcome(video, "failed", kind="worker died", reason=reason)
+        reason = f"{DIED}: {death(event.value)}, {TRIES} times"
+        return Outcome(video, "failed", kind=DIED, reason=reason)
     return Outcome(video, "failed", kind="error", reason=f"error: {event.value}")
 
 

@@ -12,9 +12,10 @@ import os
 import uuid
 from collections import deque
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
-from flow.account import Account, Stop
+from flow.account import DIED, Account, Stop
 from flow.plan import Plan, Task
 from flow.recipe import Recipe
 from flow.request import Batch
@@ -47,19 +48,20 @@ def run_on_cluster(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, s
             stop.ask("it was a dry run")
             return
         out = os.path.abspath(batch.out)
-        run = uuid.uuid4().hex[:8]
+        run, numbers = uuid.uuid4().hex[:8], count()
         waiting = deque(plan.tasks)
         doing: dict[str, Task] = {}
-        results = as_completed(raise_errors=False)
+        results = as_completed(loop=client.loop, raise_errors=False)
 
         def fill() -> None:
-            """As much as the workers can do at once, and one more for each to go on with."""
-            room = 2 * sum(client.nthreads().values()) or 1
+            """As much as the workers can do at once: Dask blames a worker's death on all that
+            it was given, so nothing should wait at a worker."""
+            room = sum(client.nthreads().values()) or 1
             while waiting and len(doing) < room and not stop.why:
                 task = waiting.popleft()
                 future = client.submit(
                     extract_remotely, task, out, recipe, batch.on_error == "partial",
-                    key=f"extract-{run}-{len(waiting)}", pure=False,
+                    key=f"extract-{run}-{next(numbers)}", pure=False,
                 )  # fmt: skip
                 doing[future.key] = task
                 results.add(future)
@@ -68,8 +70,12 @@ def run_on_cluster(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, s
             fill()
             for future in results:
                 task = doing.pop(future.key)
-                account.settle(task, outcome_of(task, future))
+                outcome = outcome_of(task, future)
                 future.release()
+                if outcome.kind == DIED and account.try_again(task):
+                    waiting.append(task)  # it may have been its neighbour's fault
+                else:
+                    account.settle(task, outcome)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_workshop)
@@ -94,8 +100,8 @@ def outcome_of(task: Task, future: Any) -> Outcome:
         return Outcome(task.video, "fatal", kind="cluster", reason="the scheduler was lost")
     error = future.exception()
     if isinstance(error, KilledWorker):
-        reason = "worker died: every worker that tried it"
-        return Outcome(task.video, "failed", kind="worker died", reason=reason)
+        reason = f"{DIED}: every worker that tried it"
+        return Outcome(task.video, "failed", kind=DIED, reason=reason)
     reason = f"error: {type(error).__name__}: {one_line(error)}"
     return Outcome(task.video, "failed", kind="error", reason=reason)
 

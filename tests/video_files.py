@@ -99,3 +99,19 @@ def write_audio(path: Path) -> Path:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def poison(folder: Path, video: str) -> Path:
+    """A folder for PYTHONPATH: in every Python started with it, extracting `video` is deadly."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import os\n"
+        "from flow.workshop import Workshop\n"
+        "extract = Workshop._extract\n"
+        "def deadly(shop, task, *rest):\n"
+        f"    if task.video == {video!r}:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return extract(shop, task, *rest)\n"
+        "Workshop._extract = deadly\n"
+    )
+    return folder

@@ -229,6 +229,20 @@ def test_a_worker_that_dies_is_replaced_and_its_video_done(
     assert len(set(content(out).values())) == 1  # copies of one video
 
 
+def test_a_video_that_kills_its_worker_is_a_failure_like_others(
+    videos: Path, tmp_path: Path, twostream: Command
+) -> None:
+    poison = video_files.poison(tmp_path / "site", "v.4")
+    path = os.pathsep.join([str(poison), str(ROOT)])
+    done = twostream(
+        "extract", videos / "class 1", "--out", tmp_path / "s", *HOW, env={"PYTHONPATH": path}
+    )
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["stored"], told["failed"], told["left"]) == (2, 1, 0)
+    assert told["failures"][0]["reason"] == "worker died: SIGKILL (out of memory?), 2 times"
+
+
 def run(videos: Path | list[Path], out: Path, **how: Any) -> Any:
     named = videos if isinstance(videos, list) else [videos]
     options = {"recipe": CHEAP, "workers": 1, "quiet": True} | how
