@@ -12,7 +12,7 @@ from storage.errors import UserError
 from storage.scores import ScoreTable
 
 METHODS = ("tsne", "pca", "none")
-MOST = 1000
+MOST = 800
 """Videos in a map; more are thinned out evenly within each class."""
 
 
@@ -55,7 +55,7 @@ def feature_map(
     from threadpoolctl import threadpool_limits
 
     near = min(30.0, (len(rows) - 1) / 3)
-    tsne = TSNE(perplexity=near, init="pca", max_iter=600, random_state=seed)
+    tsne = TSNE(perplexity=near, init="pca", max_iter=500, random_state=seed)
     # Its threads wait in a busy loop: where others are at work, two are 50 x slower than one.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", FutureWarning)

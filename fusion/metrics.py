@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.normalise import probabilities
+from fusion.normalise import normalise_scores
 from storage.scores import ScoreTable
 
 TOP = (1, 5, 10)
@@ -35,10 +35,12 @@ class Judged:
         return self.rank == 0
 
 
-def judge(table: ScoreTable, rows: int = 4096) -> Judged:
+def judge(table: ScoreTable, rows: int = 2048) -> Judged:
     """Rank the true class of every video; `rows` at a time, to bound the memory."""
-    parts = [_judge(table.rows(np.arange(i, min(i + rows, len(table.videos)))))
-             for i in range(0, len(table.videos), rows)]  # fmt: skip
+    starts = range(0, len(table.videos), rows)
+    parts = [
+        _judge(table.scores[i : i + rows], table.labels[i : i + rows], table.kind) for i in starts
+    ]
     return Judged(
         rank=np.concatenate([p.rank for p in parts]),
         predicted=np.concatenate([p.predicted for p in parts]),
@@ -48,15 +50,14 @@ def judge(table: ScoreTable, rows: int = 4096) -> Judged:
     )
 
 
-def _judge(table: ScoreTable) -> Judged:
-    scores, labels = table.scores, table.labels
+def _judge(scores: NDArray[np.float32], labels: NDArray[np.int64], kind: str) -> Judged:
     n, c = scores.shape
     own = scores[np.arange(n), labels][:, None]
     # Ties go to the class that comes first, as argmax has it, so that top-1 is the accuracy of
     # `predicted` to the last video.
     before = (scores > own) | ((scores == own) & (np.arange(c) < labels[:, None]))
     predicted = scores.argmax(axis=1)
-    chance = probabilities(table)
+    chance = normalise_scores(scores, kind, "softmax")
     return Judged(
         rank=before.sum(axis=1),
         predicted=predicted,

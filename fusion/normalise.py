@@ -20,18 +20,23 @@ NORMALISATIONS = {
 
 def normalise(table: ScoreTable, how: str) -> NDArray[np.float64]:
     """Scores float64 (N, C) of a table, normalised in the way that `how` names."""
-    scores = table.scores.astype(np.float64)
+    return normalise_scores(table.scores, table.kind, how)
+
+
+def normalise_scores(given: NDArray[np.floating], kind: str, how: str) -> NDArray[np.float64]:
+    """Scores (N, C) of a `kind` (logits or probabilities) -> float64 (N, C)."""
+    scores = given.astype(np.float64)
     if how == "logits":
         # log p differs from the logits by a constant for each video, so the ranking of a
         # weighted sum is that of the logits themselves.
-        return scores if table.kind == "logits" else np.log(np.maximum(scores, 1e-12))
+        return scores if kind == "logits" else np.log(np.maximum(scores, 1e-12))
     if how == "softmax":
-        return _probabilities(scores, table.kind)
+        return _shares(scores) if kind == "probabilities" else _softmax(scores)
     if how == "l1":
         return _shares(scores)
     if how == "l2":
-        probabilities = _probabilities(scores, table.kind)
-        return probabilities / np.linalg.norm(probabilities, axis=1, keepdims=True)
+        chances = normalise_scores(given, kind, "softmax")
+        return chances / np.linalg.norm(chances, axis=1, keepdims=True)
     if how == "zscore":
         scores -= scores.mean(axis=1, keepdims=True)
         spread = scores.std(axis=1, keepdims=True)
@@ -39,14 +44,7 @@ def normalise(table: ScoreTable, how: str) -> NDArray[np.float64]:
     raise UserError(f"normalisation {how!r} is not one of {', '.join(NORMALISATIONS)}")
 
 
-def probabilities(table: ScoreTable) -> NDArray[np.float64]:
-    """float64 (N, C), each row summing to 1: the table's own, or the softmax of its logits."""
-    return _probabilities(table.scores.astype(np.float64), table.kind)
-
-
-def _probabilities(scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    if kind == "probabilities":
-        return _shares(scores)
+def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.bootstrap import LEVEL, resampled_sums
-from fusion.normalise import normalise
+from fusion.normalise import normalise_scores
 from storage.scores import ScoreTable
 
 POINTS = 101
@@ -75,8 +75,8 @@ def winning_shares(
     """From which to which share (N,), (N,) each video is right; from 1 to 0 where for none."""
     parts = []
     for start in range(0, len(first.videos), ROWS):
-        rows = np.arange(start, min(start + ROWS, len(first.videos)))
-        a, b = (normalise(table.rows(rows), how) for table in (first, second))
+        rows = slice(start, start + ROWS)
+        a, b = (normalise_scores(t.scores[rows], t.kind, how) for t in (first, second))
         parts.append(_winning(a, b, first.labels[rows]))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up_scores import made_up
+
+import fusion
+from fusion.evaluation import costs_of, evaluate
+from fusion.groups import groups_of
+from fusion.metrics import judge
+from storage import UserError
+
+
+def test_streams_and_fusion_of_one_split() -> None:
+    tables = [made_up("spatial", videos=200), made_up("temporal", videos=200)]
+    fused = fusion.average(tables)
+    split = fusion.evaluate([fused, *tables], draws=200).splits[0]
+    assert [f.name for f in split.figures] == [fused.stream, "spatial", "temporal"]
+    assert split.best.name == fused.stream
+    rights = {f.name: f.judged.right for f in split.figures}
+    for f in split.figures:
+        assert f.accuracy == rights[f.name].mean()
+        top, low, high = f.top[1].value, f.top[1].low, f.top[1].high
+        assert low is not None
+        assert high is not None
+        assert low < top < high
+    assert 5 not in split.figures[0].top  # top-5 of 5 classes says nothing
+    assert split.oracle is not None
+    assert split.oracle.value == (rights["spatial"] | rights["temporal"]).mean()
+    (test,) = split.tests
+    better = max(("spatial", "temporal"), key=lambda n: rights[n].mean())
+    assert (test.name, test.against) == (fused.stream, better)
+    assert test.gain.value == pytest.approx(rights[fused.stream].mean() - rights[better].mean())
+    assert test.won - test.lost == round(200 * test.gain.value)
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    tables = [made_up("a"), made_up("b")]
+    one, two, other = (evaluate(tables, draws=200, seed=s).splits[0] for s in (1, 1, 2))
+    assert one.figures[0].top[1] == two.figures[0].top[1]
+    assert one.figures[0].top[1] != other.figures[0].top[1]
+
+
+def test_a_fusion_is_tested_against_its_own_streams() -> None:
+    strong = made_up("strong", skill=5.0)
+    weak = [made_up("weak", skill=0.5), made_up("weaker", skill=0.2)]
+    split = evaluate([strong, *weak, fusion.average(weak)], draws=100).splits[0]
+    assert split.tests[0].against in ("weak", "weaker")
+
+
+def test_a_fusion_fitted_on_test_is_never_the_best_while_there_is_an_honest_table() -> None:
+    tables = [made_up("spatial", skill=0.5), made_up("temporal", skill=0.5)]
+    leak = fusion.weighted(tables, fit_on_test=True)
+    split = evaluate([*tables, leak], draws=100).splits[0]
+    assert split[leak.stream].fitted_on_test
+    assert split.best.name in ("spatial", "temporal")
+
+
+def test_mean_over_splits() -> None:
+    tables = [made_up(s, split=k, skill=k) for k in (1, 2, 3) for s in ("spatial", "temporal")]
+    tables.append(made_up("only in one", split=1))
+    evaluation = evaluate(tables[::-1], draws=300)
+    assert [s.split for s in evaluation.splits] == [1, 2, 3]
+    assert set(evaluation.mean) == {"spatial", "temporal"}
+    accuracy = [np.mean(judge(t).right) for t in tables if t.stream == "spatial"]
+    mean = evaluation.mean["spatial"]
+    assert mean.value == pytest.approx(np.mean(accuracy))
+    assert mean.low is not None
+    assert mean.low < mean.value
+
+
+def test_splits_that_test_the_same_videos_are_not_taken_for_independent() -> None:
+    same = [made_up("spatial", split=1), replace(made_up("spatial", split=1), split=2)]
+    split, mean = evaluate(same, draws=2000).splits[0], evaluate(same, draws=2000).mean["spatial"]
+    one = split.figures[0].top[1]
+    width = (one.high or 0) - (one.low or 0)
+    assert (mean.high or 0) - (mean.low or 0) == pytest.approx(width, rel=0.1)
+
+
+def test_parts_are_never_mixed() -> None:
+    evaluation = evaluate([made_up("a"), made_up("a", part="validation")], draws=100)
+    assert [(s.split, s.part) for s in evaluation.splits] == [(1, "test"), (1, "validation")]
+
+
+def test_a_single_video_is_judged_without_intervals() -> None:
+    tables = [made_up(s, videos=1, groups=1) for s in ("spatial", "temporal")]
+    split = evaluate([*tables, fusion.average(tables)], draws=100).splits[0]
+    top = split.figures[0].top[1]
+    assert top.value in (0.0, 1.0)
+    assert (top.low, top.method) == (None, "none: one group")
+    assert split.tests[0].p == 1.0
+
+
+def test_no_table_and_tables_of_one_name() -> None:
+    with pytest.raises(UserError, match="at least one"):
+        evaluate([])
+    split = evaluate([made_up("spatial"), made_up("spatial", seed=5)], draws=100).splits[0]
+    assert [f.name for f in split.figures] == ["spatial", "spatial (2)"]
+
+
+def test_groups_come_from_the_tables_or_from_the_names_of_ucf_101() -> None:
+    ucf = [f"Archery/v_Archery_g{g:02d}_c{c:02d}" for g in (1, 2, 10) for c in (1, 2)]
+    table = made_up(videos=6, groups=3)
+    assert groups_of([table])[0].tolist() == [0, 0, 1, 1, 2, 2]
+    group, source = groups_of([replace(table, videos=tuple(ucf), groups=())])
+    assert group.tolist() == [0, 0, 1, 1, 2, 2]
+    assert "v_Class_gXX_cYY" in source
+    group, source = groups_of([replace(table, groups=())])
+    assert len(set(group.tolist())) == 6
+    assert "each video" in source
+
+
+def test_a_late_fusion_costs_what_its_streams_cost() -> None:
+    made = {"parameters": 10, "flops": 2e9, "seconds_per_video": 0.5}
+    tables = [made_up("a", made=made), made_up("b", made=made | {"parameters": 30})]
+    assert costs_of(fusion.average(tables).made) == {
+        "parameters": 40.0, "flops": 4e9, "seconds_per_video": 1.0,
+    }  # fmt: skip
+    assert costs_of(fusion.average([tables[0], made_up("c")]).made) == {}
+    conv = {"fusion": {"method": "conv", "streams": ["a", "b"]}, "parameters": 7}
+    assert costs_of(conv) == {"parameters": 7.0}
+
+
+def test_known_ceilings() -> None:
+    stated = {"spatial": 0.25, "temporal": 0.5, "fused": 1.0}
+    tables = [made_up(s, made={"ceiling": stated}) for s in ("spatial", "temporal")]
+    fused = fusion.average(tables)
+    split = evaluate([*tables, fused], draws=100).splits[0]
+    assert split.ceilings == {"spatial": 0.25, "temporal": 0.5, fused.stream: 1.0}
+    alone = evaluate([made_up("x", made={"ceiling": 0.3}), made_up("y")], draws=100).splits[0]
+    assert alone.ceilings == {"x": 0.3}

@@ -1,0 +1,173 @@
+"""What learns from scores: searched weights and the SVM, and what they may learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_scores import made_up
+
+from fusion.metrics import judge, top_k
+from fusion.svm import LinearSVMFusion, best_temperature, svm
+from fusion.weighting import best_weights, weight_grid, weighted
+from storage import ScoreTable, UserError
+
+STREAMS = ("spatial", "temporal")
+FITTED = pytest.mark.parametrize("fuse", [weighted, svm], ids=["weighted", "svm"])
+Fuse = Callable[..., ScoreTable]
+
+
+def two_streams() -> list[ScoreTable]:
+    return [made_up(s, videos=100, skill=k) for s, k in zip(STREAMS, (0.8, 1.6), strict=True)]
+
+
+def validation(**fields: Any) -> list[ScoreTable]:
+    return [
+        made_up(s, part="validation", videos=120, skill=k, **fields)
+        for s, k in zip(STREAMS, (0.8, 1.6), strict=True)
+    ]
+
+
+@FITTED
+def test_fitting_on_validation_is_noted_and_helps(fuse: Fuse) -> None:
+    tables = two_streams()
+    fused = fuse(tables, validation())
+    assert fused.videos == tables[0].videos
+    fit = fused.made["fusion"]["fit"]
+    assert {k: fit[k] for k in ("part", "split", "videos", "leak", "same_videos")} == {
+        "part": "validation", "split": 1, "videos": 120, "leak": False, "same_videos": False,
+    }  # fmt: skip
+    assert top_k(judge(fused), 1) > max(top_k(judge(t), 1) for t in tables) - 0.05
+
+
+@FITTED
+def test_a_test_part_is_refused_with_the_command_to_give(fuse: Fuse) -> None:
+    message = r"--fit VALIDATION_A.npz VALIDATION_B.npz, or say --fit-on-test"
+    with pytest.raises(UserError, match=message):
+        fuse(two_streams())
+
+
+@FITTED
+def test_a_leak_that_was_asked_for_is_marked(fuse: Fuse) -> None:
+    fused = fuse(two_streams(), fit_on_test=True)
+    assert fused.made["fusion"]["fit"]["leak"] is True
+
+
+@FITTED
+def test_validation_scores_that_are_test_videos_in_disguise_are_refused(fuse: Fuse) -> None:
+    tables = two_streams()
+    disguised = [replace(t, part="validation").rows(range(50)) for t in tables]
+    with pytest.raises(UserError, match="--fit shares videos with the tables to fuse"):
+        fuse(tables, disguised)
+    assert fuse(tables, disguised, fit_on_test=True).made["fusion"]["fit"]["leak"] is True
+
+
+@FITTED
+def test_training_scores_must_be_out_of_fold(fuse: Fuse) -> None:
+    train = [replace(t, part="train") for t in validation()]
+    with pytest.raises(UserError, match=r"learned by heart.*--out-of-fold"):
+        fuse(two_streams(), train)
+    marked = [replace(t, made={"out_of_fold": True}) for t in train]
+    assert fuse(two_streams(), marked).made["fusion"]["fit"]["out_of_fold"] is True
+
+
+@FITTED
+def test_validation_tables_may_be_fitted_on_themselves(fuse: Fuse) -> None:
+    fit = fuse(validation()).made["fusion"]["fit"]
+    assert (fit["leak"], fit["same_videos"]) == (False, True)
+
+
+def tested_to_fit_on_must_match_the_streams() -> None:
+    with pytest.raises(UserError, match="1 tables to fit on for 2 streams"):
+        weighted(two_streams(), validation()[:1])
+    with pytest.raises(UserError, match="--fit gives temporal where spatial is meant"):
+        weighted(two_streams(), validation()[::-1])
+    other = [replace(t, classes=tuple("abcde")) for t in validation()]
+    with pytest.raises(UserError, match="--fit spatial lacks Class0"):
+        weighted(two_streams(), other)
+
+
+def test_columns_of_the_tables_to_fit_on_are_put_in_order() -> None:
+    swapped = [
+        replace(t, classes=t.classes[::-1], scores=t.scores[:, ::-1], labels=4 - t.labels)
+        for t in validation()
+    ]
+    np.testing.assert_allclose(
+        svm(two_streams(), swapped).scores, svm(two_streams(), validation()).scores, atol=1e-4
+    )
+
+
+def test_the_search_finds_the_better_stream_and_the_middle_of_its_region() -> None:
+    labels = np.arange(90) % 3
+    truth = np.eye(3)[labels]
+    noise = np.random.default_rng(0).random((90, 3))
+    weights, accuracy = best_weights([noise, truth], labels)
+    assert accuracy == 1.0
+    assert weights[1] > 0.6
+    assert sum(weights) == pytest.approx(1)
+    three, _ = best_weights([noise, truth, noise[::-1]], labels)
+    assert np.argmax(three) == 1
+
+
+@pytest.mark.parametrize(("streams", "points"), [(1, 1), (2, 101), (3, 231), (4, 286), (6, 126)])
+def test_the_grid_covers_the_simplex(streams: int, points: int) -> None:
+    grid = weight_grid(streams)
+    assert grid.shape == (points, streams)
+    np.testing.assert_allclose(grid.sum(axis=1), 1)
+    assert len(np.unique(grid, axis=0)) == points
+    assert grid.min() == 0 or streams == 1
+
+
+def test_c_is_chosen_on_folds_that_never_cut_a_group() -> None:
+    machine = LinearSVMFusion(grid=(0.1, 1.0))
+    machine.fit(validation())
+    assert set(machine.cross_validated) == {"0.1", "1"}
+    assert machine.c in (0.1, 1.0)
+    group = np.arange(120) // 10
+    for train, held in machine._folds(validation()[0].labels, group):
+        assert not set(group[train]) & set(group[held])
+
+
+def test_the_svm_gives_probabilities_that_hold_on_new_videos() -> None:
+    fused = svm(two_streams(), validation())
+    judged = judge(fused)
+    assert fused.kind == "logits"
+    assert abs(judged.confidence.mean() - judged.right.mean()) < 0.12
+
+
+def test_a_class_that_the_fit_never_saw_comes_last_and_is_named() -> None:
+    fit = [t.rows(np.flatnonzero(t.labels != 2)) for t in validation()]
+    fused = svm(two_streams(), fit)
+    assert fused.made["fusion"]["classes_not_fitted"] == ["Class2"]
+    assert (fused.scores.argmin(axis=1) == 2).all()
+
+
+def test_two_classes_and_one_class() -> None:
+    tables = [made_up(s, classes=2) for s in STREAMS]
+    fit = [made_up(s, classes=2, part="validation") for s in STREAMS]
+    assert top_k(judge(svm(tables, fit)), 1) > 0.7
+    one = [t.rows(np.flatnonzero(t.labels == 0)) for t in fit]
+    with pytest.raises(UserError, match="a single class"):
+        svm(tables, one)
+
+
+def test_one_group_leaves_no_fold_and_takes_the_usual_c() -> None:
+    fit = [replace(t, groups=("g",) * 120) for t in validation()]
+    fused = svm(two_streams(), fit)
+    assert fused.made["fusion"]["C"] == 1.0
+
+
+def test_fuse_before_fit_is_an_error() -> None:
+    with pytest.raises(UserError, match="call fit"):
+        LinearSVMFusion().fuse(two_streams())
+
+
+def test_the_temperature_undoes_a_scale() -> None:
+    generator = np.random.default_rng(0)
+    z = generator.normal(size=(4000, 4)) * 2
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    labels = (p.cumsum(1) > generator.random((4000, 1))).argmax(1)
+    assert best_temperature(3 * z, labels) == pytest.approx(3, rel=0.1)

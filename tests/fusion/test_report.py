@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_scores import made_up
+from report_inputs import HOSTILE, everything, streams
+
+import fusion
+from fusion.examples import choose_examples
+from fusion.pictures import moments, strip
+from fusion.report import ReportInputs, Written, write_report
+from fusion.report_files import latex_text
+from storage import StoreConfig, UserError, open_store
+
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order, and keeps tags, attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(everything(folder), folder / "report.html", latex=True)
+
+
+@pytest.fixture(scope="module")
+def page(written: Written) -> str:
+    return written.paths[0].read_text("utf-8")
+
+
+def test_names_are_text_and_never_markup(page: str) -> None:
+    parsed = Page(page)
+    assert [t for t, _ in parsed.tags].count("script") == 3  # numbers, detail, program
+    assert not any(t == "img" and (a["src"] or "")[:5] != "data:" for t, a in parsed.tags)
+    assert not any(name.startswith("on") for _, a in parsed.tags for name in a)
+    assert any(HOSTILE in text for text in parsed.text)
+    assert "{{ 7 * 7 }}" in page  # shown as it is, not 49
+
+
+def test_the_page_needs_nothing_from_anywhere(page: str) -> None:
+    for tag, attributes in Page(page).tags:
+        for name in ("src", "href", "srcset", "data", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/")), (tag, value)
+    assert not re.findall(r"@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def embedded(page: str, name: str) -> Any:
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_page_and_the_json_hold_the_same_numbers(page: str, written: Written) -> None:
+    stored = json.loads(written.paths[1].read_text())
+    assert embedded(page, "numbers") == stored == json.loads(json.dumps(written.data))
+    split = written.evaluation.splits[0]
+    for table, figures in zip(stored["splits"][0]["tables"], split.figures, strict=True):
+        assert table["top1"]["value"] == figures.judged.right.mean()
+        assert sum(n for _, _, n in table["confusion"]) == len(split.videos)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_csv_files_hold_the_same_numbers(written: Written) -> None:
+    files = {path.name.removeprefix("report."): path for path in written.paths}
+    assert list(files) == [
+        "html", "json", "summary.csv", "classes.csv", "confusions.csv", "curves.csv", "videos.csv",
+        "tex",
+    ]  # fmt: skip
+    data = written.data["splits"][0]
+    summary = rows_of(files["summary.csv"])
+    assert len(summary) == 2 * 4 + 4
+    for row, table in zip(summary, data["tables"], strict=False):
+        assert row["table"] == table["name"]
+        assert float(row["top1_low"]) == table["top1"]["low"]
+        assert float(row["log_loss"]) == table["log_loss"]
+        assert (row["fitted_on_test"] == "True") == (table["name"] == "weighted")
+    classes = [r for r in rows_of(files["classes.csv"]) if r["split"] == "1"]
+    assert [float(r["recall"]) for r in classes[:6]] == data["tables"][0]["per_class"]["recall"]
+    assert classes[1]["class"] == HOSTILE
+    confusions = [r for r in rows_of(files["confusions.csv"]) if r["split"] == "1"]
+    assert sum(int(r["videos"]) for r in confusions) == 4 * 72
+    videos = [
+        r for r in rows_of(files["videos.csv"]) if (r["split"], r["table"]) == ("1", "spatial")
+    ]
+    assert np.mean([r["rank"] == "1" for r in videos]) == data["tables"][0]["top1"]["value"]
+    curve = [r for r in rows_of(files["curves.csv"]) if r["part"] == "validation"]
+    assert len(curve) == 3 * 101
+
+
+def test_a_fusion_fitted_on_test_is_marked_in_red(page: str) -> None:
+    assert '<span class="badge red">fitted on test</span>' in page
+    assert 'class="leak" role="alert"' in page
+
+
+def test_an_honest_report_has_no_warning(tmp_path: Path) -> None:
+    tables = streams()
+    fused = fusion.weighted(tables, streams(part="validation"))
+    write_report(ReportInputs([*tables, fused], map_method="pca", draws=100), tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert 'class="leak"' not in text
+    assert 'badge red">fitted' not in text
+    assert "fitted on validation" in text
+
+
+def test_weight_curves_say_on_which_part_they_are(page: str) -> None:
+    assert "on the test part</span> To look at, not to choose a weight by." in page
+    assert "on the validation part</span> Where a weight may be chosen." in page
+
+
+def test_everything_that_was_given_is_shown(page: str) -> None:
+    text = " ".join(Page(page).text)
+    for words in (
+        "Mean over 2 splits", "Rescued by fusion", "Lost by fusion", "t-SNE", "Recipe",
+        "Known ceiling of", "What it costs", "23.5 M", "47 M", "8.2 G", "oracle",
+        "full colour: 2.0 px a step",
+    ):  # fmt: skip
+        assert words in text, words
+    assert page.count("data:image/jpeg;base64,") > 10
+
+
+def test_latex_is_escaped_and_has_a_row_a_table(written: Written) -> None:
+    text = written.paths[-1].read_text()
+    assert len(re.findall(r"\\\\$", text, re.M)) == 1 + 2 * 4 + 4
+    assert "weighted$^\\dagger$" in text
+    assert latex_text("a_b & 50% {\\x}") == "a\\_b \\& 50\\% \\{\\textbackslash{}x\\}"
+
+
+def test_examples_are_what_their_heading_says() -> None:
+    tables = streams()
+    fused = fusion.average(tables)
+    split = fusion.evaluate([*tables, fused], draws=100).splits[0]
+    chosen = choose_examples(split, split[fused.stream])
+    right = split[fused.stream].judged.right
+    single = split.best_single(split[fused.stream])
+    assert single is not None
+    before = single.judged.right
+    wanted = {
+        "right": right, "wrong": ~right, "rescued": right & ~before, "lost": ~right & before,
+    }  # fmt: skip
+    assert set(chosen) == set(wanted)
+    for kind, examples in chosen.items():
+        assert all(wanted[kind][e.row] for e in examples)
+        assert len({e.row for e in examples}) == len(examples) <= 6
+    surest = split[fused.stream].judged.confidence[right].max()
+    assert split[fused.stream].judged.confidence[chosen["right"][0].row] == surest
+
+
+def test_a_video_that_the_store_lacks_or_holds_in_part_goes_without_a_picture(
+    tmp_path: Path,
+) -> None:
+    with open_store(tmp_path / "s", "w", StoreConfig(codec="raw", frame_codec="none")) as store:
+        with store.write("short") as writer:
+            writer.flow(np.full((1, 2, 8, 8), 128, np.uint8))
+            writer.finish(fps=25.0)
+        assert strip(store, "absent") is None
+        only_flow = strip(store, "short")
+        assert only_flow is not None
+        assert only_flow.alt == "optical flow at 3 moments"
+    assert moments(1) == [0, 0, 0]
+    assert moments(9) == [1, 4, 7]
+
+
+def test_one_table_of_one_video(tmp_path: Path) -> None:
+    one = made_up(videos=1, groups=1)
+    done = write_report(ReportInputs([one], draws=100), tmp_path / "one.html")
+    assert "One group cannot give an interval" in done.paths[0].read_text()
+    assert done.data["splits"][0]["oracle"] is None
+    assert done.data["splits"][0]["tables"][0]["top1"]["low"] is None
+
+
+def test_a_class_without_videos_is_null_in_json_and_not_nan(tmp_path: Path) -> None:
+    tables = [t.rows(np.flatnonzero(t.labels != 2)) for t in streams()]
+    done = write_report(ReportInputs(tables, draws=100, map_method="none"), tmp_path / "r.html")
+    text = done.paths[1].read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["splits"][0]["tables"][0]["per_class"]["recall"][2] is None
+
+
+@pytest.mark.parametrize(("out", "message"), [("r.pdf", "end in .html"), ("no/r.html", "make it")])
+def test_where_a_report_can_go(tmp_path: Path, out: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        write_report(ReportInputs(streams()), tmp_path / out)
+
+
+SCALE = """
+import resource, sys
+import numpy as np
+import fusion
+from storage import ScoreTable
+from fusion.report import ReportInputs, write_report
+generator = np.random.default_rng(0)
+videos, classes = 20_000, 400
+labels = np.arange(videos) % classes
+tables = []
+for name in ("spatial", "temporal", "audio"):
+    scores = generator.normal(size=(videos, classes)).astype(np.float32)
+    scores[np.arange(videos), labels] += 3
+    tables.append(ScoreTable(
+        videos=tuple(f"class_{l:03d}/v_of_usual_length_{i:06d}" for i, l in enumerate(labels)),
+        labels=labels, classes=tuple(f"class_{c:03d}" for c in range(classes)), scores=scores,
+        stream=name, groups=tuple(f"g{i // 4}" for i in range(videos)),
+        features=generator.normal(size=(videos, 256)).astype(np.float32),
+    ))
+tables.append(fusion.average(tables))
+write_report(ReportInputs(tables), sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_400_classes_and_20000_videos_fit_in_2_gb_and_the_page_in_15_mb(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCALE, tmp_path / "big.html"],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) * 1024 < 2e9
+    assert (tmp_path / "big.html").stat().st_size < 15e6
+    assert len(json.loads((tmp_path / "big.json").read_text())["splits"][0]["classes"]) == 400

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from scripts.fuse import main as fuse
+from scripts.report import main
+
+
+@pytest.fixture
+def published(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, str]:
+    monkeypatch.chdir(tmp_path)
+    file = shared_data / "scores" / "hidden_two_stream_ucf101_split1.npz"
+    return f"{file}:spatial", f"{file}:temporal_tvl1"
+
+
+def test_a_report_of_the_published_scores(
+    published: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = ("--normalise", "l1", "--weights", "1,1.5")
+    assert fuse([*published, *weights, "--out", "F.npz"]) == 0
+    capsys.readouterr()
+    Path("ceilings.json").write_text('{"spatial": 0.9, "appearances": ["a"]}')
+    given = ("--ceilings", "ceilings.json", "--draws", "500", "--latex", "--json")
+    assert main(["F.npz", *published, "--out", "report.html", *given]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads(Path("report.json").read_text())
+    split = said["splits"][0]
+    fused, spatial, temporal = split["tables"]
+    top1 = [round(100 * t["top1"]["value"], 3) for t in (fused, spatial, temporal)]
+    assert top1 == [91.303, 80.967, 85.805]
+    assert fused["top1"]["low"] < 0.91 < fused["top1"]["high"] < 0.94
+    assert fused["test"]["against"] == "temporal_tvl1"
+    assert fused["test"]["p"] < 0.001
+    assert split["oracle"]["value"] > fused["top1"]["value"]
+    assert split["groups"] == 707
+    assert spatial["ceiling"] == 0.9
+    assert Path("report.tex").exists()
+    assert "91.30" in Path("report.html").read_text()
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(
+    published: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("list.json").write_text("[1]")
+    for arguments, message in [
+        ((), "give score files"),
+        ((*published, "--draws", "5"), "give 100 or more"),
+        ((*published, "--store", "nowhere"), "nowhere"),
+        ((*published, "--runs", "nowhere"), "run folder nowhere is not there"),
+        ((*published, "--ceilings", "list.json"), "no JSON object"),
+        ((published[0].rpartition(":")[0],), "say which are the scores"),
+    ]:
+        assert main([*arguments, "--out", "report.html"]) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+
+
+def test_help_opens_with_commands_that_work(
+    twostream: Callable[..., CompletedProcess[str]],
+) -> None:
+    for command in ("fuse", "report"):
+        done = twostream(command, "--help")
+        assert done.returncode == 0
+        assert f"twostream {command} " in done.stdout
