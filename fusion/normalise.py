@@ -23,6 +23,11 @@ def normalise(table: ScoreTable, how: str) -> NDArray[np.float64]:
     return normalise_scores(table.scores, table.kind, how)
 
 
+def probabilities(table: ScoreTable) -> NDArray[np.float64]:
+    """float64 (N, C), each row summing to 1: the table's own, or the softmax of its logits."""
+    return normalise(table, "softmax")
+
+
 def normalise_scores(given: NDArray[np.floating], kind: str, how: str) -> NDArray[np.float64]:
     """Scores (N, C) of a `kind` (logits or probabilities) -> float64 (N, C)."""
     scores = given.astype(np.float64)
