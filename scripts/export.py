@@ -83,6 +83,12 @@ def run(options: Options) -> int:
     if options.to != "npy":
         how = "as they are" if quantizer == store.meta.quantizer else "turned into it"
         log.info(f"codes: {quantizer.rule}, bound {quantizer.bound:g} px ({how})")
+    written = {"npy": {"forward"}, "webdataset": {"forward"}}.get(
+        options.to, {"forward", "backward"}
+    )
+    left = [name for name in store.meta.fields if name not in written]
+    if left:
+        log.info(f"{' and '.join(left)} flow is left out: {options.to} has no place for it")
     hidden = options.talk.quiet or not sys.stderr.isatty()
     with tqdm(total=len(videos), unit="video", disable=hidden) as bar:
         if options.to == "webdataset":

@@ -73,7 +73,8 @@ def run(options: Options) -> int:
     from tqdm import tqdm
 
     from storage.import_flow import FAILURES, import_flow
-    from storage.import_plan import Wishes, plan_import
+    from storage.import_plan import plan_import
+    from storage.import_wishes import Wishes
 
     if not options.sources:
         raise UserError("name the folder (or the zip, HDF5 or .npy file) that holds the flow")

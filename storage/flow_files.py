@@ -20,8 +20,7 @@ UNKNOWN = 1e9
 
 def read_flo(data: bytes, name: str = ".flo") -> NDArray[np.float32]:
     """Bytes of a Middlebury file -> float32 (2, H, W), pixels. Unknown flow is refused."""
-    head = np.frombuffer(data[:4], "<f4")
-    if len(data) < 12 or head[0] != np.float32(FLO_MAGIC):
+    if len(data) < 12 or np.frombuffer(data[:4], "<f4")[0] != np.float32(FLO_MAGIC):
         raise UserError(f"{name} does not begin as a .flo file does")
     width, height = (int(v) for v in np.frombuffer(data[4:12], "<i4"))
     if width < 1 or height < 1 or len(data) != 12 + 8 * width * height:
@@ -108,24 +107,25 @@ class FlowTable:
         self.path = path
         try:
             self._file = h5py.File(path, "r")
-        except OSError as error:
+            names = list(self._file)
+        except (OSError, RuntimeError) as error:
             raise UserError(f"{path.name} cannot be opened as HDF5 ({error})") from error
         self.numbers: dict[str, dict[int, str]] = {"x": {}, "y": {}}
         """Dataset names by component and number."""
-        for name in self._file:
+        for name in names:
             match = _DATASET.match(name)
             if match:
                 self.numbers[match["c"]][int(match["n"])] = name
 
     def read(self, name: str) -> NDArray[np.float32]:
         """One dataset as float32 (H, W)."""
-        dataset = self._file[name]
-        shape = getattr(dataset, "shape", None)
-        if shape is None or len(shape) != 2 or 0 in shape:
-            raise UserError(f"{name} in {self.path.name} has shape {shape}; it should be (H, W)")
         try:
+            dataset = self._file[name]
+            shape = getattr(dataset, "shape", None)
+            if shape is None or len(shape) != 2 or 0 in shape:
+                raise ValueError(f"its shape is {shape}, not (H, W)")
             return np.asarray(dataset[()], np.float32)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{name} in {self.path.name} cannot be read ({error})") from error
 
     def close(self) -> None:

@@ -143,7 +143,12 @@ def _sources(root: Path, result: Survey) -> Iterator[Source]:
         yield Source(root)
         return
     seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        folder = Path(error.filename).relative_to(root).as_posix()
+        result.unreadable[folder] = f"the folder cannot be read: {error.strerror}"
+
+    for folder, subfolders, names in os.walk(root, onerror=unreadable, followlinks=True):
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in seen:  # a link that leads back up
             subfolders.clear()

@@ -20,7 +20,8 @@ from storage.export_flow import Arrays, RawFrames
 from storage.export_pictures import Pictures, other_tools_quantizer, place_of
 from storage.export_shards import Shards, key_of
 from storage.import_flow import import_flow
-from storage.import_plan import Wishes, plan_import
+from storage.import_plan import plan_import
+from storage.import_wishes import Wishes
 from storage.store import Store
 
 ROUND = Quantizer("round", 20)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from foreign_tools import codes, encode, files_of, frames, put, put_zip
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from storage import StoreError, UserError, open_store
-from storage.foreign_files import MAX_FILE, Archive, picture_size
+from storage.flow_files import read_flo
+from storage.foreign_files import MAX_FILE, Archive, decode_picture, picture_size
 from storage.import_flow import FAILURES, import_flow
-from storage.import_plan import Wishes, plan_import
+from storage.import_plan import plan_import
+from storage.import_wishes import Wishes
 
 Files = dict[str, bytes]
 
@@ -207,6 +214,22 @@ def test_an_array_that_is_no_flow_is_refused(array: np.ndarray, tmp_path: Path) 
     assert "b.npy" in result.failed["b"]
 
 
+def test_a_damaged_hdf5_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("good", "shape", "cut"):
+        with h5py.File(tmp_path / "in" / f"{name}.h5", "w") as file:
+            for number in range(3):
+                for axis in "xy":
+                    shape = (8, 8, 2) if (name, number) == ("shape", 1) else (8, 8)
+                    file[f"flow_{axis}_{number:05d}"] = np.zeros(shape, np.float32)
+    whole = (tmp_path / "in" / "cut.h5").read_bytes()
+    (tmp_path / "in" / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    assert (result.done, sorted(result.failed)) == (["good"], ["cut", "shape"])
+    assert "its shape is (8, 8, 2)" in result.failed["shape"]
+    assert "cut.h5" in result.failed["cut"]
+
+
 def test_nan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.full((3, 8, 8, 2), np.nan, np.float32))
@@ -245,6 +268,63 @@ def test_a_folder_that_is_no_store_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store and not empty"):
         import_flow(plan, tmp_path / "in")
     assert not (tmp_path / "in" / FAILURES).exists()
+
+
+def outcome(call: Callable[[], Any]) -> tuple[Any, str]:
+    """What a call gives, or why it was refused."""
+    try:
+        return call(), ""
+    except UserError as error:
+        return None, str(error)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from([".jpg", ".png"]),
+    color=st.booleans(),
+    cut=st.integers(0, 2000),
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
+)
+def test_any_damage_is_decoded_or_refused_by_name(
+    kind: str, color: bool, cut: int, changes: list[tuple[int, int]]
+) -> None:
+    """Never a crash, never another size than the header's, never an error without the name."""
+    data = bytearray(encode(codes(1)[0, 0], kind))
+    for place, value in changes:
+        data[place % len(data)] = value
+    damaged = bytes(data[: cut or None])
+    picture, refusal = outcome(lambda: decode_picture(damaged, "this file", color=color))
+    if picture is None:
+        assert refusal.startswith("this file")
+    else:
+        assert picture.dtype == np.uint8
+        assert picture.ndim == (3 if color else 2)
+        assert picture.shape[:2] == picture_size(damaged)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_flo_file_or_refused(data: bytes) -> None:
+    for start in (b"", np.float32(202021.25).tobytes()):
+        flow, refusal = outcome(lambda start=start: read_flo(start + data, "this file"))
+        assert refusal.startswith("this file") if flow is None else flow.shape[0] == 2
+
+
+def test_a_folder_that_cannot_be_read_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "in" / "good", files_of(codes(5), frames(6)))
+    put(tmp_path / "in" / "locked", files_of(codes(5), frames(6)))
+    scandir = os.scandir
+
+    def locked(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", locked)
+    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    assert plan.survey.unreadable == {"locked": "the folder cannot be read: Permission denied"}
 
 
 def test_sizes_are_read_from_headers() -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from storage import Quantizer, UserError, open_store
 from storage.flow_files import read_flo, write_flo
 from storage.import_flow import Imported, import_flow
-from storage.import_plan import Plan, Wishes, plan_import
+from storage.import_plan import Plan, plan_import
+from storage.import_wishes import Wishes
 from storage.store import Store
 
 GREY = cv2.IMREAD_GRAYSCALE
