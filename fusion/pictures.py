@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,27 @@ def strip(store: Store, video: str) -> Strip | None:
     picture = np.concatenate([row[:, :width] for row in rows])
     alt = f"{' and '.join(said)} at {MOMENTS} moments"
     return Strip(_jpeg(picture), alt, fastest)
+
+
+def wheel_picture(size: int = 96) -> str:
+    """The wheel itself, as a data: address: which colour is which direction."""
+    at = np.linspace(-1, 1, size)
+    flow = np.stack(np.broadcast_arrays(at[None, :], at[:, None]))
+    rgb = flow_to_rgb(flow, 1.0)
+    rgb[np.hypot(flow[0], flow[1]) > 1] = 255
+    return _jpeg(rgb)
+
+
+def store_facts(store: Store, videos: Sequence[str], most: int = 200) -> dict[str, Any]:
+    """How a store was made, and the engines that computed the flow of (some of) these videos."""
+    held = [video for video in videos if video in store]
+    engines = sorted({store.video(video).engine for video in held[:most]} - {""})
+    return {
+        "store": store.folder.name,
+        "videos of this report in it": f"{len(held)} of {len(videos)}",
+        "engines": engines,
+        **store.meta.to_json(),
+    }
 
 
 def moments(length: int, number: int = MOMENTS) -> list[int]:

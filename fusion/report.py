@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.bootstrap import DRAWS, resample
 from fusion.evaluation import Evaluation, SplitEvaluation, evaluate
 from fusion.features_map import feature_map
+from fusion.pictures import store_facts
 from fusion.report_data import Extras, report_data
 from fusion.report_files import latex_table, write_numbers
 from fusion.report_page import render
@@ -92,6 +93,7 @@ def _extras(split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInpu
         curves=weight_curves(singles, split.group, counts),
         fitted_curves=_fitted_curves(split, fitted, inputs),
         maps=[m for m in maps if m is not None],
+        store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
     )
 
 

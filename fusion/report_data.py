@@ -28,6 +28,8 @@ class Extras:
     fitted_curves: list[WeightCurve] = field(default_factory=list)
     """On validation scores, where these are given."""
     maps: list[FeatureMap] = field(default_factory=list)
+    store: dict[str, Any] | None = None
+    """How the store was made that the examples come from."""
 
 
 def report_data(
@@ -70,6 +72,7 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
             table_data(f, split) | {"test": asdict(tests[f.name]) if f.name in tests else None}
             for f in split.figures
         ],
+        "store": extras.store,
         "curves": [curve_data(c) for c in (*extras.curves, *extras.fitted_curves)],
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fusion.evaluation import Evaluation, SplitEvaluation
 from fusion.examples import KINDS, choose_examples
-from fusion.pictures import Strip, strip
+from fusion.pictures import Strip, strip, wheel_picture
 from fusion.report_charts import reliability_chart, run_charts, weight_charts
 from fusion.report_data import Extras, plain, shown_first, similar_order
 from fusion.runs import RunFolder
@@ -63,6 +63,7 @@ def render(
         views=views,
         runs=drawn,
         kinds=KINDS,
+        wheel=wheel_picture() if store is not None else None,
         style=folder.joinpath("report.css").read_text("utf-8"),
         script="\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS),
         numbers=in_script(data),

@@ -1,11 +1,11 @@
 """Combine the class scores of several streams into one table.
 
-twostream fuse spatial.npz temporal.npz --out fused.npz
-twostream fuse spatial.npz temporal.npz --normalise l1 --weights 1,1.5 --out fused.npz
-twostream fuse A.npz B.npz --method weighted --fit A-val.npz B-val.npz --out fused.npz
-twostream fuse A.npz B.npz --method svm --fit A-val.npz B-val.npz --out fused.npz
-twostream fuse published.npz:spatial published.npz:temporal --out fused.csv
-twostream fuse rgb.mat:scores --video-list testlist01.txt --class-list classInd.txt --out rgb.npz
+    twostream fuse spatial.npz temporal.npz --out fused.npz
+    twostream fuse spatial.npz temporal.npz --normalise l1 --weights 1,1.5 --out fused.npz
+    twostream fuse A.npz B.npz --method weighted --fit A-val.npz B-val.npz --out fused.npz
+    twostream fuse A.npz B.npz --method svm --fit A-val.npz B-val.npz --out fused.npz
+    twostream fuse published.npz:spatial published.npz:temporal --out fused.csv
+    twostream fuse rgb.mat --video-list testlist01.txt --class-list classInd.txt --out rgb.npz
 
 Files are .npz, .csv, .json, .mat or .h5; one table alone is converted. Weights and SVMs are
 fitted on validation scores; `twostream report` judges what comes out.

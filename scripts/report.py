@@ -1,9 +1,9 @@
 """Judge streams and fusions in one page that needs no network.
 
-twostream report fused.npz spatial.npz temporal.npz --out report.html
-twostream report fused.npz spatial.npz temporal.npz --out report.html --store ucf101.store
-twostream report F1.npz A1.npz B1.npz F2.npz A2.npz B2.npz --out splits.html --latex
-twostream report F.npz A.npz B.npz --fit A-val.npz B-val.npz --runs runs/a runs/b --out report.html
+    twostream report fused.npz spatial.npz temporal.npz --out report.html
+    twostream report fused.npz spatial.npz temporal.npz --out report.html --store ucf101.store
+    twostream report F1.npz A1.npz B1.npz F2.npz A2.npz B2.npz --out splits.html --latex
+    twostream report F.npz A.npz B.npz --fit A-val.npz B-val.npz --runs runs/a runs/b --out r.html
 
 Beside OUT.html come OUT.json and CSV files with the same numbers. Tables of several splits may be
 given at once; the report then has their mean too.

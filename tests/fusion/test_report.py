@@ -153,7 +153,7 @@ def test_everything_that_was_given_is_shown(page: str) -> None:
     for words in (
         "Mean over 2 splits", "Rescued by fusion", "Lost by fusion", "t-SNE", "Recipe",
         "Known ceiling of", "What it costs", "23.5 M", "47 M", "8.2 G", "oracle",
-        "full colour: 2.0 px a step",
+        "full colour: 2.0 px a step", "companded", "71 of 72",
     ):  # fmt: skip
         assert words in text, words
     assert page.count("data:image/jpeg;base64,") > 10
