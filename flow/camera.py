@@ -24,6 +24,11 @@ SHARE = 0.2
 STILL = 0.25
 """Pixels; a camera that moves the scene by less stands still."""
 
+NOISE = 2
+"""Grey levels by which a pixel may change without any motion."""
+CLEARLY = 1.2
+"""By how much the area that comes nearer must be the larger one; real pans have 1.5 and more."""
+
 Points = NDArray[np.float32]
 
 
@@ -104,10 +109,23 @@ def camera_motion(
     if moved.mean() < STILL:
         return CameraMotion(np.eye(3), "still", len(here), inliers)
     held = camera_held_still(first.grey, second.grey, found)
-    # A large thing that moves before a plain wall has the features, and so the homography.
-    if cv2.norm(first.grey, held, cv2.NORM_L1) >= cv2.norm(first.grey, second.grey, cv2.NORM_L1):
+    if not is_nearer(first.grey, held, than=second.grey):
         return unknown
     return CameraMotion(found, "moving", len(here), inliers, held)
+
+
+def is_nearer(
+    first: NDArray[np.uint8], held: NDArray[np.uint8], *, than: NDArray[np.uint8]
+) -> bool:
+    """Whether more of the frame's area comes nearer to the first frame than moves away from it.
+
+    A thing with more features than all that lies behind it decides the homography; its motion is
+    not the camera's, and the background, if paler, is larger, and would move.
+    """
+    before, after = cv2.absdiff(first, than), cv2.absdiff(first, held)
+    nearer = cv2.subtract(before, after) > NOISE
+    farther = cv2.subtract(after, before) > NOISE
+    return bool(nearer.sum() > CLEARLY * farther.sum())
 
 
 def moved_by(homography: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:

@@ -121,6 +121,7 @@ def extract_video(
     told the pairs done since it was last called.
     """
     maker = maker or FlowMaker(recipe)
+    maker.camera.clear()
     source = Source(path, recipe, tolerant)
     quality = Quality()
     with store.write(video) as writer:
@@ -153,7 +154,8 @@ def extract_video(
                 **({"faults": list(faults)} if faults else {}),
             },
             engine=maker.name,
-            quality=quality.to_json(),
+            quality=quality.to_json()
+            | {f"camera_{what}": pairs for what, pairs in sorted(maker.camera.items())},
         )
     return Extracted(video, frames, pairs, store.video(video).size, quality, faults)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -68,6 +69,8 @@ class FlowMaker:
         from flow.compute import choose_engine, load_engine
 
         self.recipe = recipe
+        self.camera: Counter[str] = Counter()
+        """Pairs by what their camera did, where warped flow is made: moving, still, unknown."""
         self.makes_codes = False
         self.engine = "opencv"
         if isinstance(recipe.flow.params, TVL1):
@@ -107,4 +110,5 @@ class FlowMaker:
         self, frames: NDArray[np.uint8], plain: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
-        return warped_flow(frames, self.flow, plain=plain, threads=self.recipe.threads)
+        threads = self.recipe.threads
+        return warped_flow(frames, self.flow, plain=plain, outcomes=self.camera, threads=threads)

@@ -19,7 +19,11 @@ from flow.camera import (
     is_sane,
     moved_by,
 )
+from flow.extract import extract_video
+from flow.recipe import Recipe
+from flow.synthetic import write_video
 from flow.warped import warped_flow
+from storage.store import open_store
 
 HEIGHT, WIDTH = 144, 192
 dis = algorithm("dis").compute
@@ -220,3 +224,19 @@ def test_real_clips_that_pan_lose_most_of_their_motion(shared_data: Path, name: 
     assert outcomes == {"moving": 5}
     before, after = (np.median(np.hypot(f[:, 0], f[:, 1])) for f in (plain, flow))
     assert after < before / 3
+
+
+def test_what_the_camera_did_is_counted_in_the_store(tmp_path: Path) -> None:
+    recipe = Recipe(fields=("forward", "warped"), flow=algorithm("dis"), threads=2)
+    with open_store(tmp_path / "s", "w", recipe.config()) as store:
+        for name in ("pan", "still"):
+            luma, _ = film(CAMERAS[name], (2, 1), count=4)
+            grey = np.full((4, 2, HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+            write_video(tmp_path / f"{name}.avi", luma, grey)
+            extract_video(tmp_path / f"{name}.avi", name, store, recipe)
+        assert store.video("pan").quality["camera_moving"] == 3
+        assert store.video("still").quality["camera_still"] == 3
+        assert "camera_moving" not in store.video("still").quality
+        plain, warped = (store.read_flow("pan", 0, 3, field) for field in recipe.fields)
+        assert (warped == recipe.quantizer.zero).mean() > (plain == recipe.quantizer.zero).mean()
+        assert np.array_equal(*(store.read_flow("still", 0, 3, field) for field in recipe.fields))
