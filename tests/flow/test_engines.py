@@ -78,7 +78,7 @@ def test_a_few_iterations_agree_to_the_last_digits(engine: Engine, height: int, 
         {"scales": 4, "scale_step": 0.6},
         {"scale_step": 0.93},
         {"warps": 1, "inner": 1},
-        {"epsilon": 0.3, "inner": 40},
+        {"epsilon": 0.3, "inner": 20},
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 from conftest import SHARED
 from engine_table import FAST, Engine
-from numpy.typing import NDArray
 
-from flow import cpu, opencv, reference
+from flow import cpu, opencv
 from flow.bench_material import Material, from_clips, from_truth
+from flow.bench_measure import agreement, own_drift
 from flow.params import TVL1
 
 OPENCV_CPU = TVL1.preset("opencv-cpu")
@@ -26,48 +27,43 @@ def clips(most: int) -> list[Material]:
 
 
 @cache
-def expected(index: int, most: int, params: TVL1) -> NDArray[np.float32]:
-    return reference.compute(clips(most)[index].frames, params)[0]
-
-
-def differences(engine: Engine, most: int) -> tuple[float, float]:
-    """Mean difference to the reference over the clips, and the reference's mean motion."""
-    found = []
-    for index, clip in enumerate(clips(most)):
-        truth = expected(index, most, engine.preset)
-        flow = engine.compute(clip.frames, engine.preset)[0]
-        found.append((np.hypot(*(flow - truth)).mean(), np.hypot(*truth).mean()))
-    difference, motion = np.mean(found, axis=0)
-    return float(difference), float(motion)
+def calm() -> list[Material]:
+    """The middles of two clips on which the reference hardly moves when it is nudged."""
+    names = ("v_Hammering_g17_c05", "v_Surfing_g17_c07")
+    chosen = [clip for clip in clips(16) if clip.name in names]
+    assert len(chosen) == 2
+    return [replace(clip, frames=clip.frames[:, 60:180, 80:240]) for clip in chosen]
 
 
 @pytest.mark.parametrize("engine", FAST, ids=str)
 def test_an_engine_gives_the_flow_of_the_reference(engine: Engine, shared_data: Path) -> None:
-    """Over clips together: on single ones with much motion the definition itself, computed with
-    float64 instead of float32, moves by more than this, for the stopping rule amplifies rounding.
-    """
-    difference, motion = differences(engine, 4)
-    assert difference <= 0.01 + 0.005 * motion
+    found = agreement(engine.compute, engine.name, engine.dialect, engine.preset, calm())
+    assert not found.wrong
+    assert len(found.unstable) <= 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [e for e in FAST if e.name == "cpu"], ids=str)
-def test_the_cpu_engine_gives_the_flow_of_the_reference_on_all_clips(
+def test_the_cpu_engine_gives_the_flow_of_the_reference_on_many_clips(
     engine: Engine, shared_data: Path
 ) -> None:
-    difference, motion = differences(engine, 63)
-    assert difference <= 0.01 + 0.005 * motion
+    found = agreement(engine.compute, engine.name, engine.dialect, engine.preset, clips(20))
+    assert not found.wrong
+    assert len(found.unstable) <= 10
 
 
 @pytest.mark.slow
 def test_opencv_cpu_is_opencv(shared_data: Path) -> None:
-    found = []
+    stable = 0
     for clip in clips(20):
         theirs = opencv.compute(clip.frames, OPENCV_CPU)[0]
         ours = cpu.compute(clip.frames, OPENCV_CPU)[0]
-        found.append((np.hypot(*(ours - theirs)).mean(), np.hypot(*theirs).mean()))
-    difference, motion = np.mean(found, axis=0)
-    assert difference <= 0.02 + 0.01 * motion
+        difference, motion = (float(np.hypot(*flow).mean()) for flow in (ours - theirs, theirs))
+        if difference <= 0.02 + 0.01 * motion:
+            stable += 1
+        else:
+            assert difference <= 2 * own_drift(clip, OPENCV_CPU), clip.name
+    assert stable >= 15
 
 
 def test_middlebury_error_is_as_published(shared_data: Path) -> None:
