@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -13,26 +14,36 @@ import av
 import numpy as np
 import pytest
 import torch
+from foreign_tools import files_of, put
 
 from flow.algorithms import algorithm
-from flow.extract import extract_video
+from flow.extract import Source, extract_video
+from flow.live import passages
+from flow.params import TVL1
 from flow.recipe import FlowMaker, Recipe
-from flow.resize import Resize
+from flow.resize import Resize, to_grey
 from flow.synthetic import SampleData, make_sample_data
+from flow.video import VideoReader
 from fusion import average
 from fusion.normalise import probabilities
 from fusion.timeline import Fusing
 from scripts import predict as command
 from scripts._prediction import Looking, Pass, Trained, plan_passes, predict
-from storage import ScoreTable, UserError, open_store
+from storage import Quantizer, ScoreTable, UserError, open_store
+from storage.import_flow import import_flow
+from storage.import_plan import plan_import
+from storage.import_wishes import Wishes
 from streams import checkpoint
 from streams.options import DataOptions, LoopOptions
+from streams.passage_scores import score_passage
 from streams.recipes import recipe
 from streams.run_folder import RunFolder
 from streams.scoring import Views, score_table
 from streams.source import open_source
 from streams.stream_scorer import open_scorer
 from streams.stream_task import StreamTask
+
+flow_made_by = import_module("scripts.import").flow_made_by  # `import` is a keyword
 
 Run = Callable[..., CompletedProcess[str]]
 CPU = torch.device("cpu")
@@ -185,6 +196,34 @@ def test_flow_that_cannot_be_made_again_is_refused(house: Path) -> None:
     config = replace(frames["spatial"].config, algorithm="unknown")
     passes = plan_passes({"spatial": replace(frames["spatial"], config=config)}, "auto", 1)
     assert isinstance(passes[0], Pass)
+
+
+def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> None:
+    """Flow of another tool is imported and learned from; a file then gets the same flow."""
+    quantizer, flow = Quantizer("round", 20), algorithm("tvl1", TVL1.preset("opencv-cpu"))
+    path = Path(a_video(house))
+    with VideoReader(path) as reader:
+        rgb = [frame.rgb for frame in reader][:14]
+    codes = quantizer.quantize(flow.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
+    folder = tmp_path / "flows" / path.parent.name / path.stem
+    put(folder, files_of(codes, np.stack(rgb), base=0))
+    wishes = Wishes(bound=20, fps=25, **flow_made_by("opencv-cpu"))
+    plan = plan_import([tmp_path / "flows"], wishes)
+    assert not import_flow(plan, tmp_path / "store").failed
+    random_run(tmp_path / "temporal", "temporal", tmp_path / "store", house / "lists")
+    runs = opened(tmp_path, temporal="temporal")
+    passes = plan_passes(runs, "cpu", 1)
+    assert passes[0].recipe.config().fingerprint == TVL1.preset("opencv-cpu").fingerprint
+    trained, store = runs["temporal"], open_store(tmp_path / "store")
+    source = Source(a_video(house), passes[0].recipe)
+    block = next(passages(source, passes[0].recipe, "v", length=14, reach=0))
+    stored = store.read_flow(store.videos()[0], 0, 13)
+    live = block.passage.read_flow("v", 0, 13)
+    difference = np.abs(live.astype(int) - stored)  # the other tool's JPEG, and nothing else
+    assert np.mean(difference) < 1.5
+    found = score_passage(trained.scorer, block.passage, range(14), FEW, CPU)
+    assert found is not None
+    assert found.whole.shape == (4,)
 
 
 def test_the_overlay_is_as_long_as_the_video(house: Path, tmp_path: Path) -> None:
