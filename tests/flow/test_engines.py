@@ -86,8 +86,8 @@ def test_every_parameter_counts(engine: Engine, changes: dict[str, float]) -> No
     frames, _ = moving(shift(1.3, -0.8), 50, 67)
     params = brief(engine.dialect, **changes)
     expected = reference.compute(frames, params)
-    assert np.abs(engine.compute(frames, params) - expected).max() < 2e-3
-    assert np.abs(expected - reference.compute(frames, brief(engine.dialect))).max() > 2e-3
+    assert np.abs(engine.compute(frames, params) - expected).max() < 6e-3
+    assert np.abs(expected - reference.compute(frames, brief(engine.dialect))).max() > 2e-2
 
 
 @every_engine
