@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib import import_module
@@ -214,8 +213,6 @@ def problems(report: Report) -> list[dict[str, Any]]:
             f"only {machine['shared_memory_free'] / 1e6:.0f} MB of shared memory for loaders",
             "start the container with --ipc=host or --shm-size=8g, or train with --workers 0",
         )
-    if sys.version_info < (3, 11):  # noqa: UP036 - a checkout can be run by any interpreter
-        add(True, f"Python {report['python']} is too old", "use Python 3.11 or newer")
     return found
 
 

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+
+settings.register_profile("no clock", deadline=None)  # others may be using the machine too
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from scripts._command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, run_command
 from storage.errors import UserError, WorkFailed
@@ -90,3 +94,42 @@ def test_what_goes_wrong_becomes_an_exit_code_and_a_line(
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         call("--out", "a", error=ZeroDivisionError())
+
+
+def test_verbose_shows_where_a_mistake_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--out", "a", "--verbose", error=UserError("no such clip")) == MISTAKE
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1] == "twostream try: no such clip"
+
+
+def test_a_mistake_found_while_the_options_are_put_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def put_together(out: Path) -> Options:
+        raise UserError(f"--out {out} is taken")
+
+    code = run_command(put_together, lambda options: OK, ["--out", "a"], prog="try", description="")
+    assert code == MISTAKE
+    assert capsys.readouterr().err == "twostream try: --out a is taken\n"
+
+
+@pytest.mark.parametrize("arguments", [["--out", "a"], ["--help"]])
+def test_a_reader_that_goes_away_is_no_fault(arguments: list[str]) -> None:
+    """As `twostream inspect STORE | head -1`; the pipe is closed before anything is written."""
+    program = (
+        "import sys, test_command as t\n"
+        "t.run_command(t.Options, lambda o: print('x' * 100000, flush=True), sys.argv[1:],"
+        " prog='try', description='y' * 100000)"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{Path(__file__).parent}"},
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -97,6 +97,45 @@ def test_it_works_where_most_is_missing(tmp_path: Path) -> None:
     assert report["packages"]["numpy"]["version"]
 
 
+def test_what_is_broken_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("h5py", "av", "streams.torchvision_compat", "flow.compute"):
+        monkeypatch.setitem(sys.modules, module, None)
+    packages = _health.look_at_packages()
+    assert packages["h5py"]["version"] is None
+    assert "h5py" in packages["h5py"]["reason"]
+    assert _health.look_at_torchvision(packages) is None
+    assert packages["torchvision"]["version"] is None
+    assert _health.libav() is None
+    (engines,) = _health.look_at_engines().values()
+    assert "flow.compute" in engines["every engine"]
+
+
+def test_a_problem_that_stops_the_main_job_is_exit_code_1(
+    report: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = dict(report["packages"]["lmdb"]) | {"version": None, "reason": "ImportError: no so"}
+    ill = report | {"packages": report["packages"] | {"lmdb": broken}}
+    ill["problems"] = _health.problems(ill)
+    monkeypatch.setattr(_health, "examine", lambda: ill)
+    assert doctor.main([]) == 1
+    page = capsys.readouterr().out
+    assert "MISSING: ImportError: no so" in page
+    assert "problem: lmdb cannot be used" in page
+    assert "    -> pip install --force-reinstall lmdb" in page
+    assert "twostream demo" not in page
+
+
+def test_the_options_are_read_even_without_tyro(
+    report: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_health, "examine", lambda: report)
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert doctor.main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    assert doctor.main([]) == 0
+    assert capsys.readouterr().out.startswith("twostream")
+
+
 @pytest.mark.parametrize(("driver", "extra"), [("550.54.15", "cuda12"), ("580.65.06", "cuda13")])
 def test_an_unused_gpu_is_noted_with_the_right_extra(
     report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, extra: str
