@@ -38,7 +38,7 @@ class Options:
     bound: float | None = None
     """Pixels that the ends of the 8-bit range mean. No picture shows it: please state it."""
     rule: Literal["round", "truncate", "centred", "companded"] | None = None
-    """How pixels became codes; recognised from the code of rest where that is possible."""
+    """How pixels became codes; recognised from the codes beside rest, given 16 videos or more."""
     index_base: int | None = None
     """The number of the first file; recognised from what most videos start with."""
     step: int | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +15,14 @@ from storage.foreign_video import ForeignVideo, Reading
 from storage.import_wishes import Wishes
 from storage.quantize import Quantizer
 
-SAMPLES = 8
+SAMPLES = 32
 """Videos that are looked into before the import starts."""
+ENOUGH = 16
+"""Fewer videos do not show the rule: a camera's drift moves all codes of one."""
+ROUNDED, CUT = 0.75, 0.9
+"""Median over pictures of log(127s / 128s): below, above. TV-L1 on 63 UCF-101 clips, drawn 400
+times, gave -0.27 to 0.72 under `round` and 0.88 to 3.39 under `truncate` (1st and 99th percentile)
+with 16 clips, and -0.18 to 0.41 and 1.38 to 3.01 with 32."""
 USUAL_BOUND = 20.0
 
 
@@ -40,20 +45,15 @@ def settle_values(
             return replace(reading, quantizer=quantizer, scale=scale), False
         return replace(reading, quantizer=quantizer), False
     pairs = sample_pairs(videos, reading)
-    rest = Counter(int(np.bincount(plane.ravel()).argmax()) for pair in pairs for plane in pair)
     rule = wishes.rule or ("truncate" if layout == "x_" else "round")
-    seen = {127: "truncate", 128: "round"}.get(rest.most_common(1)[0][0]) if rest else None
-    telling = seen is not None and rest.most_common(1)[0][1] >= 0.6 * rest.total()
-    if telling and wishes.rule is None:
-        rule = str(seen)
-        notes.append(f"rule: {rule}, for rest is {rest.most_common(1)[0][0]} in most pictures")
+    seen = rule_of(pairs)
+    if wishes.rule is None and seen is not None:
+        rule = seen
+        notes.append(f"rule: {rule}, by how often the codes beside rest occur")
     elif wishes.rule is None:
-        notes.append(f"rule: {rule}, as this layout's tools write it; pictures do not tell")
-    elif telling and Quantizer(rule).zero != rest.most_common(1)[0][0]:
-        notes.append(
-            f"CHECK --rule {rule}: rest would be {Quantizer(rule).zero}, and most pictures are "
-            f"at rest at {rest.most_common(1)[0][0]}, as {seen} writes it"
-        )
+        notes.append(f"rule: {rule}, as this layout's tools write it; the pictures do not tell")
+    elif seen is not None and (seen == "truncate") != (rule == "truncate"):
+        notes.append(f"CHECK --rule {rule}: by how often the codes beside rest occur it is {seen}")
     if wishes.bound is None:
         notes.append(
             f"BOUND: {bound:g} px ASSUMED; no picture can show it. TSN, mmaction2 and gpu_flow "
@@ -68,6 +68,19 @@ def settle_values(
             "cannot be brought back; extract the videos again"
         )
     return replace(reading, quantizer=Quantizer(rule, bound)), True
+
+
+def rule_of(pairs: list[NDArray[np.uint8]]) -> str | None:
+    """`round` or `truncate` from pairs of different videos, (2, H, W) each; None where unclear.
+
+    Cutting makes 127 of all that is nearly at rest; rounding parts it evenly between 127 and 128
+    (and what is exactly at rest becomes 128).
+    """
+    if len(pairs) < ENOUGH:
+        return None
+    counts = [np.bincount(p.ravel(), minlength=256)[127:129] + 1 for pair in pairs for p in pair]
+    balance = float(np.median([np.log(below / above) for below, above in counts]))
+    return "round" if balance < ROUNDED else "truncate" if balance > CUT else None
 
 
 def sample_pairs(videos: list[FoundVideo], reading: Reading) -> list[NDArray[np.uint8]]:

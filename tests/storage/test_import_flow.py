@@ -208,15 +208,34 @@ def test_flo_files_of_middlebury(shared_data: Path) -> None:
     assert np.array_equal(read_flo(write_flo(flow)), flow)
 
 
-@pytest.mark.parametrize(("rest", "rule"), [(127, "truncate"), (128, "round")])
-def test_the_rule_is_recognised_from_rest(rest: int, rule: str, tmp_path: Path) -> None:
-    put(tmp_path / "in" / "v", files_of(codes(11, rest=rest), frames(12)))
+@pytest.mark.parametrize("rule", ["round", "truncate"])
+def test_the_rule_is_recognised_from_what_lies_beside_rest(rule: str, tmp_path: Path) -> None:
+    """Still cameras with some noise, each drifting its own way."""
+    rng = np.random.default_rng(5)
+    for video in range(16):
+        drift = rng.normal(0, 0.03, (1, 2, 1, 1))
+        flow = rng.normal(drift, 0.05, (3, 2, H, W)).astype(np.float32)
+        files = files_of(Quantizer(rule, 20).quantize(flow), frames(4))
+        put(tmp_path / "in" / f"{video:02d}", files)
     plan = plan_import([tmp_path / "in"])
     assert plan.config.quantizer == Quantizer(rule, 20)
+    assert any("beside rest" in note for note in plan.notes)
     assert any("ASSUMED" in note for note in plan.notes)
     stated = plan_import([tmp_path / "in"], Wishes(bound=15, rule="truncate"))
     assert not any("ASSUMED" in note for note in stated.notes)
-    assert any("CHECK --rule" in note for note in stated.notes) == (rest == 128)
+    assert any("CHECK --rule" in note for note in stated.notes) == (rule == "round")
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"), [(NAMED, "round"), (("x_{:05d}.jpg", "y_{:05d}.jpg", NAMED[2]), "truncate")]
+)
+def test_few_videos_get_the_rule_of_their_tool(
+    names: tuple[str, str, str], rule: str, tmp_path: Path
+) -> None:
+    put(tmp_path / "in" / "v", files_of(codes(11, rest=127), frames(12), names=names))
+    plan = plan_import([tmp_path / "in"])
+    assert plan.config.quantizer.rule == rule
+    assert any("do not tell" in note for note in plan.notes)
 
 
 def test_pictures_stretched_to_their_extremes_are_reported(tmp_path: Path) -> None:
