@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from storage.budget import LIMIT, Budget
 from storage.errors import UserError
 
-LIMIT = 2 << 30
-"""Bytes that the arrays of one file may take together, unless the caller allows more."""
 MAX_ARRAYS = 1000
+LONGEST_HEADER = 1 << 16
+"""Bytes of an array's header that are looked at; a version 2.0 header may claim 4 GiB."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -37,6 +39,7 @@ def read_npz(
     of memory: both sizes are summed and compared with `limit` before anything is unpacked.
     Arrays of Python objects are refused, since reading one would run what the file says.
     """
+    budget = Budget(path, limit)
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -45,14 +48,9 @@ def read_npz(
                     f"{path} holds {len(members)} arrays; at most {MAX_ARRAYS} are read"
                 )
             wanted = {n: members[n] for n in (members if names is None else names) if n in members}
-            total = 0
             for name, info in wanted.items():
-                total += _declared_bytes(archive, info, path, name)
-                if total > limit:
-                    raise UserError(
-                        f"{path} would unpack to more than {limit / 2**30:g} GiB; if that is "
-                        "meant, allow more with --max-gib (max_bytes= in Python)"
-                    )
+                budget.take(info.file_size)
+                _check_header(archive, info, path, name)
             arrays = {}
             for name, info in wanted.items():
                 with archive.open(info) as file:
@@ -64,19 +62,20 @@ def read_npz(
         raise UserError(f"{path} is not a readable npz file ({error})") from None
 
 
-def _declared_bytes(
+def _check_header(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str | Path, name: str
-) -> int:
-    """Bytes an array will take, by its own header; refused where the zip cannot hold them."""
+) -> None:
+    """Refuse an array whose header asks for more than the file holds, or for a pickle."""
     with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise UserError(f"{path}: array {name!r} has npy version {version}, not 1.0 or 2.0")
-        shape, _, dtype = read_header(file)
+        start = io.BytesIO(file.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(start)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise UserError(f"{path}: array {name!r} has npy version {version}, not 1.0 or 2.0")
+    shape, _, dtype = read_header(start)
     if dtype.hasobject:
         raise UserError(
             f"{path}: array {name!r} holds pickled Python objects, which can run any code; "
@@ -88,4 +87,3 @@ def _declared_bytes(
             f"{path}: array {name!r} says it is {shape} {dtype}, {size} bytes, but the file "
             f"holds only {info.file_size}; it is damaged"
         )
-    return max(size, info.file_size)

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from storage.budget import LIMIT, Budget
 from storage.errors import UserError
-from storage.npz import LIMIT, npz_names, read_npz
+from storage.npz import npz_names, read_npz
 from storage.scores import ScoreTable, some
 
+TEXT_GROWS = 8
+"""A number written in two letters takes sixteen bytes and more while it is read."""
 SCORE_NAMES = ("scores", "score", "logits", "probabilities", "probs")
 ALIASES = {
     "videos": ("videos", "video", "video_ids", "names", "video_names"),
@@ -76,8 +79,7 @@ def read_scores(
     if suffix in (".csv", ".json"):
         if array:
             raise UserError(f"{address}: a {suffix} file holds one table; leave :{array} out")
-        if path.stat().st_size > max_bytes:
-            raise UserError(f"{path} is larger than {max_bytes} bytes; raise --max-gib to read it")
+        Budget(path, max_bytes).take(path.stat().st_size * TEXT_GROWS)
         return read_csv(path, told) if suffix == ".csv" else read_json(path)
     matrices: dict[str, Callable[[Path, str | None, int], ScoreTable | Raw]] = {
         ".mat": read_mat,

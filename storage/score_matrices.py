@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from storage.budget import Budget
 from storage.errors import UserError
+from storage.mat_bomb import check_mat
 from storage.score_files import ALIASES, Raw, choose_matrix, text_list
 from storage.scores import ScoreTable, check_header
 
+FEW = 64
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -50,16 +53,15 @@ def read_mat(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
         if HDF5_MAGIC in file.read(1024):
             return read_hdf5(path, array, max_bytes)
     try:
-        shapes = {name: shape for name, shape, _ in whosmat(str(path))}
-        # whosmat tells shapes, not types: 8 bytes an element is the largest that scores take.
-        check_size(path, {name: 8 * prod(shape) for name, shape in shapes.items()}, max_bytes)
-        data = loadmat(str(path), variable_names=list(shapes), struct_as_record=True)
+        check_mat(path, Budget(path, max_bytes))
+        names = [name for name, _, _ in whosmat(str(path))]
+        data = loadmat(str(path), variable_names=names)
     except UserError:
         raise
     except Exception as error:  # scipy's reader raises whatever a damaged byte leads it to
         raise UserError(f"{path} is not a readable .mat file ({error})") from None
     plain: dict[str, Any] = {}
-    for name in shapes:
+    for name in names:
         value = data[name]
         plain[name] = (
             [str(np.asarray(cell).ravel()[0]) if np.size(cell) else "" for cell in value.ravel()]
@@ -90,24 +92,19 @@ def read_hdf5(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw
     import h5py
 
     plain: dict[str, Any] = {}
+    budget = Budget(path, max_bytes)
     try:
         with h5py.File(path, "r") as file:
             # An external link or external storage would read any file that the user may read.
             names = [
                 n for n in file if not isinstance(file.get(n, getlink=True), h5py.ExternalLink)
             ]
-            datasets = {n: file[n] for n in names if isinstance(file[n], h5py.Dataset)}
-            datasets = {n: d for n, d in datasets.items() if not d.external and not d.is_virtual}
-            check_size(
-                path, {n: d.dtype.itemsize * prod(d.shape) for n, d in datasets.items()}, max_bytes
-            )
-            for name, dataset in datasets.items():
-                if "MATLAB_class" in dataset.attrs:
-                    plain[name] = _matlab_value(file, dataset)
-                elif h5py.check_string_dtype(dataset.dtype):
-                    plain[name] = text_list(dataset[()])
-                else:
-                    plain[name] = dataset[()]
+            for name in names:
+                dataset = file[name]
+                if isinstance(dataset, h5py.Dataset) and not (
+                    dataset.external or dataset.is_virtual
+                ):
+                    plain[name] = _hdf5_value(file, dataset, budget)
             if "header" in file.attrs:
                 plain["header"] = str(file.attrs["header"])
     except (OSError, KeyError, RuntimeError, TypeError) as error:
@@ -115,22 +112,32 @@ def read_hdf5(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw
     return _table(path, array, plain)
 
 
-def _matlab_value(file: Any, dataset: Any) -> Any:
-    """MATLAB stores columns first, text as character codes, and cells as references."""
-    kind = dataset.attrs["MATLAB_class"]
+def _hdf5_value(file: Any, dataset: Any, budget: Budget) -> Any:
+    """A dataset as an array, or as text where it is that."""
+    import h5py
+
+    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
+    kind = dataset.attrs.get("MATLAB_class")
     if kind == b"cell":
-        return ["".join(map(chr, file[ref][()].ravel())) for ref in dataset[()].ravel()]
+        return [_characters(file[ref], budget) for ref in dataset[()].ravel()]
     if kind == b"char":
-        return "".join(map(chr, dataset[()].ravel()))
-    return dataset[()].T
+        return _characters(dataset, budget)
+    if kind is not None:
+        return dataset[()].T  # MATLAB stores columns first
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        return dataset[()]
+    texts: list[str] = []
+    for start in range(0, dataset.size, FEW):  # any number of items may point to one long text
+        piece = text_list(dataset[start : start + FEW] if dataset.ndim else dataset[()])
+        budget.take(sum(map(len, piece)))
+        texts += piece
+    return texts
 
 
-def check_size(path: Path, sizes: dict[str, int], max_bytes: int) -> None:
-    if sum(sizes.values()) > max_bytes:
-        raise UserError(
-            f"{path} would unpack to {sum(sizes.values())} bytes, more than {max_bytes / 2**30:g} "
-            "GiB; if that is meant, allow more with --max-gib (max_bytes= in Python)"
-        )
+def _characters(dataset: Any, budget: Budget) -> str:
+    """MATLAB stores text as character codes."""
+    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
+    return "".join(map(chr, dataset[()].ravel()))
 
 
 def _table(path: Path, array: str | None, plain: dict[str, Any]) -> ScoreTable | Raw:

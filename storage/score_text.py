@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.errors import UserError
 from storage.scores import ScoreTable, check_header
@@ -43,44 +44,56 @@ def read_csv(path: Path, told: Foreign) -> ScoreTable:
                 header = check_header(json.loads(first[len(MARK) :]))
             else:
                 file.seek(0)
-            rows = [row for row in csv.reader(file) if row]
+            rows = csv.reader(file)
+            columns = next(rows, [])
+            lead = _leading(columns, path)
+            read = [_row(row, columns, lead, path) for row in rows if row]
+        except UserError:
+            raise
         except (csv.Error, ValueError) as error:
             raise UserError(f"{path}: {error}") from None
     if not header:
         header = {"split": told.split, "part": told.part, "stream": path.stem}
         header |= {"kind": told.kind} if told.kind else {}
         header["made"] = {"imported": path.name}
-    columns = rows[0] if rows else []
-    if columns[:2] != list(LEADING[:2]):
-        raise UserError(f"{path}: its columns must be video,label[,group], then a class each")
-    lead = 3 if columns[2:3] == ["group"] else 2
     classes = columns[lead:]
-    wrong = next((row for row in rows[1:] if len(row) != len(columns)), None)
-    if wrong is not None:
-        raise UserError(f"{path}: the row of {wrong[0]} has {len(wrong)} cells, not {len(columns)}")
     index = {name: i for i, name in enumerate(classes)}
-    unknown = next((row for row in rows[1:] if row[1] not in index), None)
+    unknown = next((row for row, _ in read if row[1] not in index), None)
     if unknown is not None:
         raise UserError(
             f"{path}: {unknown[0]} is labelled {unknown[1]!r}, which is none of the class columns"
         )
     try:
-        scores = np.array([row[lead:] for row in rows[1:]]).astype(np.float64)
-    except ValueError as error:
-        raise UserError(f"{path}: a score is no number ({error})") from None
-    try:
         return ScoreTable(
-            videos=tuple(row[0] for row in rows[1:]),
-            labels=np.array([index[row[1]] for row in rows[1:]], np.int64),
+            videos=tuple(row[0] for row, _ in read),
+            labels=np.array([index[row[1]] for row, _ in read], np.int64),
             classes=tuple(classes),
-            scores=scores.astype(np.float32)
-            if scores.size
-            else np.zeros((0, len(classes)), np.float32),
-            groups=tuple(row[2] for row in rows[1:]) if lead == 3 else (),
+            scores=np.array([scores for _, scores in read]).reshape(len(read), len(classes)),
+            groups=tuple(row[2] for row, _ in read) if lead == 3 else (),
             **header,
         )
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _leading(columns: list[str], path: Path) -> int:
+    """How many columns come before the classes."""
+    if columns[:2] != list(LEADING[:2]):
+        raise UserError(f"{path}: its columns must be video,label[,group], then a class each")
+    return 3 if columns[2:3] == ["group"] else 2
+
+
+def _row(
+    row: list[str], columns: list[str], lead: int, path: Path
+) -> tuple[list[str], NDArray[np.float32]]:
+    """A video's names and its scores."""
+    if len(row) != len(columns):
+        raise UserError(f"{path}: the row of {row[0]} has {len(row)} cells, not {len(columns)}")
+    try:
+        with np.errstate(over="ignore"):
+            return row[:lead], np.array(row[lead:]).astype(np.float32)
+    except ValueError as error:
+        raise UserError(f"{path}: a score of {row[0]} is no number ({error})") from None
 
 
 def write_json(table: ScoreTable, path: Path) -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.budget import LIMIT
 from storage.errors import UserError
-from storage.npz import LIMIT, read_npz
+from storage.npz import read_npz
 
 KINDS = ("logits", "probabilities")
 PARTS = ("train", "validation", "test")
 FORMAT, VERSION = "twostream-scores", 1
+DEEPEST = 40
+"""Levels of `made`; a file nested deeper was made to break its readers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +136,7 @@ class ScoreTable:
                 features=data.get("features"),
                 **header,
             )
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}: {error}") from None
 
 
@@ -148,7 +151,14 @@ def check_header(header: object) -> dict[str, Any]:
     for key, value in fields.items():
         if key not in types or not isinstance(value, types[key]):
             raise UserError(f"its header has {key} = {value!r}; known are {', '.join(types)}")
+    if _deeper_than(fields.get("made", {}), DEEPEST):
+        raise UserError(f"its header's made is nested more than {DEEPEST} deep")
     return fields
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper_than(item, levels - 1) for item in inner)
 
 
 def some(names: Iterable[object], most: int = 3) -> str:

@@ -183,13 +183,17 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     size = 64 << 20
     path = zipped(tmp_path / "bomb.npz", scores=npy((size // 4,), bytes(size)))
     assert path.stat().st_size < 100_000
-    with pytest.raises(UserError, match=r"more than 0.03125 GiB.*--max-gib"):
+    with pytest.raises(UserError, match=r"more than 0.0312 GiB.*--max-gib"):
         read_scores(f"{path}:scores", max_bytes=32 << 20)
 
 
 def test_a_header_cannot_ask_for_memory_that_the_file_does_not_hold(tmp_path: Path) -> None:
     path = zipped(tmp_path / "liar.npz", scores=npy((1 << 40,)))
     with pytest.raises(UserError, match="holds only 128; it is damaged"):
+        read_scores(f"{path}:scores")
+    long_header = b"\x93NUMPY\x02\x00" + (1 << 25).to_bytes(4, "little") + bytes(1 << 25)
+    path = zipped(tmp_path / "header.npz", scores=long_header)
+    with pytest.raises(UserError):
         read_scores(f"{path}:scores")
     path = zipped(tmp_path / "negative.npz", scores=npy((-4, -4)))
     with pytest.raises(UserError):
@@ -224,6 +228,7 @@ def test_json_with_nan_or_with_strange_fields_is_refused(tmp_path: Path) -> None
         ('"run", "walk", "walk"', '"run", "walk", "swim"', "label 'swim'"),
         ('"split": 2', '"split": "two"', "split = 'two'"),
         ('"split": 2', '"colour": 2', "colour = 2"),
+        ('"made": {', '"made": {"x": ' + "[" * 60 + "]" * 60 + ", ", "nested more than 40 deep"),
         ('"version": 1', '"version": 99', "newer than 1"),
         ('"videos": ["a"', '"videos": [7', "needs a name"),
     ]:
@@ -317,9 +322,16 @@ def test_declared_sizes_of_mat_and_hdf5_are_bounded(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     savemat(tmp_path / "big.mat", {"scores": np.zeros((1000, 1000))}, do_compression=True)
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = np.zeros((1000, 1000))
+    savemat(tmp_path / "cell.mat", {"scores": np.zeros((1, 1)), "c": cell}, do_compression=True)
     with h5py.File(tmp_path / "big.h5", "w") as file:
         file.create_dataset("scores", (1 << 20, 1 << 20), "f4", chunks=(64, 64))
-    for name in ("big.mat", "big.h5"):
+    with h5py.File(tmp_path / "text.h5", "w") as file:
+        file["videos"] = ["x" * 20_000] * 100
+    with h5py.File(tmp_path / "chunk.h5", "w") as file:
+        file.create_dataset("scores", (2, 2), "f4", chunks=(4096, 4096), maxshape=(None, None))
+    for name in ("big.mat", "cell.mat", "big.h5", "text.h5", "chunk.h5"):
         with pytest.raises(UserError, match="--max-gib"):
             read_scores(tmp_path / name, max_bytes=1 << 20)
 
