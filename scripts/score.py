@@ -18,6 +18,7 @@ import tyro
 
 from scripts._command import Talk, run_command
 from streams.options import DataOptions, LoopOptions
+from streams.patience import wait_asleep
 
 SCORERS = {"fusion": "fusion.conv_scorer"}
 """Kind of a run -> the module whose `open_scorer(run, device)` can use it; others are streams."""
@@ -56,6 +57,7 @@ class Options:
 
 
 def run(options: Options) -> int:
+    wait_asleep()
     import numpy as np
     from tqdm import tqdm
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from scripts._command import Talk, run_command
 from streams.options import DataOptions, LoopOptions
+from streams.patience import wait_asleep
 from streams.recipes import PARTS, Recipe, recipe
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
@@ -67,6 +68,7 @@ def asked_recipe(argv: list[str]) -> str:
 
 
 def run(kind: str, options: Any) -> int:
+    wait_asleep()
     from streams.distributed import ranks
     from streams.run_folder import RunFolder, write_json
     from streams.source import open_source

@@ -206,6 +206,11 @@ class FlowStack:
         return [("forward", i) for i in ahead] + [("backward", i) for i in behind]
 
     def check(self, config: StoreConfig) -> None:
+        if not config.fields:
+            raise UserError(
+                "the store holds frames only, and the temporal stream needs flow: extract again "
+                "with flow, or train the spatial stream"
+            )
         wanted = sorted({name for name, _ in self.reads(0, config.step)})
         absent = [name for name in wanted if name not in config.fields]
         if absent:

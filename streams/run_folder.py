@@ -39,17 +39,18 @@ class RunFolder:
     def begin(self, settings: dict[str, Any], made: dict[str, Any]) -> bool:
         """Make the folder, or check that what is in it was begun with the same settings.
 
-        True where there is a checkpoint to go on from.
+        True where there is a checkpoint to go on from; without one, nothing is lost by beginning
+        anew.
         """
-        if self.config.exists():
+        if self.config.exists() and self.last.exists():
             different = differences(self.read()["settings"], settings)
             if different:
                 raise UserError(
                     f"{self.path} was begun with other settings: {'; '.join(different[:4])}; give "
                     "the same, another --out, or --restart to throw it away"
                 )
-            return self.last.exists()
-        if self.path.exists() and any(self.path.iterdir()):
+            return True
+        if not self.config.exists() and self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"{self.path} is not empty and not a run folder; give another --out")
         self.last.parent.mkdir(parents=True, exist_ok=True)
         config = {"format": FORMAT, "settings": settings, "made": made | environment()}
@@ -75,6 +76,10 @@ class RunFolder:
             files += list(self.tensorboard.glob("events.out.tfevents.*"))
         for file in files:
             file.unlink(missing_ok=True)
+            file.with_name(file.name + ".part").unlink(missing_ok=True)
+        for inner in (self.last.parent, self.tensorboard):
+            if inner.is_dir() and not any(inner.iterdir()):
+                inner.rmdir()
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a half-written last one is left out."""
@@ -95,7 +100,7 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that will be done again."""
         kept = [row for row in self.rows() if row["step"] <= step]
-        draft = self.metrics.with_suffix(".part")
+        draft = self.metrics.with_name(self.metrics.name + ".part")
         draft.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         os.replace(draft, self.metrics)
 

@@ -1,0 +1,70 @@
+"""Crops as integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.errors import UserError
+from streams.crops import Box, Crop, centre_box, five_boxes, place, training_box
+
+
+def test_the_ten_crops_of_a_standard_picture() -> None:
+    assert five_boxes(256, 340, 0.875) == [
+        Box(0, 0, 224, 224),
+        Box(0, 116, 224, 224),
+        Box(32, 0, 224, 224),
+        Box(32, 116, 224, 224),
+        Box(16, 58, 224, 224),
+    ]
+    assert centre_box(256, 340, 0.875) == Box(16, 58, 224, 224)
+
+
+def test_corner_crops_are_those_of_tsn() -> None:
+    """At 340x256 the sides are 256, 224, 192 and 168, as in TSN's code."""
+    crop = Crop(scales=(1, 0.875, 0.75, 0.65625))
+    rng = np.random.default_rng(0)
+    boxes = {training_box(256, 340, crop, rng) for _ in range(5000)}
+    sides = [256, 224, 192, 168]
+    pairs = {(a, b) for i, a in enumerate(sides) for j, b in enumerate(sides) if abs(i - j) <= 1}
+    assert {(box.height, box.width) for box in boxes} == pairs
+    expected = {place(256, 340, h, w, where) for h, w in pairs for where in range(5)}
+    assert boxes == expected
+
+
+@given(
+    st.integers(8, 400),
+    st.integers(8, 400),
+    st.sampled_from(["corners", "random", "area", "centre"]),
+    st.integers(0, 10**6),
+)
+def test_every_box_lies_in_the_picture(height: int, width: int, rule: str, seed: int) -> None:
+    crop = Crop(crops=rule)  # type: ignore[arg-type]
+    box = training_box(height, width, crop, np.random.default_rng(seed))
+    assert box.height >= 1
+    assert box.width >= 1
+    assert 0 <= box.top <= height - box.height
+    assert 0 <= box.left <= width - box.width
+
+
+def test_random_crops_reach_every_place() -> None:
+    crop = Crop(crops="random", test_share=0.5)
+    rng = np.random.default_rng(0)
+    tops = {training_box(8, 10, crop, rng)[:2] for _ in range(2000)}
+    assert tops == {(top, left) for top in range(5) for left in range(7)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"size": 4}, "--size 4"),
+        ({"test_share": 0.0}, "must lie in"),
+        ({"scales": (1.5,)}, "must lie in"),
+        ({"scales": ()}, "at least one"),
+    ],
+)
+def test_wrong_crops(arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Crop(**arguments)  # type: ignore[arg-type]
