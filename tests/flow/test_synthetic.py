@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from flow.algorithms import algorithm
 from flow.synthetic import SampleData, make_sample_data, sample_clips
 from flow.synthetic_classes import APPEARANCES, MOTIONS, class_name
 from storage.errors import UserError
@@ -107,6 +108,29 @@ def test_no_colour_is_clipped_into_brightness(sample: Path) -> None:
         frames = decoded(path)
         assert frames.min() > 0
         assert frames.max() < 255
+
+
+def test_motions_go_the_way_that_their_names_say(sample: Path) -> None:
+    """Inside the window, mean over its clips: flow, its divergence and its turn (y points down)."""
+    seen: dict[str, NDArray] = {}
+    for move, motion in enumerate(MOTIONS):
+        measured = []
+        for group in (1, 2, 3):
+            grey = clip(sample, 0, move, group, "gray")
+            flow = algorithm("dis").compute(grey).mean(0)
+            window = np.hypot(*flow)  # the background stands still
+            along_y, along_x = np.gradient(flow, axis=(1, 2))
+            inside = window > window.max() / 3
+            spread = (along_x[0] + along_y[1])[inside].mean()
+            turn = (along_x[1] - along_y[0])[inside].mean()
+            measured.append([*flow[:, inside].mean(1), spread, turn])
+        seen[motion.name] = np.mean(measured, 0)
+    assert seen["Left"][0] < -0.5 < 0.5 < seen["Right"][0]
+    assert seen["Up"][1] < -0.5 < 0.5 < seen["Down"][1]
+    assert seen["ZoomOut"][2] < -0.01 < 0.01 < seen["ZoomIn"][2]
+    assert seen["Counterclockwise"][3] < -0.01 < 0.01 < seen["Clockwise"][3]
+    for name in ("ZoomIn", "ZoomOut", "Clockwise", "Counterclockwise"):
+        assert np.abs(seen[name][:2]).max() < 0.5, name
 
 
 def test_scenes_are_shared_within_a_group_and_differ_between_groups(sample: Path) -> None:
