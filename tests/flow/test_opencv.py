@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from flow import opencv, opencv_cuda
 from flow.compute import choose_engine, compute_flow, engines
+from flow.gpu_source import source
 from flow.params import TVL1
 from storage.errors import UserError
 from storage.quantize import RULES, Quantizer
@@ -160,3 +163,20 @@ def test_without_cupy_the_remedy_is_named(
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(UserError, match=r"pip install 'twostream\[cuda12\]'"):
         opencv.compute_codes(sliding(), QUICK, Quantizer())
+
+
+@pytest.mark.parametrize("arch", ["70", "80", "90", "100"])
+def test_the_kernel_compiles_for_every_gpu_that_the_toolkit_knows(
+    arch: str, tmp_path: Path
+) -> None:
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not here; the CUDA toolkit has it")
+    known = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True, check=True)
+    if f"compute_{arch}" not in known.stdout.split():
+        pytest.skip(f"this nvcc has no sm_{arch}")
+    (tmp_path / "kernel.cu").write_text(source("opencv_codes.cu"))
+    command = [nvcc, f"-arch=sm_{arch}", "-Xptxas=-v", "-cubin", "-o", "out", "kernel.cu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "0 bytes spill stores, 0 bytes spill loads" in done.stderr
