@@ -56,7 +56,7 @@ class Options:
     preset: Literal["unknown", "opencv-cuda", "opencv-cpu"] = "unknown"
     """The TV-L1 that made the flow (denseflow and gpu_flow: opencv-cuda; mmaction2's
     flow_extraction: opencv-cpu), so that `predict` can compute the same for other videos."""
-    size: str = "source"
+    size: str | None = None
     """How the tool sized its pictures (source, 'short-side 256', 340x256), for `predict` too."""
     fps: float | None = None
     """Frames a second of the videos, to be written down."""

@@ -75,7 +75,7 @@ def plan_import(sources: Sequence[Path], wishes: Wishes | None = None) -> Plan:
         quantizer=reading.quantizer,
         codec=wishes.codec or ("files" if files else "lossless" if coded else "jpeg:95"),
         frame_codec="none" if reading.images == "none" else wishes.frame_codec or "files",
-        size=wishes.size,
+        size=wishes.size or "source",
         step=step,
         fields=("forward", "backward") if reading.backward else ("forward",),
         algorithm=wishes.algorithm,
@@ -87,6 +87,8 @@ def plan_import(sources: Sequence[Path], wishes: Wishes | None = None) -> Plan:
             "flow algorithm: unknown, for files do not say; state --preset if videos that are "
             "not in this store shall be predicted later"
         )
+    if wishes.size is None:
+        notes.append("size: taken for the videos' own; state --size if the tool resized them")
     if wishes.fps is None:
         notes.append("frame rate: 25 a second is written down, for files do not say (--fps)")
     return Plan(found, videos, reading, config, layout, notes, wishes.fps or 25.0)

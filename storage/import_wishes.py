@@ -29,7 +29,7 @@ class Wishes:
     algorithm: str = "unknown"
     parameters: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
-    size: str = "source"
+    size: str | None = None
     """The rule by which the tool sized its pictures: `short-side 256`, `340x256`, `source`."""
     fps: float | None = None
     """The videos' rate; files of flow do not say."""
@@ -43,7 +43,7 @@ class Wishes:
             raise UserError(f"--values {self.values!r} is not one of auto, pixels, unit")
         if self.index_base is not None and self.index_base < 0:
             raise UserError(f"--index-base {self.index_base} is below 0")
-        if not re.fullmatch(r"source|short-side \d+|\d+x\d+", self.size):
+        if not re.fullmatch(r"source|short-side \d+|\d+x\d+", self.size or "source"):
             raise UserError(f"--size {self.size!r} is not source, 'short-side 256' or 340x256")
         if self.step is not None and self.step < 1:
             raise UserError(f"--step {self.step} is not 1 or more frames")
