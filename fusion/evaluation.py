@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,10 @@ from fusion.bootstrap import (
 )
 from fusion.calibration import Calibration, calibration
 from fusion.groups import groups_of, indices
+from fusion.made import ceilings_of, costs_of, fusion_of
 from fusion.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
 from storage.score_join import join
 from storage.scores import ScoreTable
-
-COSTS = ("parameters", "flops", "seconds_per_video")
 
 
 @dataclass(frozen=True)
@@ -136,45 +136,18 @@ def evaluate(
 
 
 def unique_names(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
-    """The tables with names that tell them apart: `spatial`, `spatial (2)`."""
-    seen: dict[str, int] = {}
+    """The tables with names that tell them apart: `fusion`, `fusion (run-sum)`, `fusion (3)`."""
+    taken: set[str] = set()
     named = []
     for position, table in enumerate(tables):
         name = table.stream or f"table {position + 1}"
-        seen[name] = seen.get(name, 0) + 1
-        named.append(replace(table, stream=name if seen[name] == 1 else f"{name} ({seen[name]})"))
+        run = PurePath(str(table.made.get("run", ""))).name
+        numbered = (f"{name} ({k})" for k in range(2, len(tables) + 2))
+        choices = (name, *([f"{name} ({run})"] if run else []), *numbered)
+        unique = next(choice for choice in choices if choice not in taken)
+        taken.add(unique)
+        named.append(replace(table, stream=unique))
     return named
-
-
-def fusion_of(table: ScoreTable) -> dict[str, Any] | None:
-    """How a table was fused: what `made` says of it, or nothing for a single stream."""
-    fusion = table.made.get("fusion")
-    if isinstance(fusion, dict):
-        return fusion
-    return {"method": table.stream} if fusion or table.stream.lower().startswith("fus") else None
-
-
-def costs_of(made: dict[str, Any]) -> dict[str, float]:
-    """What `made` says of parameters, FLOPs and seconds a video; of a late fusion, its streams'."""
-    own = {k: float(made[k]) for k in COSTS if isinstance(made.get(k), int | float)}
-    sources = made.get("sources")
-    streams = made["fusion"].get("streams", ()) if isinstance(made.get("fusion"), dict) else ()
-    if own or not streams or not isinstance(sources, dict):
-        return own
-    each = [costs_of(sources[s]) if isinstance(sources.get(s), dict) else {} for s in streams]
-    return {k: sum(c[k] for c in each) for k in COSTS if all(k in c for c in each)}
-
-
-def ceilings_of(joined: Sequence[ScoreTable]) -> dict[str, float]:
-    """Table -> the accuracy that cannot be passed, from `made["ceiling"]`.
-
-    That is a number, for the table that holds it, or {"spatial": ..., "fused": ...} for all.
-    """
-    stated = {t.stream: t.made["ceiling"] for t in joined if "ceiling" in t.made}
-    known = {k: v for each in stated.values() if isinstance(each, dict) for k, v in each.items()}
-    found = {t.stream: known.get(t.stream if fusion_of(t) is None else "fused") for t in joined}
-    found |= {name: value for name, value in stated.items() if not isinstance(value, dict)}
-    return {name: float(v) for name, v in found.items() if isinstance(v, int | float)}
 
 
 def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> SplitEvaluation:

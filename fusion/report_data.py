@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fusion.bootstrap import LEVEL
 from fusion.evaluation import Evaluation, Figures, SplitEvaluation
 from fusion.features_map import FeatureMap
+from fusion.made import fitted_on
 from fusion.metrics import confusion
 from fusion.runs import RunFolder
 from fusion.sweep import WeightCurve
@@ -92,6 +93,7 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
         "name": figures.name,
         "fusion": figures.fusion,
         "kind": figures.kind,
+        "fitted_on": fitted_on(figures.fusion),
         "fitted_on_test": figures.fitted_on_test,
         **{f"top{k}": asdict(m) for k, m in figures.top.items()},
         "mean_class": asdict(figures.mean_class),

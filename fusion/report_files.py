@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion.evaluation import COSTS, Evaluation
+from fusion.evaluation import Evaluation
+from fusion.made import COSTS
 
 MEASURES = ("top1", "top5", "top10", "mean_class")
 

@@ -7,8 +7,9 @@ import pytest
 from made_up_scores import made_up
 
 import fusion
-from fusion.evaluation import costs_of, evaluate
+from fusion.evaluation import evaluate
 from fusion.groups import groups_of
+from fusion.made import costs_of
 from fusion.metrics import judge
 from storage import UserError
 
@@ -98,6 +99,10 @@ def test_no_table_and_tables_of_one_name() -> None:
         evaluate([])
     split = evaluate([made_up("spatial"), made_up("spatial", seed=5)], draws=100).splits[0]
     assert [f.name for f in split.figures] == ["spatial", "spatial (2)"]
+    runs = [made_up("fusion", made={"run": f"runs/{name}"}) for name in ("sum", "conv", "conv")]
+    split = evaluate(runs, draws=100).splits[0]
+    assert [f.name for f in split.figures] == ["fusion", "fusion (conv)", "fusion (2)"]
+    assert all(f.fusion for f in split.figures)
 
 
 def test_groups_come_from_the_tables_or_from_the_names_of_ucf_101() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_up_scores import made_up
 from report_inputs import HOSTILE, everything, streams
 
@@ -215,6 +217,30 @@ def test_a_class_without_videos_is_null_in_json_and_not_nan(tmp_path: Path) -> N
     text = done.paths[1].read_text()
     assert "NaN" not in text
     assert json.loads(text)["splits"][0]["tables"][0]["per_class"]["recall"][2] is None
+
+
+nonsense = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(said=nonsense, fit=nonsense, streams_=nonsense, cost=nonsense)
+def test_whatever_a_table_says_of_its_making_the_report_stands(
+    tmp_path: Path, said: Any, fit: Any, streams_: Any, cost: Any
+) -> None:
+    fusion_said = {"fit": fit, "streams": streams_, "method": said}
+    tables = [
+        made_up("spatial", made={"fusion": said, "ceiling": said, "parameters": cost}),
+        made_up("fused", made={"fusion": fusion_said, "ceiling": {"fused": fit}, "sources": said}),
+    ]
+    done = write_report(ReportInputs(tables, draws=100), tmp_path / "r.html")
+    Page(done.paths[0].read_text("utf-8"))
+    json.loads(done.paths[1].read_text())
 
 
 @pytest.mark.parametrize(("out", "message"), [("r.pdf", "end in .html"), ("no/r.html", "make it")])
