@@ -50,9 +50,9 @@ class StoreBench:
     """A folder of videos; their TV-L1 flow is computed first. Without it flow is drawn."""
     cache: Path | None = None
     """Keep the computed flow in this .npz, and take it from there the next time."""
-    videos: int = 13
+    videos: int = 25
     """How many clips, each from a folder of its own, are taken."""
-    pairs: int = 8
+    pairs: int = 4
     """Pairs of each clip."""
     rounds: int = 300
     """Random stacks that each reader reads."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import quantize
 from storage.bench_material import Flow
 from storage.codec import Jpeg, flow_codec
 from storage.quantize import Quantizer
@@ -24,6 +25,7 @@ CODECS = (
     "lossless",
     "raw",
 )
+OTHER_MU = (4.0, 8.0, 32.0, 64.0, 255.0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def table(flow: Flow) -> list[Row]:
 def alternatives(flow: Flow) -> list[Row]:
     """What was tried beside and is not used, so that the choice can be checked."""
     ours = Quantizer()
-    return [
+    rows = [
         measure(flow, ours, "PNG", png()),
         measure(flow, ours, "zstd 6, as it is", zstd(lambda item: item, lambda item: item)),
         measure(flow, ours, "zstd 6, less the pixel on the left", zstd(*along(2))),
@@ -63,6 +65,16 @@ def alternatives(flow: Flow) -> list[Row]:
         measure(flow, ours, "jpeg:70 decoded by Pillow", by_pillow(70)),
         measure(flow, ours, "half:90, doubled linearly", linear_half(90)),
     ]
+    kept = quantize.MU
+    try:
+        for quantize.MU in OTHER_MU:
+            other = Quantizer()
+            for codec in ("raw", "jpeg:70", "within:0.08"):
+                name = f"MU {quantize.MU:g}, {codec}"
+                rows.append(measure(flow, other, name, own(codec, other)))
+    finally:
+        quantize.MU = kept
+    return rows
 
 
 def measure(flow: Flow, quantizer: Quantizer, name: str, coder: Coder) -> Row:

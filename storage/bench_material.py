@@ -25,10 +25,11 @@ def real_flow(clips: Path, videos: int, pairs: int) -> Flow:
     for path in sorted(clips.rglob("*")):
         if path.suffix.lower() in SUFFIXES:
             by_folder.setdefault(path.parent, path)
-    chosen = list(by_folder.values())
-    chosen = chosen[:: max(1, len(chosen) // videos)][:videos]
-    if not chosen:
+    every = list(by_folder.values())
+    if not every:
         raise UserError(f"--clips {clips} holds no videos ({', '.join(SUFFIXES)})")
+    evenly = np.linspace(0, len(every) - 1, min(videos, len(every))).round().astype(int)
+    chosen = [every[number] for number in evenly]
     algorithm = cv2.optflow.createOptFlow_DualTVL1()
     found = []
     for number, path in enumerate(chosen, 1):

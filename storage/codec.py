@@ -18,6 +18,7 @@ coded, so that opening a store stays cheap.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Protocol
 
 import numpy as np
@@ -28,8 +29,6 @@ from storage.quantize import Quantizer
 
 Codes = NDArray[np.uint8]
 JPEG_MAGIC = b"\xff\xd8"
-LADDER = ("half:80", "half:90", "half:95", "jpeg:70", "jpeg:80", "jpeg:85", "jpeg:90", "jpeg:95")
-"""What `within` tries, the cheapest to read first; what fails all of them is kept lossless."""
 
 
 class Codec(Protocol):
@@ -54,14 +53,13 @@ class Raw:
 
 
 class Lossless:
-    """zstd of the difference to the pixel above, modulo 256; for pairs and for frames."""
+    """zstd of the difference to the pixel above, modulo 256; in frames, to that on the left."""
 
     def encode(self, item: Codes) -> bytes:
         import zstandard
 
-        rows = item.reshape(-1, *item.shape[-2:])  # planes of a pair, or one frame
-        delta = rows.copy()
-        delta[:, 1:] -= rows[:, :-1]
+        delta = item.copy()
+        delta[:, 1:] -= item[:, :-1]
         return zstandard.ZstdCompressor(level=6).compress(delta.tobytes())
 
     def decode(self, data: bytes, out: Codes) -> None:
@@ -118,8 +116,15 @@ class Half(Pair):
 
 
 class LosslessPair(Pair):
+    """Writes what `Lossless` does."""
+
     def encode(self, item: Codes) -> bytes:
         return Lossless().encode(item)
+
+
+HALVES = tuple(Half(quality) for quality in (80, 90, 95))
+WHOLES = tuple(Jpeg(quality) for quality in (70, 80, 85, 90, 95))
+"""What `within` tries, the cheapest to read first; what fails all of them is kept lossless."""
 
 
 class Within(Pair):
@@ -128,23 +133,29 @@ class Within(Pair):
     def __init__(self, pixels: float, quantizer: Quantizer) -> None:
         self.pixels = pixels
         self.table = quantizer.table
-        self.ladder = [pair_jpeg(*name.split(":")) for name in LADDER]
 
     def encode(self, item: Codes) -> bytes:
         codes = np.ascontiguousarray(item)
+        codec = self._choose(codes)
+        return codec.encode(codes)
+
+    def _choose(self, codes: Codes) -> Codec:
         flow = self._flow(codes)
         decoded = np.empty_like(codes)
-        halves = True
-        for codec in self.ladder:
-            if isinstance(codec, Half) and not halves:
-                continue
+
+        def good(codec: Jpeg | Half) -> bool:
             codec.decode(codec.encode(codes, small=False), decoded)
-            if self._error(decoded, flow) <= self.pixels:
-                return codec.encode(codes, small=True)
-            if isinstance(codec, Half):  # a finer quality cannot mend what halving alone loses
-                double(np.stack([halve(plane) for plane in codes]), decoded)
-                halves = self._error(decoded, flow) <= self.pixels
-        return Lossless().encode(codes)
+            return self._error(decoded, flow) <= self.pixels
+
+        if good(HALVES[0]):  # more than half of all pairs end here
+            return HALVES[0]
+        double(np.stack([halve(plane) for plane in codes]), decoded)
+        if self._error(decoded, flow) <= self.pixels:  # what no quality can mend is small enough
+            for half in HALVES[1:]:
+                if good(half):
+                    return half
+        first = bisect_left(WHOLES, True, key=good)
+        return WHOLES[first] if first < len(WHOLES) else Lossless()
 
     def _flow(self, codes: Codes) -> list[NDArray[np.float32]]:
         import cv2
@@ -217,10 +228,6 @@ def double(half: Codes, out: Codes) -> None:
     rows[:] = twice[:, :, None]
 
 
-def pair_jpeg(kind: str, quality: str) -> Jpeg | Half:
-    return Jpeg(int(quality)) if kind == "jpeg" else Half(int(quality))
-
-
 def flow_codec(name: str, quantizer: Quantizer | None = None) -> Codec:
     """The codec of a flow pair, uint8 (2, H, W); `within` measures in the quantiser's pixels."""
     kind, _, setting = name.partition(":")
@@ -233,7 +240,7 @@ def flow_codec(name: str, quantizer: Quantizer | None = None) -> Codec:
 
         return FlowFiles()
     if kind in ("jpeg", "half") and is_quality(setting):
-        return pair_jpeg(kind, setting)
+        return Jpeg(int(setting)) if kind == "jpeg" else Half(int(setting))
     if kind == "within":
         try:
             pixels = float(setting)

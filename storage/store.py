@@ -35,7 +35,7 @@ from storage.keys import (
 from storage.writer import VideoWriter, drop_numbers, pending_numbers
 
 MODES = ("r", "w", "a")
-REMEMBERED = 4096
+REMEMBERED = 16384
 """Videos whose place a store keeps in mind."""
 
 
