@@ -6,6 +6,7 @@ fall together, and drawing them singly makes intervals too narrow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ LEVEL = 0.95
 ENUMERATE = 14
 """Up to this many groups that differ, the sign-flip test goes through all 2^n flips."""
 FLIPS = 20_000
+ELEMENTS = 1 << 22
+"""Numbers held at a time while draws and flips are summed."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,20 @@ class Measure:
     method: str = "none"
 
 
-def resample(groups: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.uint16]:
-    """(draws, groups): how often each group was drawn, `groups` drawn with replacement a time."""
+def resample(groups: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.uint8]:
+    """(draws, groups): how often each group was drawn, `groups` drawn with replacement a time.
+
+    A byte holds it: of up to 255 groups none can be drawn more often, and of more none ever is.
+    """
     generator = np.random.default_rng(seed)
-    counts = np.empty((draws, groups), np.uint16)
+    counts = np.empty((draws, groups), np.uint8)
     for i in range(draws):
         counts[i] = np.bincount(generator.integers(groups, size=groups), minlength=groups)
     return counts
 
 
 def resampled_sums(
-    counts: NDArray[np.uint16], group: NDArray[np.int64], columns: NDArray[np.floating]
+    counts: NDArray[np.uint8], group: NDArray[np.int64], columns: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Sums of each column (N, K) over the videos of every draw: float64 (draws, K)."""
     sums = np.zeros((counts.shape[1], columns.shape[1]))
@@ -47,7 +53,7 @@ def resampled_sums(
 
 
 def resampled_mean_recall(
-    counts: NDArray[np.uint16],
+    counts: NDArray[np.uint8],
     group: NDArray[np.int64],
     labels: NDArray[np.int64],
     right: NDArray[np.bool_],
@@ -61,19 +67,20 @@ def resampled_mean_recall(
     hits = csr_array((right.astype(float), (group, labels)), shape)
     means = [
         np.nanmean(np.where(n > 0, (chunk @ hits) / np.maximum(n, 1), np.nan), axis=1)
-        for chunk in _chunks(counts)
+        for chunk in _pieces(counts)
         for n in [chunk @ videos]
     ]
     return np.concatenate(means)
 
 
-def _chunks(counts: NDArray[np.uint16], rows: int = 128) -> list[NDArray[np.float64]]:
-    return [counts[i : i + rows].astype(np.float64) for i in range(0, len(counts), rows)]
+def _pieces(counts: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+    """The draws as float64, some at a time: with many groups all of them would fill the memory."""
+    rows = max(1, ELEMENTS // counts.shape[1])
+    return (counts[i : i + rows].astype(np.float64) for i in range(0, len(counts), rows))
 
 
-def _times(counts: NDArray[np.uint16], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    parts = [counts[i : i + 256].astype(np.float64) @ sums for i in range(0, len(counts), 256)]
-    return np.concatenate(parts)
+def _times(counts: NDArray[np.uint8], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([piece @ sums for piece in _pieces(counts)])
 
 
 def interval(
@@ -122,7 +129,7 @@ def paired(
     right: NDArray[np.bool_],
     other: NDArray[np.bool_],
     group: NDArray[np.int64],
-    counts: NDArray[np.uint16],
+    counts: NDArray[np.uint8],
     seed: int = 0,
 ) -> Paired:
     """Does `right` beat `other` by more than chance?"""
@@ -150,8 +157,9 @@ def sign_flip(by_group: NDArray[np.float64], seed: int = 0) -> tuple[float, bool
         return float((abs(sums) >= seen - 1e-9).mean()), True
     generator = np.random.default_rng(seed)
     extreme = 0
-    for _ in range(0, FLIPS, 1000):
-        signs = generator.integers(0, 2, (1000, len(differ)), np.int8)
+    rows = max(1, min(FLIPS, ELEMENTS // len(differ)))
+    for start in range(0, FLIPS, rows):
+        signs = generator.integers(0, 2, (min(rows, FLIPS - start), len(differ)), np.int8)
         extreme += int((abs((1 - 2.0 * signs) @ differ) >= seen - 1e-9).sum())
     return (extreme + 1) / (FLIPS + 1), False
 

@@ -26,7 +26,7 @@ from fusion.groups import groups_of, indices
 from fusion.made import ceilings_of, costs_of, fusion_of
 from fusion.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
 from storage.score_join import join
-from storage.scores import ScoreTable
+from storage.scores import PARTS, ScoreTable
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ class Evaluation:
 
     splits: tuple[SplitEvaluation, ...]
     mean: dict[str, Measure]
-    """Top-1, mean over the splits, of the tables that every split has; empty for one split."""
+    """Top-1, mean over the splits of one part, of the tables that every such split has."""
+    averaged: tuple[int, ...]
+    """Those splits; empty where no part has two."""
     draws: int
     seed: int
 
@@ -132,7 +134,11 @@ def evaluate(
         evaluate_split(join(unique_names(group), common_only=common_only), draws, seed)
         for _, group in sorted(by_split.items())
     )
-    return Evaluation(splits, mean_over_splits(splits, draws, seed), draws, seed)
+    parts = [[s for s in splits if s.part == part] for part in PARTS]
+    several = max(parts, key=len)
+    mean = mean_over_splits(several, draws, seed) if len(several) > 1 else {}
+    averaged = tuple(s.split for s in several) if mean else ()
+    return Evaluation(splits, mean, averaged, draws, seed)
 
 
 def unique_names(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
@@ -176,7 +182,7 @@ def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> Split
     return replace(result, tests=_tests(result, counts, seed))
 
 
-def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uint16]) -> Figures:
+def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uint8]) -> Figures:
     judged = judge(table)
     classes = len(table.classes)
     by_class = per_class(judged, table.labels, classes)
@@ -196,14 +202,12 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
     )
 
 
-def _share(
-    hits: NDArray[np.bool_], group: NDArray[np.int64], counts: NDArray[np.uint16]
-) -> Measure:
+def _share(hits: NDArray[np.bool_], group: NDArray[np.int64], counts: NDArray[np.uint8]) -> Measure:
     sums = resampled_sums(counts, group, np.stack([hits, np.ones_like(hits)], axis=1).astype(float))
     return interval(float(hits.mean()), sums[:, 0] / sums[:, 1], counts.shape[1])
 
 
-def _tests(split: SplitEvaluation, counts: NDArray[np.uint16], seed: int) -> tuple[Paired, ...]:
+def _tests(split: SplitEvaluation, counts: NDArray[np.uint8], seed: int) -> tuple[Paired, ...]:
     tests = []
     for figures in split.figures:
         single = split.best_single(figures) if figures.fusion is not None else None
@@ -218,8 +222,6 @@ def mean_over_splits(
     splits: Sequence[SplitEvaluation], draws: int, seed: int
 ) -> dict[str, Measure]:
     """Top-1, mean over the splits; a group that several splits test is drawn once for all."""
-    if len(splits) < 2:
-        return {}
     names = [f.name for f in splits[0].figures]
     names = [n for n in names if all(n in [f.name for f in s.figures] for s in splits)]
     # A group is known across splits by its members; where two splits hold different clips of

@@ -35,8 +35,9 @@ class Judged:
         return self.rank == 0
 
 
-def judge(table: ScoreTable, rows: int = 2048) -> Judged:
-    """Rank the true class of every video; `rows` at a time, to bound the memory."""
+def judge(table: ScoreTable, elements: int = 1 << 20) -> Judged:
+    """Rank the true class of every video; `elements` scores at a time, to bound the memory."""
+    rows = max(1, elements // len(table.classes))
     starts = range(0, len(table.videos), rows)
     parts = [
         _judge(table.scores[i : i + rows], table.labels[i : i + rows], table.kind) for i in starts

@@ -45,6 +45,7 @@ def report_data(
             "level": LEVEL,
             "draws": evaluation.draws,
             "seed": evaluation.seed,
+            "averaged_splits": evaluation.averaged,
             "mean_over_splits": {n: asdict(m) for n, m in evaluation.mean.items()},
             "splits": [
                 split_data(s, extra) for s, extra in zip(evaluation.splits, extras, strict=True)

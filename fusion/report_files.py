@@ -26,7 +26,7 @@ def write_numbers(data: dict[str, Any], evaluation: Evaluation, stem: Path) -> l
         "videos": video_rows(evaluation),
     }.items():
         paths.append(_file(stem, f"{name}.csv"))
-        with open(paths[-1], "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with open(paths[-1], "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
             csv.writer(file).writerows(rows)
     return paths
 
@@ -57,7 +57,7 @@ def summary_rows(data: dict[str, Any]) -> Rows:
                 *(test.get(key) for key in tested[4:]), *(t["costs"].get(c) for c in COSTS),
             ]  # fmt: skip
     for name, m in data["mean_over_splits"].items():
-        yield ["mean", data["splits"][0]["part"], name, m["value"], m["low"], m["high"]]
+        yield ["mean", "", name, m["value"], m["low"], m["high"]]
 
 
 def class_rows(data: dict[str, Any]) -> Rows:

@@ -20,7 +20,8 @@ from storage.scores import ScoreTable
 POINTS = 101
 SHOWN = ("softmax", "logits", "l1")
 """Normalisations whose curves are drawn."""
-ROWS = 2048
+ELEMENTS = 1 << 20
+"""Scores looked at together, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def weight_curve(
     second: ScoreTable,
     how: str,
     group: NDArray[np.int64],
-    counts: NDArray[np.uint16],
+    counts: NDArray[np.uint8],
     points: int = POINTS,
 ) -> WeightCurve:
     """Sweep the weight of two joined tables; `group` and `counts` as for the bootstrap."""
@@ -74,8 +75,9 @@ def winning_shares(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From which to which share (N,), (N,) each video is right; from 1 to 0 where for none."""
     parts = []
-    for start in range(0, len(first.videos), ROWS):
-        rows = slice(start, start + ROWS)
+    step = max(1, ELEMENTS // len(first.classes))
+    for start in range(0, len(first.videos), step):
+        rows = slice(start, start + step)
         a, b = (normalise_scores(t.scores[rows], t.kind, how) for t in (first, second))
         parts.append(_winning(a, b, first.labels[rows]))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
@@ -106,7 +108,7 @@ def _winning(
 
 
 def weight_curves(
-    tables: list[ScoreTable], group: NDArray[np.int64], counts: NDArray[np.uint16]
+    tables: list[ScoreTable], group: NDArray[np.int64], counts: NDArray[np.uint8]
 ) -> list[WeightCurve]:
     """The curves of every pair of joined single streams, for the usual normalisations."""
     # With many streams the pairs are too many to look at; those with the first one stay.

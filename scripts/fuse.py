@@ -141,7 +141,7 @@ def summary(judged: Evaluation) -> list[str]:
     """What a person wants to see at once: every table's top-1, and every fusion's gain."""
     lines = [line for split in judged.splits for line in split_summary(split)]
     if judged.mean:
-        lines.append(f"mean over {len(judged.splits)} splits")
+        lines.append(f"mean over {len(judged.averaged)} splits")
         width = max(map(len, judged.mean))
         lines += [f"  {n:<{width}}  top-1 {top1_text(m)}" for n, m in judged.mean.items()]
     return lines

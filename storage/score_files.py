@@ -5,6 +5,7 @@ An address is FILE or FILE:ARRAY; ARRAY picks one score matrix of a file that ho
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +113,17 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
         raise UserError(f"{target}: give a file ending in {', '.join(writers)}")
     if not target.parent.is_dir():
         raise UserError(f"{target.parent} is not a folder; make it first")
-    writers[target.suffix.lower()](table, target)
+    # The ending stays: it names the format to some writers.
+    partial = target.with_name(f".{os.getpid()}.partial.{target.name}")
+    try:
+        writers[target.suffix.lower()](table, partial)
+        os.replace(partial, target)
+    except UnicodeError as error:
+        raise UserError(
+            f"a name cannot be written to {target.suffix} ({error}); write .npz or .json"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def split_address(address: str | Path) -> tuple[Path, str | None]:

@@ -23,7 +23,7 @@ LEADING = ("video", "label", "group")
 
 def write_csv(table: ScoreTable, path: Path) -> None:
     """`video,label,group,<class>,...`: a row a video, the label by name; features are left out."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
         file.write(MARK + json.dumps(table.header) + "\n")
         writer = csv.writer(file)
         leading = LEADING if table.groups else LEADING[:2]
@@ -36,7 +36,7 @@ def write_csv(table: ScoreTable, path: Path) -> None:
 
 def read_csv(path: Path, told: Foreign) -> ScoreTable:
     """Read what `write_csv` wrote, with or without its first line."""
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogatepass") as file:
         try:
             first = file.readline()
             header: dict[str, Any] = {}

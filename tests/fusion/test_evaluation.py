@@ -83,6 +83,12 @@ def test_splits_that_test_the_same_videos_are_not_taken_for_independent() -> Non
 def test_parts_are_never_mixed() -> None:
     evaluation = evaluate([made_up("a"), made_up("a", part="validation")], draws=100)
     assert [(s.split, s.part) for s in evaluation.splits] == [(1, "test"), (1, "validation")]
+    assert evaluation.mean == {}
+    three = evaluate([made_up("a", split=k) for k in (1, 2)] + [made_up("a", part="train")])
+    assert three.averaged == (1, 2)
+    assert three.mean["a"].value == np.mean(
+        [s.figures[0].accuracy for s in three.splits if s.part == "test"]
+    )
 
 
 def test_a_single_video_is_judged_without_intervals() -> None:
