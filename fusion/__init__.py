@@ -6,6 +6,7 @@ from storage.lazy import exports
 
 if TYPE_CHECKING:
     from fusion.averaging import average
+    from fusion.conv_net import ConvFusionNet
     from fusion.evaluation import Evaluation, evaluate
     from fusion.report import ReportInputs, write_report
     from fusion.svm import LinearSVMFusion
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exports(
     __name__,
     {
+        "ConvFusionNet": "conv_net",
         "Evaluation": "evaluation",
         "LinearSVMFusion": "svm",
         "ReportInputs": "report",

@@ -1,0 +1,135 @@
+"""Training the fusion of two towers, as the streams' training loop asks for it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as nnf
+
+from fusion.conv_net import ConvFusionNet, fused_logits
+from fusion.conv_recipe import FusionRecipe
+from fusion.conv_start import Inputs, align, set_scales
+from fusion.towers import Tower, check_data, check_pair
+from streams.batch import Batch, collate
+from streams.crops import Crop
+from streams.dataset import ClipDataset, quantiser_table
+from streams.recipes import Recipe
+from streams.source import Source
+from streams.task import decay_groups
+from streams.transforms import prepare
+
+log = logging.getLogger(__name__)
+
+SCALE_SAMPLES = 32
+"""Training videos over which the towers' activations are compared."""
+
+NAMES = ("spatial", "temporal")
+
+
+class FusionTask:
+    """Two towers, joined; frames and flow of a sample share moments, crop and mirroring."""
+
+    kind = "fusion"
+
+    def __init__(
+        self, spatial: Tower, temporal: Tower, recipe: FusionRecipe, source: Source, seed: int
+    ) -> None:
+        check_pair(spatial, temporal)
+        check_data(spatial, source.settings(), f"--store {source.store}")
+        self.pair = {"spatial": spatial, "temporal": temporal}
+        self.recipe, self.source, self.seed = recipe, source, seed
+        self.optim = recipe.optim
+        self.classes = source.classes
+        self.made = {name: tower.recipe.input for name, tower in self.pair.items()}
+        self._table = quantiser_table(source.config)
+
+    @property
+    def crop(self) -> Crop:
+        return shared_crop(*(self.pair[name].recipe for name in NAMES))
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "seed": self.seed,
+            "recipe": self.recipe.settings(),
+            "towers": {name: tower.settings() for name, tower in self.pair.items()},
+            "data": self.source.settings(),
+        }
+
+    def build_model(self, initial: bool) -> nn.Module:
+        torch.manual_seed(self.seed)
+        spatial, temporal = (self.pair[name].net(trained=initial) for name in NAMES)
+        net = fusion_net(self.recipe, spatial, temporal)
+        if initial:
+            scales = set_scales(net, self.first_inputs())
+            if self.recipe.fusing.align:
+                align(net, spatial.head, temporal.head)
+            said = ", ".join(f"{stage} {scale:.2f}" for stage, scale in scales.items())
+            log.info("temporal maps are scaled by: %s", said)
+        return net
+
+    def first_inputs(self) -> list[Inputs]:
+        """Some training videos, spread over the list, as the network gets them."""
+        data = self.data("train")
+        count = min(SCALE_SAMPLES, len(data))
+        chosen = [i * len(data) // count for i in range(count)]
+        parts = [chosen[i : i + 8] for i in range(0, count, 8)]
+        return [self.inputs(collate([data[i] for i in part])) for part in parts]
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        return decay_groups(model, "towers.", self.recipe.fusing.tower_lr)
+
+    def data(self, part: str) -> ClipDataset:
+        return ClipDataset(
+            self.source.store,
+            self.source.parts[part],
+            self.made,
+            sampling=self.recipe.fusing.sampling,
+            crop=self.crop,
+            seed=self.seed,
+            snapshots=self.recipe.fusing.snapshots,
+        )
+
+    def inputs(self, batch: Batch) -> Inputs:
+        self._table = self._table.to(batch.labels.device)
+        size = self.crop.size
+        frames, flow = (prepare(batch, name, self.made[name], self._table, size) for name in NAMES)
+        return frames, flow
+
+    def loss(self, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> Tensor:
+        smoothing = self.optim.smoothing
+        fused, own = outputs
+        loss = nnf.cross_entropy(fused.float(), labels, label_smoothing=smoothing)
+        if own is not None:
+            other = nnf.cross_entropy(own.float(), labels, label_smoothing=smoothing)
+            loss = loss + self.recipe.fusing.two_towers * other
+        return loss
+
+    def logits(self, outputs: tuple[Tensor, Tensor | None]) -> Tensor:
+        return fused_logits(outputs)
+
+
+def shared_crop(spatial: Recipe, temporal: Recipe) -> Crop:
+    """The spatial tower's crops; mirrored only if both towers know mirrored videos."""
+    a, b = spatial.crop, temporal.crop
+    return replace(a, flip=a.flip and b.flip)
+
+
+def fusion_net(recipe: FusionRecipe, spatial: Any, temporal: Any) -> ConvFusionNet:
+    """The recipe's network over two towers."""
+    fusing = recipe.fusing
+    return ConvFusionNet(
+        spatial,
+        temporal,
+        stages=fusing.stages,
+        join=fusing.join,
+        pool=fusing.pool,
+        two_towers=fusing.two_towers > 0,
+        dropout=fusing.dropout,
+        sketch=fusing.sketch,
+        tune=fusing.tune,
+    )

@@ -1,0 +1,142 @@
+"""Options of `twostream train fusion`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from scripts._command import Talk, run_command
+from storage.errors import UserError
+from streams.options import DataOptions, LoopOptions
+
+RecipeName = Literal["modern", "small"]
+
+DESCRIPTION = """Train the conv-level fusion of two trained streams.
+
+    twostream train fusion --spatial runs/spatial --temporal runs/temporal --store S --labels L \\
+        --out runs/fusion
+    twostream train fusion --spatial A --temporal B --store S --labels L --out RUN --join sum \\
+        --stages layer3 layer4 --two-towers 1
+
+The same command again goes on with a run that was stopped. The defaults below are those of the
+recipe {recipe}; every one can be changed by its option."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not depend on the recipe."""
+
+    spatial: Path
+    """Run folder of the trained spatial stream."""
+    temporal: Path
+    """Run folder of the trained temporal stream."""
+    data: DataOptions
+    out: Path
+    """The run's folder; it is made, or gone on with."""
+    recipe: RecipeName = "modern"
+    """Where all other values come from: modern, or small (minutes on a CPU)."""
+    loop: LoopOptions = field(default_factory=LoopOptions)
+    restart: bool = False
+    """Throw away what is in --out and start anew."""
+    seed: int = 0
+    """Of every random choice."""
+    json: bool = False
+    """Print the summary as JSON."""
+    talk: Talk = field(default_factory=Talk)
+
+
+def options_type(name: str) -> Any:
+    """The options, with the values of a recipe as defaults."""
+    from fusion.conv_recipe import FUSION_RECIPES, Fusing
+    from streams.recipes import Optimisation
+
+    chosen = FUSION_RECIPES[name]()
+    parts = [
+        ("fusing", Fusing, field(default=chosen.fusing)),
+        ("optim", Optimisation, field(default=chosen.optim)),
+    ]
+    return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True)
+
+
+def asked_recipe(argv: list[str]) -> str:
+    """The value of --recipe, which decides the defaults of all other options."""
+    for i, word in enumerate(argv):
+        value = word.partition("=")[2] if word.startswith("--recipe=") else ""
+        if word == "--recipe" and i + 1 < len(argv):
+            value = argv[i + 1]
+        if value in get_args(RecipeName):
+            return value
+    return "modern"  # the parser names the values that are allowed
+
+
+def run(options: Any) -> int:
+    from fusion.conv_recipe import FusionRecipe
+    from fusion.conv_task import FusionTask
+    from fusion.towers import load_tower
+    from streams.distributed import ranks
+    from streams.resnet import parameters_of
+    from streams.run_folder import RunFolder, write_json
+    from streams.source import open_source
+    from streams.train import train
+
+    spatial, temporal = (
+        load_tower(getattr(options, kind), kind) for kind in ("spatial", "temporal")
+    )
+    for tower in (spatial, temporal):
+        if options.out.resolve() == tower.path.resolve():
+            raise UserError(f"--out {options.out} is the {tower.kind} run itself; give another")
+    folder = RunFolder(options.out)
+    inputs = {tower.kind: tower.recipe.input for tower in (spatial, temporal)}
+    source = open_source(options.data, inputs)
+    recipe = FusionRecipe(options.fusing, options.optim)
+    with ranks(options.loop.device) as where:
+        task = FusionTask(spatial, temporal, recipe, source, options.seed)
+        trained = parameters_of(task.build_model(initial=False))  # an unfit stage stops here
+        if options.restart and where.first:
+            folder.clear()
+        made = {
+            "store": str(options.data.store.resolve()),
+            "labels": str(options.data.labels.resolve()),
+            "spatial": str(spatial.path.resolve()),
+            "temporal": str(temporal.path.resolve()),
+            "recipe": options.recipe,
+            "processes": where.world,
+            "device": str(where.device),
+        }
+        state = train(task, folder, where, options.loop, made=made, quiet=options.talk.quiet)
+        if not where.first:
+            return 0
+        write_json(folder.left_out, source.left_out())
+    best = state.best or {}
+    if options.json:
+        summary = {
+            "run": str(folder.path),
+            "kind": "fusion",
+            "join": options.fusing.join,
+            "steps": state.step,
+            "validation": state.best,
+            "seconds": round(state.seconds, 1),
+            "trained_parameters": trained,
+        }
+        print(json.dumps(summary))
+        return 0
+    print(
+        f"{options.fusing.join} fusion after {' '.join(options.fusing.stages)}: {state.step} steps "
+        f"in {state.seconds:.0f} s, {trained / 1e6:.1f} M trained parameters, "
+        f"best validation top-1 {best.get('top1', 0):.1%} (loss {best.get('loss', 0):.3f})\n"
+        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
+    )
+    return 0
+
+
+def main(kind: str, argv: list[str]) -> int:
+    name = asked_recipe(argv)
+    return run_command(
+        options_type(name),
+        run,
+        argv,
+        prog="train fusion",
+        description=DESCRIPTION.format(recipe=name),
+    )

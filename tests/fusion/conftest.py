@@ -1,0 +1,5 @@
+"""One torch thread a test process."""
+
+import torch
+
+torch.set_num_threads(1)

@@ -1,0 +1,256 @@
+"""The conv-level network: what each join computes, where it starts, what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fusion.conv_net import ConvFusionNet, fused_logits
+from fusion.conv_start import align, set_scales
+from fusion.joins import BilinearJoin, ConvJoin, SumJoin, make_join
+from fusion.pooling import SnapshotPool
+from storage.errors import UserError
+from streams.resnet import StreamNet, build_stream
+
+CLASSES, LENGTH, SIDE = 5, 2, 48
+JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def towers() -> tuple[StreamNet, StreamNet]:
+    torch.manual_seed(3)
+    pair = [
+        build_stream("spatial", classes=CLASSES, dropout=0.0),
+        build_stream("temporal", classes=CLASSES, length=LENGTH, dropout=0.0),
+    ]
+    for net in pair:  # running statistics and classifiers as a training leaves them, not blank
+        nn.init.normal_(net.head.weight, std=0.2)
+        nn.init.normal_(net.head.bias)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the plain mean over what it is shown
+        net.train()
+        channels = net.backbone.conv1.in_channels
+        with torch.no_grad():
+            net(torch.randn(4, 1, channels, SIDE, SIDE))
+        net.eval()
+    return pair[0], pair[1]
+
+
+@pytest.fixture(scope="module")
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(4)
+    frames = torch.randn(2, 3, 3, SIDE, SIDE)
+    return frames, torch.randn(2, 3, 2 * LENGTH, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("join", JOINS)
+@pytest.mark.parametrize(
+    ("stages", "pool"), [(("layer4",), "conv3d"), (("layer2", "layer3"), "2d")]
+)
+def test_logits_and_gradients_of_both_towers(
+    towers: tuple[StreamNet, StreamNet],
+    inputs: tuple[torch.Tensor, torch.Tensor],
+    join: str,
+    stages: tuple[str, ...],
+    pool: str,
+) -> None:
+    net = ConvFusionNet(*towers, stages=stages, join=join, pool=pool, dropout=0.0, sketch=64)
+    net.train()
+    logits = fused_logits(net(inputs))
+    assert logits.shape == (2, CLASSES)
+    nn.functional.cross_entropy(logits, torch.tensor([1, 3])).backward()
+    for name in ("spatial", "temporal"):
+        gradient = net.tower(name).backbone.conv1.weight.grad
+        assert gradient.isfinite().all()
+        assert gradient.abs().sum() > 0, f"nothing reaches the {name} tower"
+
+
+def test_both_losses_reach_the_temporal_tower_s_own_head(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    net = ConvFusionNet(*towers, stages=("layer3",), two_towers=True).eval()
+    fused, own = net(inputs)
+    assert own is not None
+    with torch.no_grad():
+        alone = towers[1](inputs[1])
+    torch.testing.assert_close(own, alone, rtol=1e-4, atol=1e-4)
+    mean = (fused.log_softmax(-1) + own.log_softmax(-1)) / 2
+    torch.testing.assert_close(fused_logits((fused, own)), mean)
+
+
+def test_what_lies_behind_the_last_join_is_cut(towers: tuple[StreamNet, StreamNet]) -> None:
+    net = ConvFusionNet(*towers, stages=("layer2",), join="sum")
+    kept = {name for name, _ in net.tower("temporal").named_parameters()}
+    assert any(name.startswith("backbone.layer2") for name in kept)
+    assert not any(name.startswith(("backbone.layer3", "backbone.layer4", "head")) for name in kept)
+
+
+@pytest.mark.parametrize("stage", ["layer2", "layer3", "layer4"])
+def test_conv_starts_by_adding_the_rescaled_towers(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], stage: str
+) -> None:
+    nets = {j: ConvFusionNet(*towers, stages=(stage,), join=j).eval() for j in ("sum", "conv")}
+    with torch.no_grad():
+        for net in nets.values():
+            net.joins[stage].scale.fill_(2.5)
+        maps = {join: net.maps(*inputs)[0] for join, net in nets.items()}
+    torch.testing.assert_close(maps["conv"], maps["sum"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stage", ["layer2", "layer3"])
+def test_concatenation_starts_as_a_sum_where_a_stage_follows(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], stage: str
+) -> None:
+    nets = {j: ConvFusionNet(*towers, stages=(stage,), join=j).eval() for j in ("sum", "concat")}
+    with torch.no_grad():
+        maps = {join: net.maps(*inputs)[0] for join, net in nets.items()}
+    torch.testing.assert_close(maps["concat"], maps["sum"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("join", ["conv", "concat"])
+def test_the_aligned_start_is_late_sum_fusion(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], join: str
+) -> None:
+    net = ConvFusionNet(*towers, join=join, pool="2d").eval()
+    scales = set_scales(net, [inputs])
+    align(net, towers[0].head, towers[1].head)
+    with torch.no_grad():
+        late = towers[0](inputs[0]) + towers[1](inputs[1])
+        started = fused_logits(net(inputs))
+    assert 0.05 < scales["layer4"] < 20
+    torch.testing.assert_close(started, late, rtol=1e-3, atol=1e-3)
+
+
+def test_scales_bring_both_maps_to_one_size(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    frames, flow = inputs
+    seen: list[tuple[float, float]] = []
+    net = ConvFusionNet(*towers, stages=("layer3",), join="sum").eval()
+    set_scales(net, [(frames, flow), (frames * 0.5, flow)])
+    join = net.joins["layer3"]
+    join.register_forward_hook(
+        lambda module, given, _: seen.append(
+            (float(given[0].square().mean()), float((given[1] * module.scale).square().mean()))
+        )
+    )
+    with torch.no_grad():
+        net((frames, flow))
+        net((frames * 0.5, flow))
+    spatial, temporal = (sum(pair[i] for pair in seen) for i in (0, 1))
+    assert spatial == pytest.approx(temporal, rel=1e-4)
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("stages", "pool"), [(("layer2",), "3d"), (("layer3",), "2d"), (("layer4",), "conv3d")]
+)
+def test_parameters_stand_in_the_order_of_the_paper(
+    towers: tuple[StreamNet, StreamNet], stages: tuple[str, ...], pool: str
+) -> None:
+    """Wherever filters follow the join, as VGG's wide layers do in the paper."""
+    count = {
+        join: parameters(ConvFusionNet(*towers, stages=stages, join=join, pool=pool))
+        for join in ("sum", "max", "conv", "concat")
+    }
+    assert count["sum"] == count["max"] < count["conv"] < count["concat"]
+
+
+def test_towers_of_different_depth_are_joined(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    spatial = build_stream("spatial", classes=CLASSES, depth=18)
+    temporal = build_stream("temporal", classes=CLASSES, depth=50, length=LENGTH)
+    for join in JOINS:
+        net = ConvFusionNet(spatial, temporal, stages=("layer3",), join=join, sketch=64).eval()
+        with torch.no_grad():
+            assert fused_logits(net(inputs)).shape == (2, CLASSES)
+
+
+def test_only_what_follows_is_tuned(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    net = ConvFusionNet(*towers, stages=("layer3",), join="conv", tune="after")
+    learns = {name for name, p in net.named_parameters() if p.requires_grad}
+    assert learns
+    for name in learns:
+        assert name.startswith(("joins.", "head.", "towers.spatial.backbone.layer4")), name
+    net.train()
+    before = {n: b.clone() for n, b in net.named_buffers() if "temporal" in n}
+    net(inputs)
+    for name, buffer in net.named_buffers():
+        if name in before:
+            assert torch.equal(buffer, before[name]), name
+
+
+@pytest.mark.parametrize("stages", [(), ("layer1",), ("layer5",), ("layer4", "fc")])
+def test_a_stage_that_does_not_exist(
+    towers: tuple[StreamNet, StreamNet], stages: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError, match=r"--stages.*layer2, layer3, layer4"):
+        ConvFusionNet(*towers, stages=stages)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"join": "average"}, "--join 'average'"),
+        ({"pool": "4d"}, "--pool '4d'"),
+        ({"tune": "none"}, "--tune 'none'"),
+    ],
+)
+def test_unknown_settings(
+    towers: tuple[StreamNet, StreamNet], settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ConvFusionNet(*towers, **settings)  # type: ignore[arg-type]
+
+
+def test_towers_of_different_classes() -> None:
+    with pytest.raises(UserError, match="4 classes and the temporal one 5"):
+        ConvFusionNet(build_stream("spatial", classes=4), build_stream("temporal", classes=5))
+
+
+def test_simple_joins_by_hand() -> None:
+    a, b = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([2.0, 2.0, -1.0])
+    a, b = a.view(1, 3, 1, 1), b.view(1, 3, 1, 1)
+    expected = {"sum": [3, 0, 2], "max": [2, 2, 3], "multiply": [3, -6, 0]}
+    expected["concat"] = [1, -2, 3, 2, 2, -1]
+    for kind, values in expected.items():
+        assert make_join(kind, 3, 3)(a, b).flatten().tolist() == values
+    halved = SumJoin(3, 3)
+    halved.scale.fill_(0.5)
+    assert halved(a, b).flatten().tolist() == [2, -1, 2.5]
+    turned = ConvJoin(3, 3)
+    turned.turn(2 * torch.eye(3))
+    assert turned(a, b).flatten().tolist() == [5, 2, 1]
+
+
+def test_the_sketch_keeps_inner_products_of_outer_products() -> None:
+    """<a b^T, c d^T> = <a, c><b, d>; the sketches' spectra must give it back, on average."""
+    torch.manual_seed(0)
+    join = BilinearJoin(8, 6, length=4096, onward=False)
+
+    def sketch(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        one, two = join.spectrum(x, "spatial"), join.spectrum(y, "temporal")
+        return torch.fft.irfft(one * two, n=join.length, dim=1).flatten(1)
+
+    x, y = torch.rand(40, 8, 1, 1), torch.rand(40, 6, 1, 1)
+    found = sketch(x, y) @ sketch(x, y).T
+    x, y = x.flatten(1), y.flatten(1)
+    truth = (x @ x.T) * (y @ y.T)
+    assert float((found - truth).abs().mean() / truth.mean()) < 0.05
+
+
+def test_pooling_by_hand() -> None:
+    maps = torch.arange(2 * 3 * 1 * 2 * 2, dtype=torch.float32).view(2, 3, 1, 2, 2)
+    assert SnapshotPool("2d", 1)(maps).flatten().tolist() == [5.5, 17.5]
+    assert SnapshotPool("3d", 1)(maps).flatten().tolist() == [11, 23]
+    assert SnapshotPool("conv3d", 1)(maps).flatten().tolist() == [11, 23]
+    odd = torch.rand(1, 2, 4, 3, 5)
+    assert SnapshotPool("3d", 4)(odd).shape == (1, 4)
