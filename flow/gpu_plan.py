@@ -15,6 +15,8 @@ TILE_WIDTH = 2 * LANES
 MAX_HALO = 16
 PAIR_BYTES = 72
 QUEUE_BYTES = 32
+TASK_BYTES = 64
+RULES_BYTES = 32
 
 THRESHOLD_BYTES = 1024
 ALIGNMENT = 512
@@ -22,10 +24,9 @@ ALIGNMENT = 512
 
 def block_bytes(tile_rows: int) -> int:
     """Shared memory of a block of `solve_level`."""
-    data = TILE_WIDTH * WARPS * tile_rows * 16
-    exchange = 2 * THREADS * 16
+    sections = (WARPS * (2 * tile_rows + 2) + 2) * LANES * 16
     errors = MAX_HALO * WARPS * 4 + MAX_HALO * 8
-    return data + exchange + errors + 16
+    return sections + errors + TASK_BYTES + RULES_BYTES
 
 
 @dataclass(frozen=True)

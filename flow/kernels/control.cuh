@@ -27,11 +27,7 @@ struct Pair {
     double useful, executed;  // pixel-iterations on all levels so far, for the benchmark
 };
 
-struct Rules {
-    int warps, outer, inner, median;
-    bool predicts;     // measure on odd iterations, and only where the prediction is low enough
-    double threshold;  // the sum of squared updates at which to stop
-};
+static_assert(sizeof(Pair) == 72, "gpu_plan.py knows this size");
 
 __device__ __forceinline__ bool is_measured(const Rules& rules, int checked, double predicted)
 {
@@ -105,7 +101,6 @@ __device__ __forceinline__ void decide(
             }
             if (stop && i + 1 < pair.steps) {
                 pair.steps = i + 1;
-                pair.measured = 0;
                 pair.repeating = 1;
                 return;
             }

@@ -26,30 +26,41 @@ struct Queue {
     int unused[3];
 };
 
-#define NO_TASK (-1)
+#define NO_PAIR (-1)
+#define NOT_IN_LINE __device__ __attribute__((noinline))
 
-// Wait for the next task; false when there will be none for this block.
-__device__ __forceinline__ bool take_task(
-    Queue* queue, const int* steps, int tiles, int* pair, int* tile)
+// Wait for the next task and describe it in TASK; NO_PAIR when there is none for this block.
+NOT_IN_LINE void take_task(
+    Queue* queue, const int* steps, const Pair* pairs, int tiles_x, int tiles_y, Size size,
+    int halo)
 {
+    const int tiles = tiles_x * tiles_y;
+    TASK.pair = NO_PAIR;
     // no more than `tiles` tasks of a pair can run at once: let other kernels have the room
     const int needed = atomicAdd(&queue->unfinished, 0) * tiles;
     if (atomicAdd(&queue->blocks, 0) > needed) {
-        if (atomicSub(&queue->blocks, 1) > needed) return false;
+        if (atomicSub(&queue->blocks, 1) > needed) return;
         atomicAdd(&queue->blocks, 1);
     }
     const int ticket = atomicAdd(&queue->tickets, 1);
     const volatile int* step = steps + ticket / tiles;
     int found = *step;
     while (found == 0) {
-        if (atomicAdd(&queue->unfinished, 0) == 0) return false;
+        if (atomicAdd(&queue->unfinished, 0) == 0) return;
         __nanosleep(100);
         found = *step;
     }
     __threadfence();
-    *pair = found - 1;
-    *tile = ticket % tiles;
-    return true;
+    const Pair& pair = pairs[found - 1];
+    TASK.pair = found - 1;
+    TASK.index = ticket % tiles;
+    TASK.tile = make_tile(TASK.index, tiles_x, tiles_y, size.width, size.height, halo);
+    TASK.phase = pair.phase;
+    TASK.flow_at = pair.flow_at;
+    TASK.dual_at = pair.dual_at;
+    TASK.dual_is_zero = pair.dual_is_zero;
+    TASK.steps = pair.steps;
+    TASK.measured = pair.measured;
 }
 
 __device__ __forceinline__ void put_step(Queue* queue, int* steps, int pair)
@@ -88,7 +99,67 @@ extern "C" __global__ void start_level(
     }
 }
 
-extern __shared__ float4 block_memory[];
+// The pixels that the tile owns: filtered, or with a new data term. Like the other functions that
+// are not put in line, it has registers to itself that way, and leaves the iterations theirs.
+NOT_IN_LINE void treat_pixels(
+    const float2* flow, float2* flow_out, const float* first, const float4* second,
+    float4* terms, Size size, bool opencv_cpu, float lambda_theta)
+{
+    const Tile tile = TASK.tile;
+    const bool filter = TASK.phase == FILTER;
+    const int own_width = tile.own_right - tile.own_left;
+    const int own_area = own_width * (tile.own_bottom - tile.own_top);
+    for (int i = threadIdx.x; i < own_area; i += THREADS) {
+        const int x = tile.own_left + i % own_width, y = tile.own_top + i / own_width;
+        const int at = y * size.width + x;
+        if (filter)
+            flow_out[at] = median_5x5(flow, x, y, size.width, size.height);
+        else
+            terms[at] = data_term(first[at], second, flow[at], x, y, size.width, size.height,
+                                  opencv_cpu, lambda_theta);
+    }
+}
+
+// Sums of squared updates: of this block's tile to device memory, ...
+__device__ __forceinline__ void put_tile_errors(float* tile_errors, int tiles)
+{
+    __syncthreads();
+    if (threadIdx.x < TASK.steps) {
+        float sum = 0.0f;
+        for (int w = 0; w < WARPS; ++w) sum += WARP_ERRORS[threadIdx.x * WARPS + w];
+        tile_errors[((size_t)TASK.pair * tiles + TASK.index) * MAX_HALO + threadIdx.x] = sum;
+    }
+}
+
+// ... and of all tiles, always in the same order, to ERRORS.
+NOT_IN_LINE void add_tile_errors(const float* tile_errors, int tiles)
+{
+    const int lane = threadIdx.x % LANES;
+    const float* const errors = tile_errors + (size_t)TASK.pair * tiles * MAX_HALO;
+    for (int i = threadIdx.x / LANES; i < TASK.steps; i += WARPS) {
+        double sum = 0.0;
+        for (int t = lane; t < tiles; t += LANES) sum += errors[t * MAX_HALO + i];
+        for (int offset = LANES / 2; offset > 0; offset /= 2)
+            sum += __shfl_down_sync(ALL_LANES, sum, offset);
+        if (lane == 0) ERRORS[i] = sum;
+    }
+}
+
+NOT_IN_LINE void go_on(
+    Queue* queue, int* steps, Pair* pairs, int count, int halo, double area)
+{
+    Pair& pair = pairs[TASK.pair];
+    decide(pair, RULES, halo, area, ERRORS);
+    pair.arrived = 0;
+    if (pair.phase != DONE) {
+        put_step(queue, steps, TASK.pair);
+        return;
+    }
+    const int waiting = atomicAdd(&queue->admitted, 1);
+    if (waiting < count) put_step(queue, steps, waiting);
+    __threadfence();
+    atomicSub(&queue->unfinished, 1);
+}
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level(
     Queue* queue, int* steps, Pair* pairs, int count, int width, int height, int tiles_x,
@@ -97,111 +168,48 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level
     float4* data_terms, float* tile_errors, int warps, int outer, int inner, int median,
     int opencv_cpu, double threshold, float theta, float taut, float lambda_theta)
 {
-    Exchange exchange;
-    exchange.data = block_memory;
-    exchange.bottom = exchange.data + TILE_WIDTH * TILE_HEIGHT;
-    exchange.top = exchange.bottom + THREADS;
-    exchange.error = (float*)(exchange.top + THREADS);
-    double* const errors = (double*)(exchange.error + MAX_HALO * WARPS);
-    int* const shared = (int*)(errors + MAX_HALO);  // pair, tile, whether last
-
-    const int tiles = tiles_x * tiles_y;
+    const Size size = {width, height};
+    const State state = {flow_0, flow_1, dual_0, dual_1, data_terms};
     const size_t area = (size_t)width * height;
-    Rules rules;
-    rules.warps = warps;
-    rules.outer = outer;
-    rules.inner = inner;
-    rules.median = median;
-    rules.predicts = !opencv_cpu;
-    rules.threshold = threshold;
-
+    const int tiles = tiles_x * tiles_y;
+    // no dual comes into a tile from above: see iterate.cuh
+    if (threadIdx.x < LANES) block_memory[threadIdx.x] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    if (threadIdx.x == 0) {
+        const Rules rules = {threshold, warps, outer, inner, median, opencv_cpu == 0};
+        RULES = rules;
+    }
     while (true) {
         __syncthreads();
-        if (threadIdx.x == 0 && !take_task(queue, steps, tiles, &shared[0], &shared[1]))
-            shared[0] = NO_TASK;
+        if (threadIdx.x == 0)
+            take_task(queue, steps, pairs, tiles_x, tiles_y, size, halo);
         __syncthreads();
-        const int index = shared[0], tile_index = shared[1];
-        if (index == NO_TASK) return;
+        if (TASK.pair == NO_PAIR) return;
 
-        Pair* const pair = pairs + index;
-        const int phase = pair->phase, flow_at = pair->flow_at;
-        const Tile tile = make_tile(tile_index, tiles_x, tiles_y, width, height, halo);
-        float2* const flow = (flow_at ? flow_1 : flow_0) + index * area;
-        float2* const flow_out = (flow_at ? flow_0 : flow_1) + index * area;
-        float4* const data = data_terms + index * area;
-
-        if (phase == ITERATE) {
-            const int steps_now = pair->steps;
-            const unsigned measured = pair->measured;
-            float4* const dual = (pair->dual_at ? dual_1 : dual_0) + index * area;
-            float4* const dual_out = (pair->dual_at ? dual_0 : dual_1) + index * area;
+        if (TASK.phase == ITERATE) {
             if (width < TILE_WIDTH || height < TILE_HEIGHT)
-                iterate<true>(tile, width, height, steps_now, measured, pair->dual_is_zero != 0,
-                              theta, taut, flow, dual, data, flow_out, dual_out, exchange);
+                iterate<true>(state, size, theta, taut);
             else
-                iterate<false>(tile, width, height, steps_now, measured, pair->dual_is_zero != 0,
-                               theta, taut, flow, dual, data, flow_out, dual_out, exchange);
-            if (measured) {
-                __syncthreads();
-                if (threadIdx.x < steps_now) {
-                    float sum = 0.0f;
-                    for (int w = 0; w < WARPS; ++w)
-                        sum += exchange.error[threadIdx.x * WARPS + w];
-                    tile_errors[((size_t)index * tiles + tile_index) * MAX_HALO + threadIdx.x] =
-                        sum;
-                }
-            }
+                iterate<false>(state, size, theta, taut);
+            if (TASK.measured) put_tile_errors(tile_errors, tiles);
         } else {
-            const float* const first = images + (index + first_frame) * area;
-            const float4* const second = taps + (index + second_frame) * area;
-            const int own_width = tile.own_right - tile.own_left;
-            const int own_area = own_width * (tile.own_bottom - tile.own_top);
-            for (int i = threadIdx.x; i < own_area; i += THREADS) {
-                const int x = tile.own_left + i % own_width, y = tile.own_top + i / own_width;
-                const int at = y * width + x;
-                if (phase == FILTER)
-                    flow_out[at] = median_5x5(flow, x, y, width, height);
-                else
-                    data[at] = data_term(first[at], second, flow[at], x, y, width, height,
-                                         opencv_cpu != 0, lambda_theta);
-            }
+            const size_t at = TASK.pair * area;
+            treat_pixels((TASK.flow_at ? flow_1 : flow_0) + at,
+                         (TASK.flow_at ? flow_0 : flow_1) + at,
+                         images + at + first_frame * area, taps + at + second_frame * area,
+                         data_terms + at, size, opencv_cpu != 0, lambda_theta);
         }
 
         __syncthreads();
         if (threadIdx.x == 0) {
             __threadfence();
-            shared[2] = atomicAdd(&pair->arrived, 1) == tiles - 1;
+            TASK.is_last = atomicAdd(&pairs[TASK.pair].arrived, 1) == tiles - 1;
             __threadfence();
         }
         __syncthreads();
-        if (!shared[2]) continue;
+        if (!TASK.is_last) continue;
 
-        // this block is the last of the step
-        if (phase == ITERATE && pair->measured) {
-            const int lane = threadIdx.x % LANES;
-            for (int i = threadIdx.x / LANES; i < pair->steps; i += WARPS) {
-                double sum = 0.0;
-                for (int t = lane; t < tiles; t += LANES)
-                    sum += tile_errors[((size_t)index * tiles + t) * MAX_HALO + i];
-                for (int offset = LANES / 2; offset > 0; offset /= 2)
-                    sum += __shfl_down_sync(ALL_LANES, sum, offset);
-                if (lane == 0) errors[i] = sum;
-            }
-        }
+        if (TASK.phase == ITERATE && TASK.measured) add_tile_errors(tile_errors, tiles);
         __syncthreads();
-        if (threadIdx.x == 0) {
-            Pair next = *pair;
-            decide(next, rules, halo, (double)area, errors);
-            next.arrived = 0;
-            *pair = next;
-            if (next.phase != DONE) {
-                put_step(queue, steps, index);
-            } else {
-                const int waiting = atomicAdd(&queue->admitted, 1);
-                if (waiting < count) put_step(queue, steps, waiting);
-                __threadfence();
-                atomicSub(&queue->unfinished, 1);
-            }
-        }
+        if (threadIdx.x == 0) go_on(queue, steps, pairs, count, halo, (double)area);
     }
 }

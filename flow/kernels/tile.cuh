@@ -26,8 +26,12 @@
 #define MAX_HALO 16
 
 struct Tile {
-    int x, y;                                 // of its first pixel in the image
+    int x, y;                                      // of its first pixel in the image
     int own_left, own_right, own_top, own_bottom;  // owned pixels, ends not included
+};
+
+struct Size {
+    int width, height;
 };
 
 __device__ __forceinline__ void cut(
