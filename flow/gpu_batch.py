@@ -74,12 +74,13 @@ class Batch:
         self.device.wait(self.stream)
         return self.output[: self.pairs].copy()
 
-    def pixel_iterations(self) -> NDArray[np.float64]:
-        """(pairs, 2): those that counted, and all that were run, of the batch last submitted."""
+    def account(self) -> NDArray[np.float64]:
+        """(pairs, 3) of the batch last submitted: pixel-iterations that counted, all that were
+        run, and the bytes that these tasks loaded and stored."""
         state = np.empty((self.pairs, PAIR_BYTES // 8), np.float64)
         self.device.download(self.stream, state, self._offset("pairs"))
         self.device.wait(self.stream)
-        return state[:, -2:]
+        return state[:, -3:]
 
     def _shrink(self, level: int, frames: int) -> None:
         (fine_h, fine_w), (height, width) = self.plan.sizes[level - 1 : level + 1]

@@ -9,6 +9,7 @@ KERNELS = {
     "pyramid.cu": ("grey_levels", "shrink", "add_gradients", "no_flow"),
     "solve.cu": ("start_level", "solve_level"),
     "results.cu": ("grow_flow", "write_flow", "write_codes"),
+    "ceilings.cu": ("copy_memory", "multiply_add", "special_functions"),
 }
 """File -> the kernels in it."""
 

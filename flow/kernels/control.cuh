@@ -11,7 +11,7 @@
 #define ITERATE 2
 #define DONE 3
 
-// 72 bytes: the host reserves the memory, and knows this size and where the last two lie.
+// The host reserves the memory, and knows the size of this and where the last three lie.
 struct Pair {
     int phase;
     int warp, outer;      // how many are done
@@ -24,10 +24,11 @@ struct Pair {
     int repeating;        // the stop lay inside the last task: run it again, as far as the stop
     int arrived;          // blocks that have finished the task in hand
     double predicted;     // opencv-cuda: the last measured sum, less what it is predicted to lose
-    double useful, executed;  // pixel-iterations on all levels so far, for the benchmark
+    // for the benchmark, on all levels so far: pixel-iterations, and bytes loaded and stored
+    double useful, executed, moved;
 };
 
-static_assert(sizeof(Pair) == 72, "gpu_plan.py knows this size");
+static_assert(sizeof(Pair) == 80, "gpu_plan.py knows this size");
 
 __device__ __forceinline__ bool is_measured(const Rules& rules, int checked, double predicted)
 {
@@ -74,22 +75,26 @@ __device__ __forceinline__ void next_outer(Pair& pair, const Rules& rules, int h
 }
 
 // Move on, now that the task in hand is done. `errors[i]` is the sum of squared updates of its
-// iteration i, where that was measured; `area` is the level's, in pixels.
+// iteration i, where that was measured; `area` is the level's and `tiled` all tiles', in pixels.
 __device__ __forceinline__ void decide(
-    Pair& pair, const Rules& rules, int halo, double area, const double* errors)
+    Pair& pair, const Rules& rules, int halo, double area, double tiled, const double* errors)
 {
     if (pair.phase == LINEARISE) {
+        pair.moved += area * (sizeof(float2) + sizeof(float) + 2 * sizeof(float4));
         pair.outer = pair.checked = 0;
         pair.predicted = 0.0;
         next_outer(pair, rules, halo);
         return;
     }
     if (pair.phase == FILTER) {
+        pair.moved += area * 2 * sizeof(float2);
         pair.flow_at ^= 1;
         plan_steps(pair, rules, halo);
         return;
     }
     pair.executed += pair.steps * area;
+    pair.moved += tiled * (sizeof(float2) + 2 * sizeof(float4));
+    pair.moved += area * (sizeof(float2) + sizeof(float4));
     bool stop = pair.repeating != 0;
     if (!stop) {
         for (int i = 0; i < pair.steps; ++i) {

@@ -94,6 +94,7 @@ extern "C" __global__ void start_level(
         pair.repeating = pair.arrived = 0;
         pair.useful = coarsest ? 0.0 : pair.useful;
         pair.executed = coarsest ? 0.0 : pair.executed;
+        pair.moved = coarsest ? 0.0 : pair.moved;
         pair.predicted = 0.0;
         pairs[i] = pair;
     }
@@ -146,10 +147,10 @@ NOT_IN_LINE void add_tile_errors(const float* tile_errors, int tiles)
 }
 
 NOT_IN_LINE void go_on(
-    Queue* queue, int* steps, Pair* pairs, int count, int halo, double area)
+    Queue* queue, int* steps, Pair* pairs, int count, int halo, double area, double tiled)
 {
     Pair& pair = pairs[TASK.pair];
-    decide(pair, RULES, halo, area, ERRORS);
+    decide(pair, RULES, halo, area, tiled, ERRORS);
     pair.arrived = 0;
     if (pair.phase != DONE) {
         put_step(queue, steps, TASK.pair);
@@ -210,6 +211,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level
 
         if (TASK.phase == ITERATE && TASK.measured) add_tile_errors(tile_errors, tiles);
         __syncthreads();
-        if (threadIdx.x == 0) go_on(queue, steps, pairs, count, halo, (double)area);
+        if (threadIdx.x == 0) go_on(queue, steps, pairs, count, halo, (double)area,
+                                    (double)tiles * min(width, TILE_WIDTH) *
+                                        min(height, TILE_HEIGHT));
     }
 }

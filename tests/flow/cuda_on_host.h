@@ -288,10 +288,9 @@ inline void run_grid(
         }
         turn = (turn + 1) % under_way.size();
         Block& block = *under_way[turn];
-        const bool alone = schedule.blocks_at_once == 1;
-        if (shared && !alone) std::memcpy((void*)block_memory, block.shared.data(), shared);
+        if (shared) std::memcpy((void*)block_memory, block.shared.data(), shared);
         const Progress progress = run_block(block, schedule.order, schedule.quantum);
-        if (shared && !alone) std::memcpy(block.shared.data(), (void*)block_memory, shared);
+        if (shared) std::memcpy(block.shared.data(), (void*)block_memory, shared);
         if (progress == ENDED) {
             ended_blocks.push_back(std::move(under_way[turn]));
             under_way.erase(under_way.begin() + turn);

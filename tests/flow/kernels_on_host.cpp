@@ -1,6 +1,7 @@
 // All kernels in one library, called by name. The compiler gets -I for them, and -DROWS.
 #include "cuda_on_host.h"
 
+#include "ceilings.cu"
 #include "pyramid.cu"
 #include "results.cu"
 #include "solve.cu"
@@ -10,7 +11,7 @@ float4 block_memory[SHARED_BYTES / sizeof(float4)];
 static const std::vector<Kernel> kernels = {
     KERNEL(grey_levels), KERNEL(shrink),     KERNEL(add_gradients), KERNEL(no_flow),
     KERNEL(grow_flow),   KERNEL(write_flow), KERNEL(write_codes),   KERNEL(start_level),
-    KERNEL(solve_level),
+    KERNEL(solve_level), KERNEL(copy_memory), KERNEL(multiply_add),  KERNEL(special_functions),
 };
 static std::string message;
 
