@@ -27,6 +27,9 @@ FIRST_MAP = 64 << 20
 MAX_READERS = 4096
 """Slots for read transactions, over all processes of a machine."""
 
+FORK_PATIENCE = 60.0
+"""Seconds that a fork waits for this process's transactions to end."""
+
 _open: dict[str, Shard] = {}
 _registry = threading.Lock()
 
@@ -70,9 +73,9 @@ class Shard:
 
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[lmdb.Transaction]:
-        env = self._enter(write)
+        self._enter(write)
         try:
-            txn = self._begin(env, write)
+            txn = self._begin(write)
             try:
                 yield txn
             except BaseException:
@@ -80,7 +83,7 @@ class Shard:
                 raise
             if write:
                 txn.commit()
-                self._pad(env)
+                self._pad()
             else:
                 txn.abort()
         finally:
@@ -88,17 +91,20 @@ class Shard:
                 self._active -= 1
                 self._turn.notify_all()
 
-    def _begin(self, env: lmdb.Environment, write: bool) -> lmdb.Transaction:
+    def _begin(self, write: bool) -> lmdb.Transaction:
         for _ in range(100):
             try:
-                return env.begin(write=write, buffers=True)
+                # not kept in a variable: while this waits to resize, another thread may reopen it
+                if self._env is None:
+                    raise StoreError(f"{self.folder} was closed while it was read")
+                return self._env.begin(write=write, buffers=True)
             except lmdb.MapResizedError:  # another process grew it
                 self._resize(grow=False, inside=1)
             except lmdb.Error as error:
                 raise explained(self.folder, error) from error
         raise StoreError(f"{self.folder} grows faster than it can be opened")
 
-    def _enter(self, write: bool) -> lmdb.Environment:
+    def _enter(self, write: bool) -> None:
         with self._turn:
             if self._env is None or (write and not self._writable):
                 self._turn.wait_for(lambda: self._active == 0)
@@ -108,8 +114,6 @@ class Shard:
                 if self._env is None:
                     self._open_environment(write)
             self._active += 1
-            assert self._env is not None
-            return self._env
 
     def _open_environment(self, write: bool) -> None:
         env = open_environment(self.folder, write)
@@ -137,11 +141,12 @@ class Shard:
             finally:
                 self._active += inside
 
-    def _pad(self, env: lmdb.Environment) -> None:
+    def _pad(self) -> None:
         """Keep the file as long as its pages: freed pages at the end may never be written, and
         a file that is too short counts as truncated."""
+        assert self._env is not None
         data = self.folder / DATA
-        length = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+        length = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
         with suppress(OSError):  # what was committed is whole without it
             if os.path.getsize(data) < length:
                 os.truncate(data, length)
@@ -153,6 +158,19 @@ class Shard:
                 self._env.close()
                 self._env = None
 
+    def before_fork(self) -> None:
+        """Let running transactions end and none begin: a child's copy of one must not exist."""
+        self._turn.acquire()
+        self._turn.wait_for(lambda: self._active == 0, FORK_PATIENCE)
+
+    def after_fork(self) -> None:
+        self._turn.release()
+
+    def forget(self) -> None:
+        """In a forked child: make way for an environment of its own; the parent's goes on."""
+        if self._env is not None and self._active == 0:
+            self._env.close()
+
 
 def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     """Open, after making sure that reading it cannot kill this process."""
@@ -163,6 +181,7 @@ def open_environment(folder: Path, write: bool) -> lmdb.Environment:
         "max_dbs": len(DATABASES),
         "readahead": False,
         "max_readers": MAX_READERS,
+        "max_spare_txns": 0,  # a forked child would free the slots that the parent's spare ones own
         "map_size": max(size, FIRST_MAP),
     }
     try:
@@ -275,14 +294,29 @@ def create(folder: Path) -> None:
         raise explained(folder, error) from error
 
 
-def _forget_parents() -> None:
-    """A forked child opens anew; closing its copies leaves the parent's alone."""
+def _before_fork() -> None:
+    _registry.acquire()
+    for shard in _open.values():
+        shard.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for shard in _open.values():
+        shard.after_fork()
+    _registry.release()
+
+
+def _after_fork_in_child() -> None:
+    """A child opens anew what it reads."""
     global _open, _registry
     for shard in _open.values():
-        if shard._env is not None:
-            shard._env.close()
+        shard.forget()
     _open = {}
     _registry = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_parents)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ from storage.writer import VideoWriter, drop_numbers, pending_numbers
 MODES = ("r", "w", "a")
 REMEMBERED = 16384
 """Videos whose place a store keeps in mind."""
+BATCH = 1000
+"""Index entries that `metas` reads at a time."""
 
 
 class Place(NamedTuple):
@@ -85,7 +88,7 @@ class Store:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._held: dict[str, shard.Shard] = {}
-        self._holding = threading.Lock()
+        self._holding = threading.RLock()
         self._left: list[int] = []
         self._places: dict[str, Place] = {}
         self._claimed: str | None = None
@@ -130,13 +133,23 @@ class Store:
         names = self.shards()
         seen: set[str] = set()
         for name in names:
-            part = self._shard(name)
+            for meta in self._metas_in(name):
+                if len(names) == 1 or meta.video not in seen:
+                    seen.add(meta.video)
+                    yield meta
+
+    def _metas_in(self, name: str) -> Iterator[VideoMeta]:
+        """Some at a time: no transaction is open while the caller does what it likes."""
+        part = self._shard(name)
+        after: bytes | None = b""
+        while after is not None:
             with part.reading() as txn, txn.cursor(part.videos) as cursor:
-                for value in cursor.iternext(keys=False):
-                    meta = parse_entry(value).meta
-                    if len(names) == 1 or meta.video not in seen:
-                        seen.add(meta.video)
-                        yield meta
+                if after and not cursor.set_range(after + b"\0"):
+                    return
+                some = [(bytes(key), bytes(value)) for key, value in islice(cursor, BATCH)]
+            after = some[-1][0] if len(some) == BATCH else None
+            for _, value in some:
+                yield parse_entry(value).meta
 
     def video(self, video: str) -> VideoMeta:
         """What the store knows of one video."""
@@ -311,14 +324,15 @@ class Store:
 
     def _own_shard(self) -> shard.Shard:
         self._check_process()
-        if self._claimed is None:
-            self._claimed, fresh = claim.take(self.folder / "shards")
-            part = self._shard(self._claimed)
-            if fresh:
-                with part.reading() as txn:
-                    left = pending_numbers(txn, part)
-                drop_numbers(part, left)
-        return self._shard(self._claimed)
+        with self._holding:
+            if self._claimed is None:
+                self._claimed, fresh = claim.take(self.folder / "shards")
+                part = self._shard(self._claimed)
+                if fresh:
+                    with part.reading() as txn:
+                        left = pending_numbers(txn, part)
+                    drop_numbers(part, left)
+            return self._shard(self._claimed)
 
     # -- finding
 

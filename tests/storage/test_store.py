@@ -133,6 +133,72 @@ def test_threads_may_read_while_one_writes(tmp_path: Path) -> None:
     assert len(store) == 14
 
 
+def test_forks_disturb_no_transaction(tmp_path: Path) -> None:
+    """A reader's snapshot stays its own while other threads fork and a child closes its copies."""
+    store = filled(tmp_path / "s", {"a": 400})
+    context = multiprocessing.get_context("fork")
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def work(mode: str) -> None:
+        mine = open_store(tmp_path / "s", mode)
+        number = 0
+        try:
+            while not stop.is_set():
+                if mode == "r":
+                    check(mine, "a")
+                else:
+                    number += 1
+                    add(mine, f"new{number}", 30)
+                    mine.delete(f"new{number}")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(mode,)) for mode in "rra"]
+    for thread in threads:
+        thread.start()
+    for _ in range(15):
+        child = context.Process(target=check, args=(store, "a"))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_metas_leave_no_transaction_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.store.BATCH", 5)
+    for count in (0, 4, 5, 6, 13):
+        folder = tmp_path / str(count)
+        filled(folder, {str(number): 0 for number in range(count)}).close()
+        store = open_store(folder, "a")
+        seen = []
+        for meta in store.metas():
+            seen.append(meta.video)
+            store.delete(meta.video)  # would wait for ever for a transaction of its own thread
+        assert sorted(seen) == sorted(map(str, range(count)))
+        assert store.videos() == []
+
+
+def test_threads_may_write_at_once(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "s", "w", RAW)
+    names = [[f"{thread}-{number}" for number in range(5)] for thread in range(4)]
+    threads = [
+        threading.Thread(target=lambda mine=mine: [add(store, v, 20) for v in mine])
+        for mine in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.videos() == sorted(v for mine in names for v in mine)
+    assert store.shards() == ["000000"]
+    for video in store.videos():
+        check(store, video)
+
+
 @LENIENT
 @given(pairs=st.integers(0, 50), data=st.data())
 def test_any_stretch_can_be_read(store: Store, pairs: int, data: st.DataObject) -> None:
