@@ -6,6 +6,7 @@ import os
 import signal
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flow.crew import Event
 from flow.failures import record_failures
@@ -78,8 +79,11 @@ class Account:
             self._bar.update(-self._done.pop(task.video, 0))
         return again
 
-    def settle(self, task: Task, outcome: Outcome) -> None:
-        """A task has come to its end."""
+    def settle(self, task: Task, outcome: Outcome, lost: bool = False) -> None:
+        """A task has come to its end. `lost`: an earlier worker of ours may have done it, and
+        died before it could say so."""
+        if outcome.status == "already" and (lost or task.video in self._deaths):
+            outcome = replace(outcome, status="stored")
         done, expected = self._done.pop(task.video, 0), self._expected[task.video]
         truth = outcome.pairs if outcome.status == "stored" else 0
         self._bar.total = max(0, self._bar.total + truth - expected)

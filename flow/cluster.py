@@ -75,7 +75,8 @@ def run_on_cluster(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, s
                 if outcome.kind == DIED and account.try_again(task):
                     waiting.append(task)  # it may have been its neighbour's fault
                 else:
-                    account.settle(task, outcome)
+                    # Dask repeats by itself what was done by a worker that is gone.
+                    account.settle(task, outcome, lost=True)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_workshop)

@@ -32,7 +32,7 @@ class Outcome:
 
     video: str
     status: str
-    """stored, already (another job was quicker), failed, or fatal (no video can be stored)."""
+    """stored, already (it was in the store by now), failed, or fatal (no video can be stored)."""
     frames: int = 0
     pairs: int = 0
     size: int = 0
@@ -96,17 +96,29 @@ class Workshop:
                     task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck
                 )
             except (StoreError, OSError) as error:
-                if task.video in self.store:
-                    return Outcome(task.video, "already")
+                if self._is_stored(task):
+                    return self._already(task)
                 return Outcome(task.video, "fatal", kind="store", reason=one_line(error))
             except Exception as error:
                 reason = f"error: {type(error).__name__}: {one_line(error)}"
                 return Outcome(task.video, "failed", kind="error", reason=reason)
 
+    def _is_stored(self, task: Task) -> bool:
+        try:
+            return task.video in self.store
+        except (StoreError, OSError):
+            return False
+
+    def _already(self, task: Task) -> Outcome:
+        """By another job, or by a worker that died before it could say so."""
+        meta = self.store.video(task.video)
+        quality = Quality.from_json(meta.quality)
+        return Outcome(task.video, "already", meta.frames, meta.pairs, meta.size, quality)
+
     def _extract(self, task: Task, partial: bool, progress: Progress | None) -> Outcome:
         if task.video in self.store:
             if not task.redo:
-                return Outcome(task.video, "already")
+                return self._already(task)
             self.store.delete(task.video)
         if not os.path.exists(task.path):
             raise VideoError("cannot open", "No such file or directory")
