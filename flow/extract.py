@@ -29,7 +29,7 @@ from storage.store import Store
 PATIENCE = 120.0
 """Seconds without a new frame after which a video's decoder counts as stuck."""
 
-BUDGET = 32 << 20
+BUDGET = 64 << 20
 """Bytes of frames that wait for their flow, and of flow that waits to be coded."""
 
 
@@ -131,11 +131,12 @@ def extract_video(
                 writer.frame(rgb)
             frames += len(chunk.rgb)
             for field, flow in chunk.flows.items():
-                codes = flow if flow.dtype == np.uint8 else recipe.quantizer.quantize(flow)
-                writer.flow(codes, field)
-                quality.count(codes, recipe.quantizer)
-                if flow.dtype != np.uint8:
-                    quality.compare(flow, codes, recipe.quantizer)
+                for pair in flow:  # one at a time: it stays in the processor's cache
+                    codes = pair if pair.dtype == np.uint8 else recipe.quantizer.quantize(pair)
+                    writer.flow(codes[None], field)
+                    quality.count(codes, recipe.quantizer)
+                    if pair.dtype != np.uint8:
+                        quality.compare(pair, codes, recipe.quantizer)
             if chunk.sample is not None:
                 quality.compare(*chunk.sample, recipe.quantizer)
             done = len(chunk.flows[recipe.fields[0]]) if chunk.flows else 0
@@ -211,7 +212,7 @@ def chunk_of(
         field = "forward" if "forward" in flows else "backward" if "backward" in flows else ""
         if field:
             two = frames[[0, recipe.step]] if field == "forward" else frames[[recipe.step, 0]]
-            sample = (maker.flow(two), flows[field][:1])
+            sample = (maker.flow(two)[0], flows[field][0])
     return Chunk(rgb, flows, sample)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,23 +90,23 @@ def write_film(shown: Shown, path: Path, full: float, limit: int) -> int:
 
     count = min(shown.pairs, limit)
     pictures = (film_picture(*shown.pair(i), full) for i in range(count))
-    first = next(pictures)
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     try:
-        container = av.open(str(path), "w")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be written: {error}; give an --out *.mp4") from None
-    with container:
-        stream: Any = container.add_stream(
-            codec, rate=Fraction(min(max(shown.fps, 1), 120)).limit_denominator(1001)
-        )
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18"} if codec == "libx264" else {"qscale": "3"}
-        for picture in chain([first], pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        with av.open(str(path), "w") as container:
+            stream: Any = container.add_stream(
+                codec, rate=Fraction(min(max(shown.fps, 1), 120)).limit_denominator(1001)
+            )
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": "18"} if codec == "libx264" else {"qscale": "3"}
+            for i, picture in enumerate(pictures):
+                if i == 0:
+                    stream.height, stream.width = picture.shape[:2]
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except (av.error.FFmpegError, OSError) as error:
+        why = error.strerror or str(error)
+        raise UserError(f"{path} cannot be written: {why}; give another --out") from None
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,13 @@ from storage.quantize import Quantizer
 
 ERROR_ROWS = 8
 """The error is measured on every eighth row: an eighth of the work, the same mean."""
+
+
+@cache
+def ends(quantizer: Quantizer) -> tuple[int, int]:
+    """The codes of motion at either bound."""
+    low, high = quantizer.quantize(np.array([-quantizer.bound, quantizer.bound]))
+    return int(low), int(high)
 
 
 @dataclass
@@ -30,17 +38,17 @@ class Quality:
 
     def count(self, codes: NDArray[np.uint8], quantizer: Quantizer) -> None:
         """Take in uint8 codes of any shape."""
-        histogram = np.bincount(codes.reshape(-1), minlength=256)
-        low, high = quantizer.quantize(np.array([-quantizer.bound, quantizer.bound]))
+        low, high = ends(quantizer)
         self.values += codes.size
-        self.clipped += int(histogram[low] + histogram[high])
-        self.zero += int(histogram[quantizer.zero])
+        # Three comparisons are a tenth of the price of a histogram.
+        self.clipped += int(np.count_nonzero(codes == low) + np.count_nonzero(codes == high))
+        self.zero += int(np.count_nonzero(codes == quantizer.zero))
 
     def compare(
         self, flow: NDArray[np.float32], codes: NDArray[np.uint8], quantizer: Quantizer
     ) -> None:
-        """Take in what (N, 2, H, W) flow became."""
-        some, coded = flow[:, :, ::ERROR_ROWS], codes[:, :, ::ERROR_ROWS]
+        """Take in what flow, (2, H, W) or (N, 2, H, W), became."""
+        some, coded = flow[..., ::ERROR_ROWS, :], codes[..., ::ERROR_ROWS, :]
         difference = np.abs(some - quantizer.dequantize(coded))
         self.measured += some.size
         self.error += float(difference.sum(dtype=np.float64))
