@@ -1,11 +1,12 @@
-# make demo: the whole way on sample videos.  make test: the tests.  Both set up what they need.
+# make demo: the whole way on sample videos.  make test: the tests.  make docs: docs/commands.md
+# from the commands' help.  All set up what they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow docs lint format clean
 
 demo: $(STAMP)
 	$(BIN)/twostream demo --out demo
@@ -15,6 +16,9 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+docs: $(STAMP)
+	$(BIN)/python -m scripts.help_pages docs/commands.md
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from fusion.joins import JoinKind
-from fusion.pooling import PoolKind
 from storage.errors import UserError
 from streams.recipes import Optimisation, tuples
 from streams.sampling import Sampling
+
+JoinKind = Literal["sum", "max", "concat", "conv", "bilinear", "multiply"]
+PoolKind = Literal["2d", "3d", "conv3d"]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ temporal one rescaled first (its activations are about three times smaller), and
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from fusion.conv_recipe import JoinKind
 from storage.errors import UserError
-
-JoinKind = Literal["sum", "max", "concat", "conv", "bilinear", "multiply"]
 
 
 class Join(nn.Module):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import Tensor, nn
 
+from fusion.conv_recipe import PoolKind
 from storage.errors import UserError
-
-PoolKind = Literal["2d", "3d", "conv3d"]
 
 
 class SnapshotPool(nn.Module):

@@ -9,10 +9,11 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from scripts._help import TEXT_HERE, HelpText, help_page, tyro_config
 from storage.errors import UserError, WorkFailed
 
 OK, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -43,22 +44,26 @@ def run_command(
     """
     import tyro
 
-    boxed = io.StringIO()
+    boxed, shown = io.StringIO(), HelpText()
     try:
-        with redirect_stderr(boxed):
+        with redirect_stderr(boxed), redirect_stdout(shown):
             options = tyro.cli(
                 options_type,
                 args=sys.argv[1:] if argv is None else argv,
                 prog=f"twostream {prog}",
-                description=description,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                description=TEXT_HERE,
+                config=tyro_config(),
             )
     except UserError as error:  # raised while a dataclass checks its own fields
         return mistake(prog, error)
-    except BrokenPipeError:  # `twostream extract --help | head`
-        return pipe_closed()
     except SystemExit as stop:
-        return mistake(prog, unboxed(boxed.getvalue())) if stop.code else OK
+        if stop.code:
+            return mistake(prog, unboxed(boxed.getvalue()))
+        try:
+            print(help_page(shown.getvalue(), description), end="", flush=True)
+        except BrokenPipeError:  # `twostream extract --help | head`
+            return pipe_closed()
+        return OK
     talk = getattr(options, "talk", Talk())
     logging.basicConfig(
         level=logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO,

@@ -23,7 +23,7 @@ from scripts._command import Talk, run_command
 
 @dataclass(frozen=True)
 class Options:
-    store: Annotated[Path, tyro.conf.Positional]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """The store's directory."""
     json: bool = False
     """Print JSON."""

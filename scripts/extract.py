@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
@@ -35,7 +35,7 @@ DEFAULT_RULE = cast(Rule, DEFAULT.quantizer.rule)
 class Options:
     """What to extract, how, and into which store."""
 
-    videos: tyro.conf.Positional[tuple[str, ...]]
+    videos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS...")]
     """Folders (searched recursively), video files, patterns in quotes, or list files (.txt)."""
     out: str
     """The store: a folder that is made, or one made with the same options."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    tables: Annotated[tuple[str, ...], tyro.conf.Positional]
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SCORES...")]
     """Score files, FILE or FILE:ARRAY, one a stream."""
     out: Path
     """Where the fused table goes; the ending names the format."""

@@ -26,7 +26,7 @@ from storage.errors import UserError
 
 @dataclass(frozen=True)
 class Options:
-    tables: Annotated[tuple[str, ...], tyro.conf.Positional]
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SCORES...")]
     """Score files, FILE or FILE:ARRAY: streams and fusions, of one or more splits."""
     out: Path
     """The page; its numbers go beside it."""

@@ -21,7 +21,7 @@ from scripts._command import Talk, run_command
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SampleData):
-    out: Annotated[Path, tyro.conf.Positional]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder for videos/ and lists/."""
     json: bool = False
     """Print the summary as JSON."""

@@ -1,8 +1,10 @@
 """Write the class scores of a trained run.
 
-twostream score runs/temporal --store S --labels L --out temporal.npz
-twostream score runs/temporal --store S --labels L --part validation --views 25x1 --out t-val.npz
-twostream score runs/spatial --store S --labels L --part test --views 25x10 --out spatial.npz
+    twostream score runs/temporal --store S --labels L --out temporal.npz
+    twostream score runs/temporal --store S --labels L --part validation --out temporal-val.npz
+    twostream score runs/spatial --store S --labels L --views 25x1 --out spatial-quick.npz
+
+Tables of the validation part are what `twostream fuse --fit` finds weights on.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ SCORERS = {"fusion": "fusion.conv_scorer"}
 
 @dataclass(frozen=True)
 class Options:
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a trained run."""
     store: Path
     """The store that `extract` made."""

@@ -16,9 +16,9 @@ RecipeName = Literal["modern", "tsn", "2014", "small"]
 
 DESCRIPTION = """Train the {kind} stream from a store.
 
-twostream train {kind} --store S --labels L --out RUN
-twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
-torchrun --nproc-per-node 4 -m scripts train {kind} --store S --labels L --out RUN
+    twostream train {kind} --store S --labels L --out RUN
+    twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
+    torchrun --nproc-per-node 4 -m scripts train {kind} --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. The defaults below are those of the
 recipe {recipe}; every one can be changed by its option."""
