@@ -10,7 +10,7 @@ import numpy as np
 
 from fusion.normalise import normalise as normalised
 from storage.errors import UserError
-from storage.score_join import join, table_name
+from storage.score_join import join, unique_names
 from storage.scores import ScoreTable
 
 PROBABILITIES = ("softmax", "l1")
@@ -60,7 +60,7 @@ def fused_table(
     joined: Sequence[ScoreTable], scores: Any, *, kind: str, name: str, fusion: dict[str, Any]
 ) -> ScoreTable:
     """The ScoreTable of a fusion: the first table's videos, and how each stream was made."""
-    streams = [table_name(table, i) for i, table in enumerate(joined)]
+    streams = [table.stream for table in unique_names(joined)]
     groups = next((table.groups for table in joined if table.groups), ())
     sources = {name: table.made for name, table in zip(streams, joined, strict=True) if table.made}
     return replace(

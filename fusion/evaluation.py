@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from fusion.calibration import Calibration, calibration
 from fusion.groups import groups_of, indices
 from fusion.made import ceilings_of, costs_of, fusion_of
 from fusion.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
-from storage.score_join import join
+from storage.score_join import join, unique_names
 from storage.scores import PARTS, ScoreTable
 
 
@@ -139,21 +138,6 @@ def evaluate(
     mean = mean_over_splits(several, draws, seed) if len(several) > 1 else {}
     averaged = tuple(s.split for s in several) if mean else ()
     return Evaluation(splits, mean, averaged, draws, seed)
-
-
-def unique_names(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
-    """The tables with names that tell them apart: `fusion`, `fusion (run-sum)`, `fusion (3)`."""
-    taken: set[str] = set()
-    named = []
-    for position, table in enumerate(tables):
-        name = table.stream or f"table {position + 1}"
-        run = PurePath(str(table.made.get("run", ""))).name
-        numbered = (f"{name} ({k})" for k in range(2, len(tables) + 2))
-        choices = (name, *([f"{name} ({run})"] if run else []), *numbered)
-        unique = next(choice for choice in choices if choice not in taken)
-        taken.add(unique)
-        named.append(replace(table, stream=unique))
-    return named
 
 
 def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> SplitEvaluation:

@@ -33,31 +33,28 @@ class Strip:
     """Pixels a step that have the wheel's full colour; None without flow."""
 
 
-def strip(store: Store, video: str) -> Strip | None:
-    """Evenly spaced moments of a video; None where the store has no such video."""
+def strip(store: Store, video: str) -> Strip:
+    """Evenly spaced moments of a video; an error says why there is nothing to see."""
     if video not in store:
-        return None
+        raise UserError(f"{video} is not in the store")
     meta = store.video(video)
     rows: list[NDArray[np.uint8]] = []
     said = []
     fastest = None
-    try:
-        if meta.frames:
-            at = moments(min(meta.frames, meta.pairs or meta.frames))
-            rows.append(_side_by_side(store.read_frames(video, at)))
-            said.append("frames")
-        if meta.pairs:
-            field = "forward" if "forward" in store.meta.fields else store.meta.fields[0]
-            codes = [store.read_flow(video, i, 1, field)[0] for i in moments(meta.pairs)]
-            flow = store.meta.quantizer.dequantize(np.stack(codes))
-            # The fastest hundredth is often noise, and would leave the rest pale.
-            fastest = max(float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.99)), 0.5)
-            rows.append(_side_by_side(flow_to_rgb(flow, fastest)))
-            said.append("optical flow")
-    except UserError:  # damaged in the store, or deleted meanwhile: the report goes without it
-        return None
+    if meta.frames:
+        at = moments(min(meta.frames, meta.pairs or meta.frames))
+        rows.append(_side_by_side(store.read_frames(video, at)))
+        said.append("frames")
+    if meta.pairs:
+        field = "forward" if "forward" in store.meta.fields else store.meta.fields[0]
+        codes = [store.read_flow(video, i, 1, field)[0] for i in moments(meta.pairs)]
+        flow = store.meta.quantizer.dequantize(np.stack(codes))
+        # The fastest hundredth is often noise, and would leave the rest pale.
+        fastest = max(float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.99)), 0.5)
+        rows.append(_side_by_side(flow_to_rgb(flow, fastest)))
+        said.append("optical flow")
     if not rows:
-        return None
+        raise UserError(f"the store holds neither frames nor flow of {video}")
     width = min(row.shape[1] for row in rows)
     picture = np.concatenate([row[:, :width] for row in rows])
     alt = f"{' and '.join(said)} at {MOMENTS} moments"

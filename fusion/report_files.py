@@ -117,7 +117,7 @@ def latex_table(data: dict[str, Any]) -> str:
     for split in data["splits"]:
         for t in split["tables"]:
             top, test = t["top1"], t["test"]
-            gain = f"${100 * test['gain']['value']:+.2f}$, {test['p']:.2g}" if test else "--"
+            gain = f"${100 * test['gain']['value']:+.2f}$, {_p(test['p_holm'])}" if test else "--"
             mark = "$^\\dagger$" if t["fitted_on_test"] else ""
             lines.append(
                 f"{split['split']} & {latex_text(t['name'])}{mark} & {100 * top['value']:.2f} & "
@@ -129,6 +129,10 @@ def latex_table(data: dict[str, Any]) -> str:
     if any(t["fitted_on_test"] for _, t in _tables(data)):
         lines.append("% dagger: fitted on the part that it is judged on; no honest figure")
     return "\n".join(lines) + "\n"
+
+
+def _p(value: float) -> str:
+    return "$< 0.0001$" if value < 1e-4 else f"{value:.2g}"
 
 
 def _reach(measure: dict[str, Any]) -> str:

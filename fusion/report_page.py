@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -16,10 +17,12 @@ from fusion.pictures import Strip, strip, wheel_picture
 from fusion.report_charts import reliability_chart, run_charts, weight_charts
 from fusion.report_data import Extras, plain, shown_first, similar_order
 from fusion.runs import RunFolder
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from storage.store import Store
 
+log = logging.getLogger(__name__)
 SCRIPTS = ("core.js", "tables.js", "classes.js", "confusion.js", "map.js", "start.js")
 
 
@@ -85,12 +88,14 @@ def split_view(
         chart = reliability_chart(table, i)
         name = f"{tag}-calibration-{i}"
         reliability.append({"id": name, "chart": chart, "table": table, "hover": chart.hover()})
+    cards, unseen = example_cards(split, store)
     return {
         "tag": tag,
         "data": data,
         "weights": weights,
         "reliability": reliability,
-        "examples": example_cards(split, store),
+        "examples": cards,
+        "unseen": unseen,
         "maps": extras.maps,
         "axis": interval_axis(data),
         "detail": {
@@ -110,17 +115,28 @@ def split_view(
     }  # fmt: skip
 
 
-def example_cards(split: SplitEvaluation, store: Store | None) -> dict[str, list[dict[str, Any]]]:
-    """Kind -> cards: the video, its class, what each table says, and its pictures if any."""
+Cards = dict[str, list[dict[str, Any]]]
+
+
+def example_cards(split: SplitEvaluation, store: Store | None) -> tuple[Cards, list[str]]:
+    """Kind -> cards: the video, its class, what each table says, its pictures; and why some lack.
+
+    A damaged or missing video costs its picture and not the report.
+    """
     chosen = choose_examples(split, shown_first(split))
     pictures: dict[int, Strip | None] = {}
+    unseen: list[str] = []
     cards: dict[str, list[dict[str, Any]]] = {}
     for kind, examples in chosen.items():
         cards[kind] = []
         for example in examples:
             row = example.row
             if store is not None and row not in pictures:
-                pictures[row] = strip(store, split.videos[row])
+                try:
+                    pictures[row] = strip(store, split.videos[row])
+                except UserError as error:
+                    pictures[row] = None
+                    unseen.append(str(error))
             picture = pictures.get(row)
             said = [
                 {
@@ -139,7 +155,9 @@ def example_cards(split: SplitEvaluation, store: Store | None) -> dict[str, list
                     "picture": asdict(picture) if picture else None,
                 }
             )
-    return cards
+    if unseen:
+        log.warning("%d examples have no picture: %s", len(unseen), unseen[0])
+    return cards, unseen
 
 
 def interval_axis(data: dict[str, Any]) -> dict[str, float]:

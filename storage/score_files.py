@@ -53,6 +53,8 @@ class Raw:
 
     scores: np.ndarray[Any, Any]
     name: str = ""
+    alone: bool = False
+    """Whether it is the file's only score matrix, which the file's name then tells better."""
     videos: list[str] | None = None
     labels: np.ndarray[Any, Any] | None = None
     label_base: int | None = None
@@ -148,6 +150,7 @@ def _read_foreign_npz(path: Path, array: str | None, max_bytes: int) -> Raw:
     return Raw(
         scores=data[name],
         name=name,
+        alone=len(matrices) == 1,
         videos=strings("videos"),
         labels=data.get(side["labels"] or ""),
         classes=strings("classes"),
@@ -210,7 +213,7 @@ def _from_raw(raw: Raw, told: Foreign, path: Path) -> ScoreTable:
         classes=tuple(classes),
         scores=scores,
         kind=kind,
-        stream=raw.name if raw.name.lower() not in SCORE_NAMES else path.stem,
+        stream=path.stem if raw.alone or raw.name.lower() in SCORE_NAMES else raw.name,
         split=told.split,
         part=told.part,
         groups=tuple(raw.groups or ()),

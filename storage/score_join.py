@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePath
 
 import numpy as np
 
@@ -87,3 +88,18 @@ def same_classes(table: ScoreTable, model: ScoreTable, name: str, model_name: st
     return replace(
         table, classes=model.classes, scores=table.scores[:, order], labels=place[table.labels]
     )
+
+
+def unique_names(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
+    """The tables with names that tell them apart: `fusion`, `fusion (run-sum)`, `fusion (3)`."""
+    taken: set[str] = set()
+    named = []
+    for position, table in enumerate(tables):
+        name = table_name(table, position)
+        run = PurePath(str(table.made.get("run", ""))).name
+        numbered = (f"{name} ({k})" for k in range(2, len(tables) + 2))
+        choices = (name, *([f"{name} ({run})"] if run else []), *numbered)
+        unique = next(choice for choice in choices if choice not in taken)
+        taken.add(unique)
+        named.append(replace(table, stream=unique))
+    return named

@@ -154,6 +154,7 @@ def _table(path: Path, array: str | None, plain: dict[str, Any]) -> ScoreTable |
     raw = Raw(
         scores=np.asarray(plain[name]),
         name=name,
+        alone=len(matrices) == 1,
         videos=strings("videos"),
         labels=np.asarray(plain[side["labels"]]).ravel() if side["labels"] else None,
         label_base=None if base is None else int(np.asarray(base).ravel()[0]),

@@ -69,6 +69,13 @@ def test_the_average_of_three_streams() -> None:
     assert average(tables, None, "zscore").kind == "logits"
 
 
+def test_streams_of_one_name_are_told_apart() -> None:
+    tables = [made_up("rgb", seed=k, made={"run": f"runs/{k}"}) for k in (1, 2)]
+    made = average(tables).made
+    assert made["fusion"]["streams"] == ["rgb", "rgb (2)"]
+    assert made["sources"] == {"rgb": {"run": "runs/1"}, "rgb (2)": {"run": "runs/2"}}
+
+
 def test_a_fused_table_can_be_fused_again_and_keeps_how_its_streams_were_made() -> None:
     one = average([made_up("spatial", made={"run": "runs/a"}), made_up("temporal")])
     two = average([one, made_up("audio")], (2, 1))

@@ -188,19 +188,34 @@ def test_examples_are_what_their_heading_says() -> None:
     assert split[fused.stream].judged.confidence[chosen["right"][0].row] == surest
 
 
-def test_a_video_that_the_store_lacks_or_holds_in_part_goes_without_a_picture(
-    tmp_path: Path,
-) -> None:
+def test_pictures_of_what_the_store_holds(tmp_path: Path) -> None:
     with open_store(tmp_path / "s", "w", StoreConfig(codec="raw", frame_codec="none")) as store:
         with store.write("short") as writer:
             writer.flow(np.full((1, 2, 8, 8), 128, np.uint8))
             writer.finish(fps=25.0)
-        assert strip(store, "absent") is None
-        only_flow = strip(store, "short")
-        assert only_flow is not None
-        assert only_flow.alt == "optical flow at 3 moments"
+        assert strip(store, "short").alt == "optical flow at 3 moments"
+        with pytest.raises(UserError, match="absent is not in the store"):
+            strip(store, "absent")
     assert moments(1) == [0, 0, 0]
     assert moments(9) == [1, 4, 7]
+
+
+def test_a_video_without_a_picture_is_said_and_does_not_stop_the_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = everything(tmp_path)
+    store = inputs.store
+    assert store is not None
+    for record in (tmp_path / "store").rglob("data.mdb"):
+        body = record.read_bytes()
+        cut = body.replace(b"\xff\xd8\xff", b"\x00\xd8\xff")  # no frame is a JPEG any more
+        assert cut != body
+        record.write_bytes(cut)
+    done = write_report(inputs, tmp_path / "r.html")
+    page = done.paths[0].read_text("utf-8")
+    assert "examples have no picture" in page
+    assert "is damaged in" in page
+    assert "examples have no picture" in caplog.text
 
 
 def test_one_table_of_one_video(tmp_path: Path) -> None:

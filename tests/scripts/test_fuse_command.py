@@ -127,3 +127,20 @@ def test_where_a_table_can_go(
 ) -> None:
     assert main([*AB, "--out", out]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_bare_matrices_with_the_official_lists(files: Path) -> None:
+    from scipy.io import savemat
+
+    one, two = table("spatial"), table("temporal")
+    names = [f"{one.classes[label]}/v_{i}.avi" for i, label in enumerate(one.labels)]
+    Path("testlist01.txt").write_text("\n".join(names))
+    Path("classInd.txt").write_text("1 a\n2 b\n3 c\n4 d\n")
+    savemat("rgb.mat", {"fc": one.scores.T})
+    savemat("flow.mat", {"fc": two.scores})
+    lists = ("--video-list", "testlist01.txt", "--class-list", "classInd.txt", "--split", "3")
+    assert main(["rgb.mat:fc", "flow.mat:fc", *lists, "--out", "F.npz"]) == 0
+    fused = ScoreTable.load("F.npz")
+    assert (fused.split, fused.part, fused.classes) == (3, "test", ("a", "b", "c", "d"))
+    assert fused.made["fusion"]["streams"] == ["rgb", "flow"]
+    np.testing.assert_array_equal(fused.labels, one.labels)
