@@ -94,7 +94,9 @@ class LinearSVMFusion:
     def _folds(self, labels: NDArray[np.int64], group: NDArray[np.int64]) -> list[Any]:
         from sklearn.model_selection import StratifiedGroupKFold
 
-        folds = min(FOLDS, len(np.unique(group)))
+        # A class of a single group is held out whole or not at all: folds would show nothing of C.
+        pairs = np.unique(np.stack([labels, group]), axis=1)
+        folds = min(FOLDS, int(np.bincount(pairs[0]).max()))
         if folds < 2:
             return []
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=self.seed)

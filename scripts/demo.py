@@ -59,6 +59,8 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
     videos, lists = out / "sample" / "videos", out / "sample" / "lists"
     store, runs, scores = out / "store", out / "runs", out / "scores"
     at = ("--store", str(store), "--labels", str(lists))
+    # Two groups of each class for choosing: weights, the SVM and the checkpoints need them.
+    learn = (*at, "--validation", "0.25")
     size = ("--appearances", "2", "--motions", "2") if quick else ()
 
     words = ("sample_data", str(out / "sample"), "--seed", str(seed), *size)
@@ -67,7 +69,7 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
     yield Step("compute their flow into one store", words, store)
     for kind in ("spatial", "temporal"):
         run = runs / kind
-        words = ("train", kind, *at, "--out", str(run), "--recipe", "small", "--seed", str(seed))
+        words = ("train", kind, *learn, "--out", str(run), "--recipe", "small", "--seed", str(seed))
         yield Step(f"train the {kind} stream", words, run / "checkpoints" / "best.pt")
         for part in ("validation", "test"):
             table = scores / f"{kind}-{part}.npz"
@@ -75,7 +77,7 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
             yield Step(f"score the {part} videos with it", words, table)
     towers = ("--spatial", str(runs / "spatial"), "--temporal", str(runs / "temporal"))
     run = runs / "fusion"
-    words = ("train", "fusion", *towers, *at, "--out", str(run), "--recipe", "small")
+    words = ("train", "fusion", *towers, *learn, "--out", str(run), "--recipe", "small")
     yield Step(
         "train the fusion of both networks",
         (*words, "--seed", str(seed)),
@@ -112,7 +114,16 @@ class Journal:
             self.done = {}
 
     def holds(self, step: Step) -> bool:
-        return step.makes.exists() and self.done.get(str(step.makes)) == list(step.words)
+        return step.makes.exists() and str(step.makes) in self.done
+
+    def check(self, way: list[Step]) -> None:
+        """A folder holds one demo: what was made with other words is not gone on with."""
+        for step in way:
+            if self.done.get(str(step.makes), list(step.words)) != list(step.words):
+                raise UserError(
+                    f"{self.path.parent} holds a demo with other options ({step.makes.name} was "
+                    "made by another command); give another --out, or delete it"
+                )
 
     def add(self, step: Step) -> None:
         self.done[str(step.makes)] = list(step.words)
@@ -126,6 +137,7 @@ def run(options: Options) -> int:
     (out / "scores").mkdir(parents=True, exist_ok=True)
     journal = Journal(out / "steps.json")
     way = list(steps(out, options.quick, options.seed))
+    journal.check(way)
     began, fresh = time.monotonic(), False
     for number, step in enumerate(way, 1):
         head = f"[{number}/{len(way)}] {step.title}"
@@ -175,7 +187,7 @@ def table(out: Path) -> dict[str, Any]:
     numbers = json.loads((out / "report.json").read_text("utf-8"))
     limits = json.loads((out / "sample" / "lists" / "ceilings.json").read_text("utf-8"))
     rows = []
-    for figures in numbers["splits"][0]["figures"]:
+    for figures in numbers["splits"][0]["tables"]:
         name = figures["name"]
         top = figures["top1"]
         ceiling = limits.get(name, limits["fused"])

@@ -131,6 +131,16 @@ def test_c_is_chosen_on_folds_that_never_cut_a_group() -> None:
         assert not set(group[train]) & set(group[held])
 
 
+def test_a_small_validation_part_with_one_group_a_class_leaves_c_at_1() -> None:
+    """Two clips of one scene a class: nothing can be held out, and nothing must break."""
+    tables = [
+        replace(table, groups=tuple(f"class {label}" for label in table.labels))
+        for table in validation()
+    ]
+    machine = LinearSVMFusion(seed=1).fit(tables)
+    assert (machine.c, machine.cross_validated, machine.temperature) == (1.0, {}, 1.0)
+
+
 def test_the_svm_gives_probabilities_that_hold_on_new_videos() -> None:
     fused = svm(two_streams(), validation())
     judged = judge(fused)
