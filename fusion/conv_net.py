@@ -105,6 +105,7 @@ class ConvFusionNet(nn.Module):
         for stage in STAGES:
             x, y = getattr(spatial, stage)(x), getattr(temporal, stage)(y)
             if stage in self.joins:
+                check_maps(x, y, stage)
                 x = self.joins[stage](x, y)
         return x.unflatten(0, (b, t)), y.unflatten(0, (b, t))
 
@@ -159,6 +160,15 @@ def check_towers(spatial: StreamNet, temporal: StreamNet, stages: Sequence[str])
         raise UserError(
             f"the spatial tower knows {classes[0]} classes and the temporal one {classes[1]}; "
             "train both from the same lists"
+        )
+
+
+def check_maps(spatial: Tensor, temporal: Tensor, stage: str) -> None:
+    if spatial.shape[-2:] != temporal.shape[-2:]:
+        sizes = ["x".join(map(str, maps.shape[-2:])) for maps in (spatial, temporal)]
+        raise UserError(
+            f"the towers' feature maps do not align after {stage}: {sizes[0]} and {sizes[1]}; "
+            "frames and flow must be crops of one size"
         )
 
 

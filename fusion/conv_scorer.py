@@ -18,7 +18,7 @@ class FusionScorer:
     """The network of a fusion run; it needs neither tower's run any more.
 
     A view of more snapshots than the network was trained on is several clips of that many, one
-    behind the other, whose scores are averaged.
+    behind the other (`streams.sampling.testing_dense`), whose scores are averaged.
     """
 
     def __init__(self, run: Run, device: torch.device) -> None:
@@ -28,8 +28,11 @@ class FusionScorer:
         self.sampling = recipe.fusing.sampling
         self.crop = shared_crop(*towers)
         self.net = fusion_net(recipe, *(stream_net(tower, len(run.classes)) for tower in towers))
+        saved = run.best()
+        if saved["classes"] != list(run.classes):
+            raise UserError(f"{run.path}: best.pt and config.json name different classes")
         try:
-            self.net.load_state_dict(run.best()["model"])
+            self.net.load_state_dict(saved["model"])
         except RuntimeError as error:
             raise UserError(
                 f"{run.path}: best.pt does not fit the network in config.json: "

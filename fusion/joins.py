@@ -94,7 +94,8 @@ class BilinearJoin(Join):
     The product of two count sketches' spectra is the spectrum of a sketch of the outer product
     (Pham and Pagh 2013, Gao et al. 2016): `length` numbers instead of A x B. Signed square root,
     then unit mean square. Before a further stage of the network the sketch is added to the
-    spatial map by filters that start at zero, so that the stage sees what it was trained on.
+    spatial map by filters that start so small that the stage sees what it was trained on; at zero
+    they would let no gradient through to the temporal tower.
     """
 
     def __init__(self, spatial: int, temporal: int, *, length: int, onward: bool) -> None:
@@ -112,7 +113,7 @@ class BilinearJoin(Join):
         if onward:
             self.out = spatial
             self.back = nn.Conv2d(length, spatial, 1, bias=False)
-            nn.init.zeros_(self.back.weight)
+            nn.init.normal_(self.back.weight, std=0.1 / length**0.5)
 
     def spectrum(self, features: Tensor, name: str) -> Tensor:
         entry, sign = getattr(self, f"{name}_entry"), getattr(self, f"{name}_sign")

@@ -35,6 +35,6 @@ class SnapshotPool(nn.Module):
         volume = maps.transpose(1, 2)
         if self.filters is not None:
             volume = self.filters(volume)
-        snapshots = volume.shape[2]
-        peaks = nn.functional.max_pool3d(volume, (snapshots, 2, 2), ceil_mode=True)
-        return peaks.mean(dim=(2, 3, 4))
+        # max_pool3d in two steps, for its gradient is not deterministic on a GPU.
+        peaks = nn.functional.max_pool2d(volume.amax(dim=2), 2, ceil_mode=True)
+        return peaks.mean(dim=(2, 3))

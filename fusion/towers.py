@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from storage.errors import UserError
+from streams.checkpoint import load
 from streams.recipes import Recipe
 from streams.resnet import StreamNet
 from streams.run_folder import RunFolder, differences
@@ -48,12 +49,18 @@ class Tower:
         return {"kind": self.kind, "recipe": self.recipe.settings(), "weights": self.weights}
 
 
-def load_tower(path: Path, kind: str) -> Tower:
-    """A run that `twostream train` finished, of the kind that is asked for."""
+def load_tower(path: Path, kind: str, unfinished: bool = False) -> Tower:
+    """A run that `twostream train` finished (or not, if `unfinished`), of the kind asked for."""
     run = Run.open(path)
     if run.kind != kind:
         raise UserError(f"{path} is a run of the {run.kind} stream; --{kind} takes a {kind} one")
     run.best()  # refuses what is absent or damaged, before anything else is done
+    last = RunFolder(path).last  # it may have been deleted to save space
+    if not unfinished and last.exists() and not load(last)["state"]["finished"]:
+        raise UserError(
+            f"{path} is not trained to its end; let `twostream train {kind}` go on with it, or "
+            "pass --unfinished to fuse its best weights so far"
+        )
     weights = hashlib.sha256(RunFolder(path).best.read_bytes()).hexdigest()[:16]
     return Tower(run, run.recipe, weights)
 

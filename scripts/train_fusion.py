@@ -38,6 +38,8 @@ class Options:
     recipe: RecipeName = "modern"
     """Where all other values come from: modern, or small (minutes on a CPU)."""
     loop: LoopOptions = field(default_factory=LoopOptions)
+    unfinished: bool = False
+    """Accept towers whose training was stopped before its end."""
     restart: bool = False
     """Throw away what is in --out and start anew."""
     seed: int = 0
@@ -82,7 +84,8 @@ def run(options: Any) -> int:
     from streams.train import train
 
     spatial, temporal = (
-        load_tower(getattr(options, kind), kind) for kind in ("spatial", "temporal")
+        load_tower(getattr(options, kind), kind, options.unfinished)
+        for kind in ("spatial", "temporal")
     )
     for tower in (spatial, temporal):
         if options.out.resolve() == tower.path.resolve():

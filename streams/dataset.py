@@ -98,7 +98,7 @@ class ClipDataset(Dataset[Sample]):
 
     def testing_view(self, video: VideoMeta, moments: range) -> View:
         if self.sampling.snippets == "dense":
-            chosen = testing_dense(len(moments), self.snapshots, self.sampling.gap)
+            chosen = testing_dense(len(moments), self.snapshots, self.sampling)
         else:
             chosen = testing_moments(len(moments), self.snapshots)
         box = (

@@ -33,9 +33,9 @@ class PassageScores:
     whole: NDArray[np.float32]
     """(C,) logits of all its snapshots together, as `twostream score` would give them."""
     frames: tuple[int, ...]
-    """Where each of the snapshots stands; a fusion of several snapshots stands in their middle."""
+    """Where each score stands: at its snapshot; of a fusion of several, at the middle one."""
     each: NDArray[np.float32]
-    """(T, C) logits of each."""
+    """(len(frames), C) logits of each."""
 
 
 @torch.inference_mode()
@@ -72,10 +72,23 @@ def score_passage(
     clips = {name: torch.cat(parts).transpose(0, 1) for name, parts in seen.items()}
     if isinstance(scorer, StreamScorer):
         return _stream_scores(scorer, clips[scorer.kind], chosen, device)
+    return _clip_scores(scorer, clips, chosen, device)
+
+
+def _clip_scores(
+    scorer: Scorer, views: dict[str, Tensor], chosen: list[int], device: torch.device
+) -> PassageScores:
+    """A network that sees K snapshots together says one thing of each K."""
+    k = scorer.sampling.segments
+    alone = {
+        name: seen.unflatten(1, (-1, k)).transpose(0, 1).flatten(0, 1)
+        for name, seen in views.items()
+    }
     with Precision.choose("auto", device).context():
-        logits = scorer.score(clips)[0].float().mean(0).cpu().numpy()
-    middle = chosen[len(chosen) // 2]
-    return PassageScores(logits, (middle,), logits[None])
+        logits = scorer.score(alone)[0].float()
+    each = logits.unflatten(0, (len(chosen) // k, -1)).mean(1)
+    middles = tuple(chosen[k // 2 :: k])
+    return PassageScores(each.mean(0).cpu().numpy(), middles, each.cpu().numpy())
 
 
 def _stream_scores(
@@ -104,7 +117,7 @@ def _snapshots(
     if not there:
         return []
     if sampling.snippets == "dense":
-        return [there[i] for i in testing_dense(len(there), count, sampling.gap)]
+        return [there[i] for i in testing_dense(len(there), count, sampling)]
     return [there[i] for i in testing_moments(len(there), count)]
 
 

@@ -50,14 +50,15 @@ class StreamNet(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.consensus = Consensus(consensus, segments)
-        self.frozen = frozen_norms(backbone, batch_norm)
-        for norm in self.frozen:
+        self.batch_norm: BatchNorm = batch_norm
+        for norm in frozen_norms(backbone, batch_norm):
             norm.requires_grad_(False)
 
     def train(self, mode: bool = True) -> StreamNet:
         """Frozen batch norms keep their running statistics in training too."""
         super().train(mode)
-        for norm in self.frozen:
+        # Looked up each time: on several GPUs the loop puts other norms into their places.
+        for norm in frozen_norms(self.backbone, self.batch_norm):
             norm.eval()
         return self
 
@@ -78,7 +79,7 @@ class StreamNet(nn.Module):
 def frozen_norms(backbone: nn.Module, mode: BatchNorm) -> list[nn.Module]:
     """None; all but the first (partial, as in TSN); or all."""
     norms: list[nn.Module] = [
-        module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)
+        m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)
     ]
     return [] if mode == "train" else norms[1:] if mode == "partial" else list(norms)
 

@@ -71,10 +71,13 @@ def testing_moments(moments: int, count: int) -> list[int]:
     return [(2 * k + 1) * moments // (2 * count) for k in range(count)]
 
 
-def testing_dense(moments: int, count: int, gap: int) -> list[int]:
-    """`count` moments in a row, `gap` apart, about the middle of the video."""
-    start = max(0, (moments - (count - 1) * gap) // 2)
-    return [min(start + i * gap, moments - 1) for i in range(count)]
+def testing_dense(moments: int, count: int, sampling: Sampling) -> list[int]:
+    """Whole clips of K moments in a row, as in training, spread evenly over the video: as many as
+    have `count` moments, about, and at least one."""
+    k, gap = sampling.segments, sampling.gap
+    clips = max(1, round(count / k))
+    starts = testing_moments(max(1, moments - (k - 1) * gap), clips)
+    return [min(start + i * gap, moments - 1) for start in starts for i in range(k)]
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ class Trainer:
         model = self.task.build_model(initial=saved is None)
         if saved is not None:
             load_model(model, saved["model"], self.folder)
-        layout = torch.channels_last if self.optim.channels_last else torch.contiguous_format
-        self.model = model.to(self.where.device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.model = model.to(self.where.device)
+        if self.optim.channels_last:
+            make_channels_last(self.model)
         if self.where.world > 1 and self.where.device.type == "cuda":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = Average(self.model, self.optim.ema) if self.optim.ema else None
@@ -283,6 +284,13 @@ def load_model(model: nn.Module, state: dict[str, Tensor], folder: RunFolder) ->
             f"{folder.last} holds the weights of another network: {str(error).splitlines()[-1]}; "
             "give another --out, or --restart"
         ) from None
+
+
+def make_channels_last(model: nn.Module) -> None:
+    """As `model.to(memory_format=...)`, which refuses networks with 3-D convolutions."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def hash_of(*numbers: int) -> int:

@@ -53,11 +53,20 @@ def test_testing_moments(moments: int, count: int, indices: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moments", "count", "gap", "indices"),
-    [(10, 3, 2, [3, 5, 7]), (10, 10, 1, list(range(10))), (4, 3, 3, [0, 3, 3])],
+    ("moments", "count", "clip", "indices"),
+    [
+        (10, 3, (3, 2), [3, 5, 7]),
+        (10, 10, (10, 1), list(range(10))),
+        (4, 3, (3, 3), [0, 3, 3]),
+        (20, 9, (3, 2), [2, 4, 6, 8, 10, 12, 13, 15, 17]),
+        (20, 1, (3, 2), [8, 10, 12]),
+        (20, 4, (3, 2), [8, 10, 12]),
+        (3, 6, (3, 2), [0, 2, 2, 0, 2, 2]),
+    ],
 )
-def test_testing_dense(moments: int, count: int, gap: int, indices: list[int]) -> None:
-    assert testing_dense(moments, count, gap) == indices
+def test_testing_dense(moments: int, count: int, clip: tuple[int, int], indices: list[int]) -> None:
+    segments, gap = clip
+    assert testing_dense(moments, count, Sampling(segments, "dense", gap)) == indices
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,7 @@ def test_moments_lie_in_the_video_in_order(moments: int, count: int, seed: int) 
         training_moments(moments, Sampling(count), rng),
         training_moments(moments, Sampling(count, "dense", 3), rng),
         testing_moments(moments, count),
-        testing_dense(moments, count, 3),
+        testing_dense(moments, count, Sampling(count, "dense", 3)),
     ):
         assert len(chosen) == count
         assert all(0 <= moment < moments for moment in chosen)
