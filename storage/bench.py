@@ -54,7 +54,7 @@ class StoreBench:
     """How many clips, each from a folder of its own, are taken."""
     pairs: int = 4
     """Pairs of each clip."""
-    rounds: int = 300
+    rounds: int = 200
     """Random stacks that each reader reads."""
     index: int = 100_000
     """Videos in the store that is opened."""
