@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared" / "data"
+from surroundings import ROOT, SHARED
 
 settings.register_profile("no clock", deadline=None)  # others may be using the machine too
 settings.load_profile("no clock")
@@ -24,14 +22,6 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"real test data is not there: {SHARED}")
     return SHARED
-
-
-def missing_system_part(what: str, remedy: str) -> None:
-    """Skip for want of something that only the system can give; in CI that is a failure."""
-    message = f"{what} is not here; {remedy}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from surroundings import ROOT
 
 ROOMS = ("flow", "fusion", "scripts", "storage", "streams")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

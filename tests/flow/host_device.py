@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import missing_system_part
 from numpy.typing import NDArray
+from surroundings import missing_system_part
 
 from flow.gpu_device import DeviceMemoryError, Scalar
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import missing_system_part
+from surroundings import missing_system_part
 
 HERE = Path(__file__).resolve().parent
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from surroundings import ROOT
 
 from flow import bench, bench_measure, reference
 from flow.bench_material import Material, drawn, from_truth, lengthen

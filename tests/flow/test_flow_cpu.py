@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 from moving_texture import moving, noise, shift
+from surroundings import ROOT
 
 from flow import cpu, cpu_median, cpu_plan, cpu_solver
 from flow.cpu_sweep import PLANES, iterate

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import opencv_with_cuda
 import pytest
-from conftest import missing_system_part
 from numpy.typing import NDArray
+from surroundings import missing_system_part
 
 from flow import opencv, opencv_cuda
 from flow.compute import choose_engine, compute_flow, engines

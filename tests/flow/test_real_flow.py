@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from engine_table import FAST, Engine
+from surroundings import SHARED
 
 from flow import cpu, opencv
 from flow.bench_material import Material, from_clips, from_truth

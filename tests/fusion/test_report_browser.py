@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import missing_system_part
 from report_inputs import HOSTILE, everything
+from surroundings import missing_system_part
 
 from fusion.report import Written, write_report
 

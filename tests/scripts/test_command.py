@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from surroundings import ROOT
 
 from scripts._command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, run_command
 from storage.errors import UserError, WorkFailed

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import ROOT
 from packaging.requirements import Requirement
+from surroundings import ROOT
 
 from flow.compute import ENGINES
 from scripts import _health, doctor

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from surroundings import ROOT
 
 PYTHON = """#!/bin/sh
 # Stands in for python3, and for the one in the virtual environment.
