@@ -242,7 +242,7 @@ nonsense = st.recursive(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(said=nonsense, fit=nonsense, streams_=nonsense, cost=nonsense)
 def test_whatever_a_table_says_of_its_making_the_report_stands(
