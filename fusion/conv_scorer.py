@@ -25,6 +25,17 @@ class FusionScorer:
         recipe = fusion_recipe_from(run.settings["recipe"])
         towers = [recipe_from(run.settings["towers"][name]["recipe"]) for name in NAMES]
         self.inputs = dict(zip(NAMES, (tower.input for tower in towers), strict=True))
+        fusing = recipe.fusing
+        self.made = {
+            "fusion": {
+                "method": f"{fusing.join} after {', '.join(fusing.stages)}",
+                "streams": list(NAMES),
+                "level": "network",
+                "pool": fusing.pool,
+                "snapshots": fusing.snapshots,
+                "two_towers": fusing.two_towers,
+            }
+        }
         self.sampling = recipe.fusing.sampling
         self.crop = shared_crop(*towers)
         self.net = fusion_net(recipe, *(stream_net(tower, len(run.classes)) for tower in towers))
@@ -50,9 +61,8 @@ class FusionScorer:
             )
         features = self.net.features((frames, flow))
         logits = fused_logits(self.net.classify(features))
-        return logits.unflatten(0, (-1, clips)).mean(1), features[0].unflatten(0, (-1, clips)).mean(
-            1
-        )
+        each = (-1, clips)
+        return logits.unflatten(0, each).mean(1), features[0].unflatten(0, each).mean(1)
 
 
 def open_scorer(run: Run, device: torch.device) -> FusionScorer:

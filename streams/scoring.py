@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from storage.catalog import Clip
 from storage.errors import UserError
 from storage.scores import ScoreTable
 from streams.batch import Batch, Run
+from streams.costs import Costs
 from streams.crops import Crop
 from streams.dataset import ClipDataset, quantiser_table
 from streams.inputs import Input
@@ -69,6 +70,9 @@ class Scorer(Protocol):
     inputs: dict[str, Input]
     sampling: Sampling
     crop: Crop
+    net: nn.Module
+    made: dict[str, Any]
+    """What a score table should say of how the network came about."""
 
     def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Input -> float (V, T, C, S, S), V views of T snapshots -> logits (V, classes) and pooled
@@ -85,8 +89,10 @@ def score_clips(
     *,
     probabilities: bool = False,
     watch: Callable[[int], object] = lambda done: None,
+    costs: Costs | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the views of logits (or softmax): float32 (N, classes); and of features (N, D)."""
+    costs = costs or Costs()
     data = ClipDataset(
         source.store,
         clips,
@@ -108,8 +114,10 @@ def score_clips(
         for batch in plainly(loader):
             batch = batch.to(device)
             for run in range(len(next(iter(batch.runs.values())))):
-                made = score_run(scorer, batch, run, views, table, precision, probabilities)
-                first = next(iter(batch.runs.values()))[run].first
+                rows_of = next(iter(batch.runs.values()))[run]
+                first = rows_of.first
+                with costs.of(rows_of.stop - first):
+                    made = score_run(scorer, batch, run, views, table, precision, probabilities)
                 for i, (score, feature) in enumerate(zip(*made, strict=True)):
                     row = rows[batch.videos[first + i]]
                     scores[row], features[row] = score, feature
@@ -163,9 +171,17 @@ def score_table(
     watch: Callable[[int], object] = lambda done: None,
 ) -> ScoreTable:
     """Scores of one part as what fusion and report read."""
-    clips = source.parts[part]
+    clips, costs = source.parts[part], Costs()
     scores, features = score_clips(
-        scorer, source, clips, views, device, options, probabilities=probabilities, watch=watch
+        scorer,
+        source,
+        clips,
+        views,
+        device,
+        options,
+        probabilities=probabilities,
+        watch=watch,
+        costs=costs,
     )
     if not np.isfinite(scores).all():
         wrong = clips[int(np.argwhere(~np.isfinite(scores))[0, 0])].video
@@ -181,5 +197,5 @@ def score_table(
         part=part,
         groups=tuple(clip.group for clip in clips),
         features=features.astype(np.float32),
-        made={"views": str(views), **made},
+        made={"views": str(views), **costs.made(scorer.net, device), **scorer.made, **made},
     )

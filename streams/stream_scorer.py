@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ class StreamScorer:
         self.kind = run.kind
         self.inputs = {run.kind: recipe.input}
         self.sampling, self.crop = recipe.sampling, recipe.crop
+        self.made: dict[str, Any] = {}
         self.net = load_stream(run, device)
 
     def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

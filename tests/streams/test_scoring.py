@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,7 @@ class Tower:
         self.inputs: dict[str, Input] = {"temporal": FlowStack(3)}
         self.sampling, self.crop = self.recipe.sampling, self.recipe.crop
         self.net = stream_net(self.recipe, 4).eval()
+        self.made: dict[str, Any] = {"by": "a tower"}
 
     def score(self, views: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.net.features(views["temporal"])
@@ -49,7 +52,9 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     )
     assert table.videos == tuple(clip.video for clip in source.parts["test"])
     assert table.groups[0] == "RedLeft_g01"
-    assert table.made == {"views": "6x10", "run": "r"}
+    costs = {"parameters", "flops", "seconds_per_video", "device"}
+    assert table.made.keys() == {"views", "run", "by", *costs}
+    assert (table.made["views"], table.made["run"], table.made["by"]) == ("6x10", "r", "a tower")
     # one video by hand: every crop is a video of 6 snapshots
     clip = source.parts["test"][3]
     data = ClipDataset(
