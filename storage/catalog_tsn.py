@@ -85,6 +85,8 @@ def class_names(path: Path, named: dict[int, set[str]]) -> tuple[str, ...]:
             names = [re.sub(r"^\d+\s+", "", line) for _, line in lines(file)]
             if len(names) < count:
                 raise UserError(f"{file} names {len(names)} classes; the lists use {count}")
+            if len(set(names)) < len(names):
+                raise UserError(f"{file} names a class twice")
             return tuple(names)
     guesses = [next(iter(named.get(label, {""}))) for label in range(count)]
     sure = all(len(names) == 1 for names in named.values()) and all(guesses)

@@ -40,6 +40,8 @@ def read_classes(file: Path) -> tuple[str, ...]:
         index, _, name = line.partition(" ")
         if not index.isdigit() or not name.strip():
             raise UserError(f"{file}:{number}: {line!r} is not `number name`")
+        if name.strip() in names.values():
+            raise UserError(f"{file} names the class {name.strip()!r} twice")
         names[int(index)] = name.strip()
     if not names or sorted(names) != list(range(1, len(names) + 1)):
         raise UserError(f"{file} must number its classes 1, 2, 3 ... without gaps")

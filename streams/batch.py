@@ -32,26 +32,26 @@ class Sample:
 
 @dataclass(frozen=True)
 class Run:
-    """Rows first .. stop-1 of a batch: pictures and crops of one size."""
+    """Rows first .. stop-1 of a batch: pictures and crops of one size, mirrored alike."""
 
     first: int
     stop: int
     height: int
     width: int
+    flip: bool
+    """Whether they are to be mirrored."""
     boxes: tuple[Box, ...]
     """One a row; they differ in place, not in size."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples, those of one size beside each other."""
+    """B samples, those that are worked on alike beside each other."""
 
     planes: dict[str, Tensor]
     """Input -> uint8 (B, K, P, H, W), smaller pictures in the upper left corner."""
     runs: dict[str, tuple[Run, ...]]
     """Input -> which rows can be worked on together."""
-    flips: Tensor
-    """bool (B,)."""
     labels: Tensor
     """int64 (B,)."""
     videos: tuple[str, ...]
@@ -68,7 +68,6 @@ class Batch:
         return replace(
             self,
             planes={name: planes.pin_memory() for name, planes in self.planes.items()},
-            flips=self.flips.pin_memory(),
             labels=self.labels.pin_memory(),
         )
 
@@ -76,20 +75,20 @@ class Batch:
         return replace(
             self,
             planes={k: planes.to(device, non_blocking=True) for k, planes in self.planes.items()},
-            flips=self.flips.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
         )
 
 
-def size_of(sample: Sample) -> tuple[int, ...]:
+def kind_of(sample: Sample) -> tuple[int, ...]:
     """Samples that agree in this can be worked on together, in every input."""
     shapes = (picture[0].shape[-2:] for picture in sample.planes.values())
-    return (sample.view.height, sample.view.width, *(n for shape in shapes for n in shape))
+    sizes = (n for shape in shapes for n in shape)
+    return (sample.view.height, sample.view.width, *sizes, sample.flip)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Sort by size and copy each picture once, into shared memory when a worker does it."""
-    ordered = sorted(samples, key=size_of)
+    """Sort by kind and copy each picture once, into shared memory when a worker does it."""
+    ordered = sorted(samples, key=kind_of)
     planes, runs = {}, {}
     for name in ordered[0].planes:
         pictures = [sample.planes[name] for sample in ordered]
@@ -106,7 +105,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return Batch(
         planes,
         runs,
-        torch.tensor([sample.flip for sample in ordered]),
         torch.tensor([sample.label for sample in ordered]),
         tuple(sample.video for sample in ordered),
     )
@@ -115,11 +113,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def runs_of(ordered: Sequence[Sample], name: str) -> list[Run]:
     runs: list[Run] = []
     first = 0
-    for _, group in groupby(ordered, key=size_of):
+    for _, group in groupby(ordered, key=kind_of):
         members = list(group)
         height, width = members[0].planes[name][0].shape[-2:]
         boxes = tuple(sample.boxes[name] for sample in members)
-        runs.append(Run(first, first + len(members), height, width, boxes))
+        stop = first + len(members)
+        runs.append(Run(first, stop, height, width, members[0].flip, boxes))
         first += len(members)
     return runs
 

@@ -243,8 +243,9 @@ class FlowStack:
         return planes.reshape(-1, video.height, video.width)
 
     def decode(self, planes: Tensor, table: Tensor) -> Tensor:
-        # Any table is at most 256 floats: a gather, the same for every quantiser.
-        flow = table.index_select(0, planes.flatten().int()).view(planes.shape)
+        from streams.lookup import looked_up
+
+        flow = looked_up(planes, table)
         if self.stack == "trajectory":
             from streams.trajectory import along_trajectories
 

@@ -29,6 +29,7 @@ class StreamTask:
         self.optim = recipe.optim
         self.classes = source.classes
         self._table = quantiser_table(source.config)
+        self._input: Tensor | None = None
         self.started = ""
         """How the weights were first filled, for the log."""
 
@@ -64,7 +65,11 @@ class StreamTask:
     def inputs(self, batch: Batch) -> Tensor:
         planes = batch.planes[self.kind]
         self._table = self._table.to(planes.device)
-        return prepare(batch, self.kind, self.recipe.input, self._table, self.recipe.crop.size)
+        recipe = self.recipe
+        made = prepare(batch, self.kind, recipe.input, self._table, recipe.crop.size, self._input)
+        # Nothing needs a step's input once its gradients are there.
+        self._input = made if made.device.type == "cpu" else None
+        return made
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return nnf.cross_entropy(outputs.float(), labels, label_smoothing=self.optim.smoothing)

@@ -182,6 +182,9 @@ def test_tsn_lists(tmp_path: Path) -> None:
     write(lists, classes__txt="running\n")
     with pytest.raises(UserError, match="names 1 classes; the lists use 2"):
         load_catalog(lists)
+    write(lists, classes__txt="running\nrunning\n")
+    with pytest.raises(UserError, match="names a class twice"):
+        load_catalog(lists)
     (lists / "classes.txt").unlink()
     write(lists, ucf101_flow_val_split_2__txt="/data/ucf/v_Run_g01_c02 99 0\n")
     with pytest.raises(UserError, match="name different videos"):

@@ -18,6 +18,7 @@ from streams.batch import Sample, collate
 from streams.crops import Box, Crop
 from streams.dataset import ClipDataset, quantiser_table, shared_moments
 from streams.inputs import RGB, FlowStack, Input
+from streams.lookup import looked_up
 from streams.sampling import Draw, Sampling
 from streams.torchvision_compat import torchvision
 from streams.transforms import decoded, prepare, test_crops
@@ -92,9 +93,9 @@ def test_a_batch_is_its_samples(store: Path, flow: FlowStack) -> None:
 
 
 def _key(sample: Sample) -> tuple[int, ...]:
-    from streams.batch import size_of
+    from streams.batch import kind_of
 
-    return size_of(sample)
+    return kind_of(sample)
 
 
 def test_all_inputs_of_a_sample_look_at_one_place_and_moment(store: Path) -> None:
@@ -123,8 +124,7 @@ def test_all_inputs_of_a_sample_look_at_one_place_and_moment(store: Path) -> Non
     frames = prepare(batch, "rgb", data.inputs["rgb"], table, 20)[:, :, 0]
     flow = prepare(batch, "flow", data.inputs["flow"], table, 20)[:, :, 1]
     scaled = [(x - x.amin()) / (x.amax() - x.amin()) for x in (frames, flow)]
-    assert batch.flips.any()
-    assert not batch.flips.all()
+    assert {run.flip for run in batch.runs["rgb"]} == {True, False}
     torch.testing.assert_close(scaled[0], scaled[1], atol=0.02, rtol=0)
 
 
@@ -186,3 +186,16 @@ def test_test_crops_are_torchvisions(store: Path, crops: int) -> None:
     if crops in (2, 10):
         five += mirrored if crops == 10 else mirrored[4:]
     torch.testing.assert_close(views, made.normalise(torch.stack(five, 1)))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (10, 12), (16, 9)])
+def test_enlarging_needs_no_antialiasing(size: tuple[int, int]) -> None:
+    picture = torch.rand(2, 3, *size)
+    plain, smooth = (v2.resize(picture, [16, 16], antialias=a) for a in (False, True))
+    torch.testing.assert_close(plain, smooth)
+
+
+def test_codes_are_looked_up_alike_everywhere() -> None:
+    codes = torch.arange(256, dtype=torch.uint8).view(2, 128)[:, ::2]
+    table = torch.rand(256)
+    assert torch.equal(looked_up(codes, table), table[codes.long()])
