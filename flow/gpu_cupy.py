@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -171,4 +172,4 @@ def _capability(number: int) -> tuple[int, int]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(re.sub("={4,}", "", str(error)).split())[:200] or type(error).__name__

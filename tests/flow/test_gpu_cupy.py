@@ -1,0 +1,99 @@
+"""The CuPy side of the GPU engine, against a stand-in; and every reason why it may not work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+
+import cupy_on_host
+import numpy as np
+import pytest
+from host_device import HostDevice
+from moving_texture import moving, shift
+
+from flow import gpu, gpu_cupy
+from flow.compute import choose_engine, engines
+from flow.params import TVL1
+from storage.errors import UserError
+from storage.quantize import Quantizer
+
+SMALL = replace(TVL1(), scales=2, warps=2, inner=12)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    gpu_cupy.open_device.cache_clear()
+    yield
+    gpu_cupy.open_device.cache_clear()
+
+
+def test_it_gives_what_the_kernels_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, _ = moving(shift(1, 0.5), 30, 70)
+    expected = gpu.compute(frames, SMALL, device=HostDevice())
+    cupy_on_host.install(monkeypatch, count=2)
+    assert engines()["gpu"] == "ok"
+    assert choose_engine("auto") == "gpu"
+    for device in (0, 1):
+        assert np.array_equal(gpu.compute(frames, SMALL, device=device), expected)
+        codes = gpu.compute_codes(frames, SMALL, Quantizer(), device=device)
+        assert np.array_equal(codes, Quantizer().quantize(expected))
+    assert not cupy_on_host.current
+
+
+@pytest.mark.parametrize(("shared", "rows"), [(227, 8), (163, 8), (99, 8), (64, 4)])
+def test_tiles_fit_the_devices_shared_memory(
+    monkeypatch: pytest.MonkeyPatch, shared: int, rows: int
+) -> None:
+    cupy_on_host.install(monkeypatch, shared=shared * 1024)
+    device = gpu_cupy.open_device(0)
+    assert device.tile_rows == rows
+    assert device.name == "Stand-in (GPU 0)"
+
+
+def test_a_full_gpu_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, _ = moving(shift(1, 0.5), 30, 70)
+    cupy_on_host.install(monkeypatch, free=100_000)
+    with pytest.raises(UserError, match=r"Stand-in \(GPU 0\) has 0 MiB free; one pair of 70x30"):
+        gpu.compute(frames, SMALL)
+
+
+def test_why_it_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def status_with(cupy: ModuleType | None) -> str:
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        return gpu.status()
+
+    def broken(*arguments: object) -> int:
+        raise RuntimeError("cudaErrorInsufficientDriver:\n  too old")
+
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    assert gpu.status().startswith("CuPy is not installed; install the CuPy that fits")
+
+    cupy = cupy_on_host.install(monkeypatch, count=0)
+    assert status_with(cupy) == "no GPU found"
+    cupy = cupy_on_host.install(monkeypatch)
+    cupy.cuda.runtime.getDeviceCount = broken
+    assert "no GPU: cudaErrorInsufficientDriver: too old; install the CuPy" in status_with(cupy)
+    cupy = cupy_on_host.install(monkeypatch)
+    cupy.cuda.nvrtc.getVersion = broken
+    assert "CuPy cannot compile kernels" in status_with(cupy)
+    cupy = cupy_on_host.install(monkeypatch, capability="61")
+    assert "compute capability 6.1; 7.0 is needed" in status_with(cupy)
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy_on_host.install(monkeypatch, count=2)
+    with pytest.raises(UserError, match="device 2 is not there; this machine has GPUs 0 to 1"):
+        gpu_cupy.open_device(2)
+    cupy_on_host.install(monkeypatch, count=2, capability="61")
+    with pytest.raises(UserError, match=r"GPU 1 has compute capability 6\.1"):
+        gpu_cupy.open_device(1)
+
+
+def test_a_forced_engine_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy_on_host.install(monkeypatch, count=0)
+    frames, _ = moving(shift(1, 0.5), 30, 70)
+    with pytest.raises(UserError, match="flow engine 'gpu' does not work here: no GPU found"):
+        gpu.compute(frames, SMALL)
