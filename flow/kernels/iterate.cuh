@@ -59,10 +59,10 @@ __device__ __forceinline__ float clamp_step(float4 d, float u, float v)
 // bits are set in `own_rows`.
 template <bool MEASURE>
 __device__ __forceinline__ float2 primal_step(
-    Strip& s, const float4* terms, float4 up, float theta, int lane, unsigned own_rows)
+    Strip& s, const float4* terms, const float4* up, float theta, int lane, unsigned own_rows)
 {
     float error0 = 0.0f, error1 = 0.0f;
-    float above[2][2] = {{up.x, up.y}, {up.z, up.w}};
+    float above[2][2] = {{up->x, up->y}, {up->z, up->w}};
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
         const float4 d0 = terms[(2 * r) * LANES];
@@ -191,20 +191,19 @@ __device__ __forceinline__ void iterate(
         *bottom = make_float4(s.p[0][1][ROWS - 1][0], s.p[0][1][ROWS - 1][1],
                               s.p[1][1][ROWS - 1][0], s.p[1][1][ROWS - 1][1]);
         __syncthreads();
-        const float4 up = section[-LANES];
         if (TASK.measured >> i & 1) {
             const int y = TASK.tile.y + warp * ROWS;
             const int skip = min(max(TASK.tile.own_top - y, 0), ROWS);
             const int end = min(max(TASK.tile.own_bottom - y, 0), ROWS);
             const unsigned own_rows = ((1u << end) - 1) & ~((1u << skip) - 1);
-            const float2 error = primal_step<true>(s, terms, up, theta, lane, own_rows);
+            const float2 error = primal_step<true>(s, terms, section - LANES, theta, lane, own_rows);
             const int x = TASK.tile.x + 2 * lane;
             const float sum = sum_of_warp(
                 (x >= TASK.tile.own_left && x < TASK.tile.own_right ? error.x : 0.0f) +
                 (x + 1 >= TASK.tile.own_left && x + 1 < TASK.tile.own_right ? error.y : 0.0f));
             if (lane == 0) WARP_ERRORS[i * WARPS + warp] = sum;
         } else {
-            primal_step<false>(s, terms, up, theta, lane, 0);
+            primal_step<false>(s, terms, section - LANES, theta, lane, 0);
         }
         section[0] = make_float4(s.u[0][0][0], s.u[0][0][1], s.u[1][0][0], s.u[1][0][1]);
         if (warp == WARPS - 1)

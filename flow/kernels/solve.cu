@@ -147,8 +147,11 @@ NOT_IN_LINE void add_tile_errors(const float* tile_errors, int tiles)
 }
 
 NOT_IN_LINE void go_on(
-    Queue* queue, int* steps, Pair* pairs, int count, int halo, double area, double tiled)
+    Queue* queue, int* steps, Pair* pairs, int count, int halo, Size size, int tiles)
 {
+    const double area = (double)size.width * size.height;
+    const double tiled =
+        (double)tiles * min(size.width, TILE_WIDTH) * min(size.height, TILE_HEIGHT);
     Pair& pair = pairs[TASK.pair];
     decide(pair, RULES, halo, area, tiled, ERRORS);
     pair.arrived = 0;
@@ -211,8 +214,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level
 
         if (TASK.phase == ITERATE && TASK.measured) add_tile_errors(tile_errors, tiles);
         __syncthreads();
-        if (threadIdx.x == 0) go_on(queue, steps, pairs, count, halo, (double)area,
-                                    (double)tiles * min(width, TILE_WIDTH) *
-                                        min(height, TILE_HEIGHT));
+        if (threadIdx.x == 0) go_on(queue, steps, pairs, count, halo, size, tiles);
     }
 }
