@@ -48,18 +48,48 @@ PLANES = 10
 
 
 @njit(forceinline=True, error_model="numpy")
-def _primal(  # type: ignore[no-untyped-def]
-    m, i, pitch, u, v, pux, puy, pvx, pvy, left_pux, left_pvx, reach, minus_reach, theta
-):
-    """Update sixteen pixels of u and v; gives the sum of their squared changes, lane by lane."""
+def _slopes(m, i, pitch, below, u, v, next_u, next_v, one, taut):  # type: ignore[no-untyped-def]
+    """Forward differences of sixteen pixels of u and v, and what divides their duals."""
+    ux = until_first(u, next_u) - u
+    vx = until_first(v, next_v) - v
+    uy = load(m, i + below + U * pitch) - u
+    vy = load(m, i + below + V * pitch) - v
+    norm_u = one + taut * square_root(ux * ux + uy * uy)
+    norm_v = one + taut * square_root(vx * vx + vy * vy)
+    return ux, uy, norm_u, vx, vy, norm_v
+
+
+@njit(forceinline=True, error_model="numpy")
+def _dual(m, i, pitch, slopes, one, taut):  # type: ignore[no-untyped-def]
+    """Update the duals of sixteen pixels; gives them."""
+    ux, uy, norm_u, vx, vy, norm_v = slopes
+    scale_u, scale_v = one / norm_u, one / norm_v
+    pux = (load(m, i + PUX * pitch) + taut * ux) * scale_u
+    puy = (load(m, i + PUY * pitch) + taut * uy) * scale_u
+    pvx = (load(m, i + PVX * pitch) + taut * vx) * scale_v
+    pvy = (load(m, i + PVY * pitch) + taut * vy) * scale_v
+    store(m, i + PUX * pitch, pux)
+    store(m, i + PUY * pitch, puy)
+    store(m, i + PVX * pitch, pvx)
+    store(m, i + PVY * pitch, pvy)
+    return pux, puy, pvx, pvy
+
+
+@njit(forceinline=True, error_model="numpy")
+def _primal(m, i, pitch, u, v, duals, left, reach, minus_reach, theta):  # type: ignore[no-untyped-def]
+    """Update sixteen pixels of u and v; gives the sum of their squared changes, lane by lane.
+
+    `left` holds the duals towards x of the vector to the left.
+    """
     row = PLANES * pitch
+    pux, puy, pvx, pvy = duals
     gx = load(m, i + GX * pitch)
     gy = load(m, i + GY * pitch)
     residual = load(m, i + CONSTANT * pitch) + gx * u + gy * v
     step = residual * load(m, i + INVERSE * pitch)
     step = minimum(maximum(step, minus_reach), reach)
-    div_u = pux - after_last(left_pux, pux) + (puy - load(m, i - row + PUY * pitch))
-    div_v = pvx - after_last(left_pvx, pvx) + (pvy - load(m, i - row + PVY * pitch))
+    div_u = pux - after_last(left[0], pux) + (puy - load(m, i - row + PUY * pitch))
+    div_v = pvx - after_last(left[1], pvx) + (pvy - load(m, i - row + PVY * pitch))
     du = step * gx + theta * div_u
     dv = step * gy + theta * div_v
     store(m, i + U * pitch, u + du)
@@ -67,11 +97,11 @@ def _primal(  # type: ignore[no-untyped-def]
     return du * du + dv * dv
 
 
-def _row_kernel(dual: bool, primal: bool) -> Any:
-    """A sweep over one row: either half of an iteration, or the dual half and the next primal.
+def _row_kernel(primal: bool) -> Any:
+    """A sweep over one row: the dual half of an iteration, and if asked for the next primal half.
 
-    The primal half runs one vector behind the dual half: their long chains of dependent
-    operations then overlap in the processor.
+    The slopes are taken one vector ahead of what is made of them: the long chains of dependent
+    operations, square roots and divisions in them, then overlap in the processor.
     """
 
     @njit(nogil=True, error_model="numpy")
@@ -79,57 +109,60 @@ def _row_kernel(dual: bool, primal: bool) -> Any:
         one, taut, theta = splat(np.float32(1)), splat(taut_), splat(theta_)
         reach, minus_reach = splat(reach_), splat(-reach_)
         error = load(m, errors)
-        # what the vector to the left held: behind (u..), and before that (left..)
-        left_pux = behind_pux = load(m, first + PUX * pitch - LANES)
-        left_pvx = behind_pvx = load(m, first + PVX * pitch - LANES)
-        behind_puy, behind_pvy, behind_u, behind_v = left_pux, left_pux, left_pux, left_pux
+        left = load(m, first + PUX * pitch - LANES), load(m, first + PVX * pitch - LANES)
         u, v = load(m, first + U * pitch), load(m, first + V * pitch)
-        for x in range(0, width, LANES):
-            i = first + x
-            next_u, next_v = load(m, i + U * pitch + LANES), load(m, i + V * pitch + LANES)
-            pux, puy = load(m, i + PUX * pitch), load(m, i + PUY * pitch)
-            pvx, pvy = load(m, i + PVX * pitch), load(m, i + PVY * pitch)
-            if dual:
-                ux = until_first(u, next_u) - u
-                vx = until_first(v, next_v) - v
-                uy = load(m, i + below + U * pitch) - u
-                vy = load(m, i + below + V * pitch) - v
-                scale_u = one / (one + taut * square_root(ux * ux + uy * uy))
-                scale_v = one / (one + taut * square_root(vx * vx + vy * vy))
-                pux, puy = (pux + taut * ux) * scale_u, (puy + taut * uy) * scale_u
-                pvx, pvy = (pvx + taut * vx) * scale_v, (pvy + taut * vy) * scale_v
-                store(m, i + PUX * pitch, pux)
-                store(m, i + PUY * pitch, puy)
-                store(m, i + PVX * pitch, pvx)
-                store(m, i + PVY * pitch, pvy)
+        next_u, next_v = load(m, first + U * pitch + LANES), load(m, first + V * pitch + LANES)
+        slopes = _slopes(m, first, pitch, below, u, v, next_u, next_v, one, taut)
+        last = first + (width - 1) // LANES * LANES
+        for i in range(first, last, LANES):
+            ahead = i + LANES
+            far_u = load(m, ahead + U * pitch + LANES)
+            far_v = load(m, ahead + V * pitch + LANES)
+            duals = _dual(m, i, pitch, slopes, one, taut)
+            slopes = _slopes(m, ahead, pitch, below, next_u, next_v, far_u, far_v, one, taut)
             if primal:
-                if x > 0:
-                    error += _primal(
-                        m, i - LANES, pitch, behind_u, behind_v,
-                        behind_pux, behind_puy, behind_pvx, behind_pvy, left_pux, left_pvx,
-                        reach, minus_reach, theta,
-                    )  # fmt: skip
-                left_pux, left_pvx = behind_pux, behind_pvx
-                behind_pux, behind_puy, behind_pvx, behind_pvy = pux, puy, pvx, pvy
-            behind_u, behind_v, u, v = u, v, next_u, next_v
+                error += _primal(m, i, pitch, u, v, duals, left, reach, minus_reach, theta)
+                left = duals[0], duals[2]
+            u, v, next_u, next_v = next_u, next_v, far_u, far_v
+        duals = _dual(m, last, pitch, slopes, one, taut)
         if primal:
-            i = first + (width - 1) // LANES * LANES
-            # lanes past the last pixel are not part of the frame, nor of its error
-            error += load(m, mask) * _primal(
-                m, i, pitch, behind_u, behind_v,
-                behind_pux, behind_puy, behind_pvx, behind_pvy, left_pux, left_pvx,
-                reach, minus_reach, theta,
-            )  # fmt: skip
-            store(m, errors, error)
-            m[first + U * pitch + width] = m[first + U * pitch + width - 1]
-            m[first + V * pitch + width] = m[first + V * pitch + width - 1]
+            change = _primal(m, last, pitch, u, v, duals, left, reach, minus_reach, theta)
+            _end_row(m, first, pitch, width, mask, error, change, errors)
 
     return sweep
 
 
-_primal_row = _row_kernel(dual=False, primal=True)
-_dual_primal_row = _row_kernel(dual=True, primal=True)
-_dual_row = _row_kernel(dual=True, primal=False)
+@njit(forceinline=True, error_model="numpy")
+def _end_row(m, first, pitch, width, mask, error, change, errors):  # type: ignore[no-untyped-def]
+    # lanes past the last pixel are not part of the frame, nor of its error
+    store(m, errors, error + load(m, mask) * change)
+    m[first + U * pitch + width] = m[first + U * pitch + width - 1]
+    m[first + V * pitch + width] = m[first + V * pitch + width - 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def _primal_row(m, first, pitch, width, mask, reach_, theta_, errors):  # type: ignore[no-untyped-def]
+    """The primal half over one row."""
+    reach, minus_reach, theta = splat(reach_), splat(-reach_), splat(theta_)
+    error = load(m, errors)
+    change = splat(np.float32(0))
+    left = load(m, first + PUX * pitch - LANES), load(m, first + PVX * pitch - LANES)
+    for i in range(first, first + width, LANES):
+        error += change
+        u, v = load(m, i + U * pitch), load(m, i + V * pitch)
+        duals = (
+            load(m, i + PUX * pitch),
+            load(m, i + PUY * pitch),
+            load(m, i + PVX * pitch),
+            load(m, i + PVY * pitch),
+        )
+        change = _primal(m, i, pitch, u, v, duals, left, reach, minus_reach, theta)
+        left = duals[0], duals[2]
+    _end_row(m, first, pitch, width, mask, error, change, errors)
+
+
+_dual_primal_row = _row_kernel(primal=True)
+_dual_row = _row_kernel(primal=False)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -151,7 +184,7 @@ def iterate(  # type: ignore[no-untyped-def]
             below = row if y < height - 1 else 0
             at = errors + k * LANES
             if opens and k == 0:
-                _primal_row(m, first, pitch, width, below, mask, reach, theta, taut, at)
+                _primal_row(m, first, pitch, width, mask, reach, theta, at)
             else:
                 _dual_primal_row(m, first, pitch, width, below, mask, reach, theta, taut, at)
     for k in range(count):
