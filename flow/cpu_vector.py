@@ -185,18 +185,6 @@ def lane_sum(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
-def any_over(typing_context: Any, value: Any, bound: Any) -> Any:
-    """Whether any lane of `value` is larger than that of `bound`."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        over = builder.fcmp_ordered(">", *args)
-        bits = builder.bitcast(over, ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
-
-    return types.boolean(lanes, lanes), generate
-
-
-@intrinsic
 def store_whole(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """array[index : index + 16] = the lanes as int32; they must be whole numbers."""
 
