@@ -6,7 +6,8 @@
     python -m scripts.bench flow --engine gpu --check
 
 Without --clips or --truth, motion is drawn at four sizes. Engines take turns on every pair and the
-best of the rounds counts. OpenCV's own threads are off, so that one thread is compared with one.
+best of the rounds counts: processor time where one thread works, otherwise time on the wall.
+OpenCV's own threads are off, so that one thread is compared with one.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def run(options: FlowBench) -> int:
             if name != "reference"
         ]
         for material in materials:
-            say(options, f"{preset}: timing on {material.name} ...")
+            say(options, f"{preset}: timing on {material.name} ({material.size}) ...")
             results += measure(names, preset, params, material, options.rounds, options.threads)
     if options.json:
         print(json.dumps(as_json(checked, results), indent=2))

@@ -12,7 +12,7 @@ nothing is reordered, so a result does not depend on anything but the machine.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -66,30 +66,39 @@ for _symbol, _instruction in (
     _register_operator(getattr(operator, f"i{_symbol}"), _instruction)
 
 
-def _llvm_function(name: str, arguments: int, doc: str) -> Any:
-    """An LLVM intrinsic from lanes to lanes."""
+def _call(name: str, arguments: int) -> Any:
+    """What an intrinsic returns that is LLVM's function `name` of so many lanes values."""
 
-    def define(typing_context: Any, *_: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            kind = ir.FunctionType(_VECTOR, [_VECTOR] * arguments)
-            function = cgutils.get_or_insert_function(
-                builder.module, kind, f"llvm.{name}.v{LANES}f32"
-            )
-            return builder.call(function, args, fastmath=_FLAGS)
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * arguments)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+        return builder.call(function, args, fastmath=_FLAGS)
 
-        return signature(lanes, *[lanes] * arguments), generate
-
-    unary: Callable[..., Any] = lambda typing_context, a: define(typing_context)  # noqa: E731
-    binary: Callable[..., Any] = lambda typing_context, a, b: define(typing_context)  # noqa: E731
-    made = unary if arguments == 1 else binary
-    made.__doc__ = doc
-    return intrinsic(made)
+    return signature(lanes, *[lanes] * arguments), generate
 
 
-square_root = _llvm_function("sqrt", 1, "The square root of each lane.")
-floor = _llvm_function("floor", 1, "The largest whole number not over each lane.")
-minimum = _llvm_function("minnum", 2, "The smaller of two, lane by lane.")
-maximum = _llvm_function("maxnum", 2, "The larger of two, lane by lane.")
+@intrinsic
+def square_root(typing_context: Any, value: Any) -> Any:
+    """The square root of each lane."""
+    return _call("sqrt", 1)
+
+
+@intrinsic
+def floor(typing_context: Any, value: Any) -> Any:
+    """The largest whole number not over each lane."""
+    return _call("floor", 1)
+
+
+@intrinsic
+def minimum(typing_context: Any, a: Any, b: Any) -> Any:
+    """The smaller of two, lane by lane."""
+    return _call("minnum", 2)
+
+
+@intrinsic
+def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+    """The larger of two, lane by lane."""
+    return _call("maxnum", 2)
 
 
 def _splat(builder: Any, scalar: Any, kind: Any = _VECTOR) -> Any:
