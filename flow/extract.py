@@ -87,7 +87,10 @@ class Source:
         keep = recipe.frame_codec != "none"
         with VideoReader(self.path, tolerant=self.tolerant) as reader:
             self.fps = recipe.fps or reader.info.fps
-            self.about = {**fingerprint(self.path), **asdict(reader.info)}
+            try:
+                self.about = {**fingerprint(self.path), **asdict(reader.info)}
+            except OSError as error:  # a disk that fails now: this video's fault, not the store's
+                raise VideoError("cannot open", error.strerror or str(error)) from None
             for frame in resample(reader, recipe.fps):
                 self.decoded = reader.decoded
                 rgb = recipe.resize.apply(frame.rgb)

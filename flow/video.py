@@ -93,7 +93,7 @@ class VideoReader:
         self.decoded = 0
         self.faults: list[VideoError] = []
         self.fault_count = 0
-        check_file(self.path)
+        self._bytes = check_file(self.path)
         # Only what is captured below is of interest; nothing may reach a user's terminal.
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)
@@ -238,9 +238,8 @@ class VideoReader:
 
     def _kind(self, kind: str, packet: Any) -> str:
         """A packet that is damaged because the file ends within it is called by its cause."""
-        end = self.path.stat().st_size
         # A packet's place is that of its header, in some containers.
-        last = (packet.pos or 0) > 0 and packet.pos + packet.size + HEADER >= end
+        last = (packet.pos or 0) > 0 and packet.pos + packet.size + HEADER >= self._bytes
         return "truncated" if last and self._packets < (self._expected or math.inf) else kind
 
     def _check_end(self, time: Fraction) -> None:
@@ -265,8 +264,8 @@ class VideoReader:
             raise error
 
 
-def check_file(path: Path) -> None:
-    """Refuse what would block or mislead the decoder."""
+def check_file(path: Path) -> int:
+    """Refuse what would block or mislead the decoder; the file's size in bytes."""
     try:
         status = os.stat(path)
         regular = stat.S_ISREG(status.st_mode)
@@ -278,6 +277,7 @@ def check_file(path: Path) -> None:
         raise VideoError("cannot open", "not a regular file")
     if status.st_size == 0:
         raise VideoError("cannot open", "the file is empty (0 bytes)")
+    return status.st_size
 
 
 def stated_duration(container: Any, stream: Any) -> Fraction | None:

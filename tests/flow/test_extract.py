@@ -12,6 +12,7 @@ import video_files
 
 from flow import extract
 from flow.algorithms import algorithm
+from flow.compute import compute_flow
 from flow.extract import Extracted, Picture, extract_video, pairs_of
 from flow.recipe import FlowMaker, Recipe
 from flow.resize import Resize, to_grey
@@ -74,6 +75,40 @@ def test_flow_i_belongs_to_frames_i_and_i_plus_step(
         if step == 1:  # and that is the motion which was filmed
             middle = np.median(pixels(store, field)[:, 0, :, 12:-12], axis=(1, 2))
             assert np.abs(middle - sign * np.array(shifts)).max() < 0.25
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_warped_flow_does_not_depend_on_the_chunks(
+    tmp_path: Path, coded: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(**CHEAP, step=step, fields=("forward", "warped"))
+    stored = []
+    for batch in (7, 100):
+        monkeypatch.setattr(FlowMaker, "batch", lambda self, height, width, n=batch: n)
+        store, done = made(tmp_path / str(batch), coded, recipe)
+        stored.append(store.read_flow("v", 0, done.pairs, "warped"))
+    assert np.array_equal(*stored)
+
+
+def test_tvl1_is_the_default_and_comes_from_the_engine(tmp_path: Path) -> None:
+    path = video_files.write(tmp_path / "a.mkv", video_files.moving(5, 24, 32), codec="ffv1")
+    recipe = Recipe(engine="reference", codec="raw")
+    store, done = made(tmp_path, path, recipe)
+    assert store.meta.algorithm == "tvl1"
+    assert store.video("v").engine.startswith("reference (numpy ")
+    flow = compute_flow(grey_frames(path), engine="reference")
+    assert np.array_equal(store.read_flow("v", 0, done.pairs), recipe.quantizer.quantize(flow))
+
+
+def test_a_source_that_fails_while_read_is_its_own_fault(
+    tmp_path: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> dict[str, object]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(extract, "fingerprint", fail)
+    with pytest.raises(VideoError, match="cannot open: Input/output error"):
+        made(tmp_path, coded, Recipe(**CHEAP))
 
 
 def test_pairs_of_any_length_and_step() -> None:
