@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -38,8 +39,12 @@ class Tally:
         return {"loss": loss / count, "top1": top1 / count, "top5": top5 / count}
 
 
-def better(new: dict[str, float], old: dict[str, float] | None) -> bool:
-    """More right answers; at equality, the lower loss."""
+def better(
+    new: dict[str, float], old: dict[str, float] | None, by: Literal["top1", "loss"] = "top1"
+) -> bool:
+    """More right answers, and at equality the lower loss; or the lower loss alone."""
     if old is None:
         return True
+    if by == "loss":
+        return new["loss"] < old["loss"]
     return (new["top1"], -new["loss"]) > (old["top1"], -old["loss"])

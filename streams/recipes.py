@@ -77,6 +77,9 @@ class Optimisation:
     """torch.compile: faster after some minutes of compiling."""
     patience: int = 0
     """Stop after so many validations without a better one (0: never)."""
+    best: Literal["top1", "loss"] = "top1"
+    """Which validation is the best one: that of the highest top-1 (then the lowest loss), or that
+    of the lowest loss, which suits few videos and scores that are to be averaged."""
     validate_every: int = 1
     """Epochs between validations."""
 
@@ -200,7 +203,7 @@ def small(kind: str) -> Recipe:
         Sampling(segments=1),
         Crop(size=64, scales=(1.0, 0.875, 0.75), flip=False),
         Network(depth=18, weights="none", dropout=0.2),
-        Optimisation(lr=0.02, epochs=12, batch=16, smoothing=0.1, warmup=0.1),
+        Optimisation(lr=0.02, epochs=12, batch=16, smoothing=0.1, warmup=0.1, best="loss"),
     )
 
 

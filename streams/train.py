@@ -9,6 +9,7 @@ anywhere goes on as if nothing had happened, bit for bit.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -73,6 +74,7 @@ class Trainer:
         """Of the steps since the last line of metrics.jsonl."""
         self.progress = Progress(folder, self.total, where.first, quiet)
         if options.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
             torch.use_deterministic_algorithms(True)
         elif where.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
@@ -216,7 +218,9 @@ class Trainer:
             tally.add(loss, self.task.logits(outputs), batch.labels)
         result = tally.result(self.where)
         # Without validation videos the last weights are the ones to keep.
-        improved = len(self.checking.dataset) == 0 or better(result, self.state.best)
+        improved = len(self.checking.dataset) == 0 or better(
+            result, self.state.best, self.optim.best
+        )
         self.state.worse = 0 if improved else self.state.worse + 1
         patience = self.optim.patience
         self.state.finished = self.state.step >= self.total or bool(

@@ -177,6 +177,8 @@ def test_tallies_add_up() -> None:
     assert better({"top1": 0.5, "loss": 1}, None)
     assert better({"top1": 0.5, "loss": 1}, {"top1": 0.5, "loss": 2})
     assert not better({"top1": 0.5, "loss": 1}, {"top1": 0.6, "loss": 9})
+    assert better({"top1": 0.5, "loss": 1}, {"top1": 0.6, "loss": 9}, "loss")
+    assert not better({"top1": 0.7, "loss": 9}, {"top1": 0.6, "loss": 9}, "loss")
 
 
 def test_the_curve_is_a_picture(tmp_path: Path) -> None:

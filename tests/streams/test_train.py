@@ -210,3 +210,45 @@ def test_a_mirror_image_moves_the_other_way(tiny: Tiny, tmp_path: Path) -> None:
     run(tiny, tmp_path / "run", plain(FlowStack(2), "off", flip=True))
     rows = [row for row in RunFolder(tmp_path / "run").rows() if row["part"] == "train"]
     assert rows[-1]["loss"] > 1.1
+
+
+def test_out_of_memory_says_what_to_lower(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(StreamTask, "inputs", full)
+    said = r"micro-batches of 4: raise --accumulate \(now 1\), lower --batch or --size; .* 2.00 GiB"
+    with pytest.raises(UserError, match=said):
+        run(tiny, tmp_path / "run")
+
+
+def test_without_a_validation_part_the_last_weights_are_kept(tiny: Tiny, tmp_path: Path) -> None:
+    options = DataOptions(tiny.store, tiny.labels, validation=0)
+    source = open_source(options, {"temporal": RECIPE.input})
+    recipe = replace(RECIPE, optim=replace(RECIPE.optim, epochs=2, ema=0.0))
+    task = StreamTask("temporal", recipe, source, 3)
+    folder = RunFolder(tmp_path / "run")
+    state = train(task, folder, ALONE, LoopOptions(workers=0), quiet=True)
+    assert checkpoint.load(folder.best)["step"] == state.step == 8
+    assert same(checkpoint.load(folder.best)["model"], weights(folder.path))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(tiny: Tiny, tmp_path: Path) -> None:
+    """One step in float32; and the run is the same again with --deterministic."""
+    recipe = replace(RECIPE, network=replace(RECIPE.network, dropout=0.0))
+    recipe = replace(recipe, optim=replace(recipe.optim, steps=1, amp="off"))
+    run(tiny, tmp_path / "cpu", recipe)
+    source = open_source(DataOptions(tiny.store, tiny.labels), {"temporal": recipe.input})
+    task = StreamTask("temporal", recipe, source, 3)
+    gpu = Ranks(0, 1, torch.device("cuda", 0))
+    loop = LoopOptions(workers=2, deterministic=True)
+    for name in ("one", "two"):
+        train(task, RunFolder(tmp_path / name), gpu, loop, quiet=True)
+    one, two, cpu = (weights(tmp_path / name) for name in ("one", "two", "cpu"))
+    assert same(one, two)
+    for key, value in cpu.items():
+        torch.testing.assert_close(one[key], value, atol=1e-3, rtol=1e-2)
