@@ -21,8 +21,8 @@ struct Pair {
     unsigned measured;    // its iterations whose update is measured
     int flow_at, dual_at; // which of the two buffers holds the present state
     int dual_is_zero;
-    int repeating;        // the stop lay inside the last task: run it again, as far as the stop
     int arrived;          // blocks that have finished the task in hand
+    int unused;
     double predicted;     // opencv-cuda: the last measured sum, less what it is predicted to lose
     // for the benchmark, on all levels so far: pixel-iterations, and bytes loaded and stored
     double useful, executed, moved;
@@ -95,23 +95,19 @@ __device__ __forceinline__ void decide(
     pair.executed += pair.steps * area;
     pair.moved += tiled * (sizeof(float2) + 2 * sizeof(float4));
     pair.moved += area * (sizeof(float2) + sizeof(float4));
-    bool stop = pair.repeating != 0;
-    if (!stop) {
-        for (int i = 0; i < pair.steps; ++i) {
-            if (pair.measured >> i & 1) {
-                pair.predicted = errors[i];
-                stop = errors[i] <= rules.threshold;
-            } else {
-                pair.predicted -= rules.threshold;
-            }
-            if (stop && i + 1 < pair.steps) {
-                pair.steps = i + 1;
-                pair.repeating = 1;
-                return;
-            }
+    bool stop = false;
+    for (int i = 0; i < pair.steps; ++i) {
+        if (!(pair.measured >> i & 1)) {
+            pair.predicted -= rules.threshold;
+            continue;
+        }
+        pair.predicted = errors[i];
+        stop = errors[i] <= rules.threshold;
+        if (stop && i + 1 < pair.steps) {
+            pair.steps = i + 1;  // it lay inside: the same again from the same state, as far as it
+            return;
         }
     }
-    pair.repeating = 0;
     pair.useful += pair.steps * area;
     pair.iteration += pair.steps;
     pair.checked += pair.steps;

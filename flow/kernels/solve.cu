@@ -91,7 +91,7 @@ extern "C" __global__ void start_level(
         pair.measured = 0;
         pair.flow_at = pair.dual_at = 0;
         pair.dual_is_zero = 1;
-        pair.repeating = pair.arrived = 0;
+        pair.arrived = 0;
         pair.useful = coarsest ? 0.0 : pair.useful;
         pair.executed = coarsest ? 0.0 : pair.executed;
         pair.moved = coarsest ? 0.0 : pair.moved;

@@ -97,7 +97,7 @@ inline Stack new_stack(char* memory, size_t size, void (*entry)())
 
 // ---------------------------------------------------------------- threads and blocks
 
-enum Waiting { READY, AT_BARRIER, AT_SHUFFLE, ASLEEP, FINISHED };
+enum Waiting { READY, AT_BARRIER, AT_SHUFFLE, ASLEEP, INTERRUPTED, FINISHED };
 
 constexpr int WARP_LANES = 32;
 constexpr size_t STACK_BYTES = 32 * 1024;
@@ -179,9 +179,15 @@ template <class T> T __shfl_down_sync(unsigned, T value, int by)
     return shuffle(value, int(threadIdx.x % WARP_LANES) + by);
 }
 
-inline int atomicAdd(int* at, int by) { return std::exchange(*at, *at + by); }
-inline int atomicSub(int* at, int by) { return std::exchange(*at, *at - by); }
-inline int atomicExch(int* at, int to) { return std::exchange(*at, to); }
+inline bool interrupt_at_atomics;
+inline int after_atomic(int before)
+{
+    if (interrupt_at_atomics) wait_for(INTERRUPTED);
+    return before;
+}
+inline int atomicAdd(int* at, int by) { return after_atomic(std::exchange(*at, *at + by)); }
+inline int atomicSub(int* at, int by) { return after_atomic(std::exchange(*at, *at - by)); }
+inline int atomicExch(int* at, int to) { return after_atomic(std::exchange(*at, to)); }
 
 // ---------------------------------------------------------------- scheduling
 
@@ -217,23 +223,25 @@ inline bool all(const Thread* threads, int count, Waiting what)
 }
 
 // Run a warp until it can go no further: all of its lanes at a barrier, asleep or finished.
-inline void run_warp(Thread* lanes, int count, Order& order)
+// False when it was interrupted.
+inline bool run_warp(Thread* lanes, int count, Order& order)
 {
     while (true) {
         for (int lane : order.list(count)) {
             if (lanes[lane].waiting != READY) continue;
             this_thread = &lanes[lane];
             change_stack(&scheduler, this_thread->stack);
+            if (lanes[lane].waiting == INTERRUPTED) return false;
         }
         if (!std::any_of(lanes, lanes + count, [](auto& t) { return t.waiting == AT_SHUFFLE; }))
-            return;
+            return true;
         if (!all(lanes, count, AT_SHUFFLE))
             throw std::runtime_error("a shuffle that not all lanes of its warp reach");
         for (int lane = 0; lane < count; ++lane) lanes[lane].waiting = READY;
     }
 }
 
-enum Progress { RUNNING, SLEEPING, ENDED };
+enum Progress { RUNNING, STOPPED, SLEEPING, ENDED };
 
 // Run a block for up to `quantum` barriers, or until a thread of it sleeps.
 inline Progress run_block(Block& block, Order& order, int quantum)
@@ -243,11 +251,12 @@ inline Progress run_block(Block& block, Order& order, int quantum)
     this_block = &block;
     blockIdx = block.index;
     for (Thread& thread : block.threads)
-        if (thread.waiting == ASLEEP) thread.waiting = READY;
+        if (thread.waiting == ASLEEP || thread.waiting == INTERRUPTED) thread.waiting = READY;
     while (true) {
         for (int warp : order.list(warps)) {
             Thread* const lanes = &block.threads[warp * WARP_LANES];
-            run_warp(lanes, std::min(WARP_LANES, count - warp * WARP_LANES), order);
+            if (!run_warp(lanes, std::min(WARP_LANES, count - warp * WARP_LANES), order))
+                return STOPPED;
         }
         Thread* const threads = block.threads.data();
         if (std::any_of(threads, threads + count, [](auto& t) { return t.waiting == ASLEEP; }))
@@ -263,7 +272,7 @@ inline Progress run_block(Block& block, Order& order, int quantum)
 struct Schedule {
     Order order;
     int blocks_at_once = 1;
-    int quantum = 1 << 30;  // barriers after which another block has its turn
+    int quantum = 1 << 30;  // barriers after which another block has its turn; 0: atomics as well
 };
 
 inline void run_grid(
@@ -272,13 +281,14 @@ inline void run_grid(
 {
     if (shared > SHARED_BYTES) throw std::runtime_error("more shared memory than a block can have");
     run_kernel = kernel;
+    interrupt_at_atomics = schedule.quantum == 0;
     kernel_arguments = arguments;
     gridDim = grid;
     blockDim = {unsigned(threads), 1, 1};
     const int total = int(grid.x * grid.y * grid.z);
     const std::vector<int> order = schedule.order.list(total);
     std::vector<std::unique_ptr<Block>> under_way;
-    int started = 0, idle = 0;
+    int started = 0, idle = 0, stay = 0;
     size_t turn = 0;
     while (started < total || !under_way.empty()) {
         while (started < total && int(under_way.size()) < schedule.blocks_at_once) {
@@ -286,7 +296,13 @@ inline void run_grid(
             under_way.push_back(
                 new_block({i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y}, threads, shared));
         }
-        turn = (turn + 1) % under_way.size();
+        if (!interrupt_at_atomics) {
+            turn = (turn + 1) % under_way.size();
+        } else if (--stay <= 0 || turn >= under_way.size()) {
+            // unfair: a block may do whole tasks while another one stands still in the middle
+            turn = schedule.order.random() % under_way.size();
+            stay = 1 + schedule.order.random() % 1000;
+        }
         Block& block = *under_way[turn];
         if (shared) std::memcpy((void*)block_memory, block.shared.data(), shared);
         const Progress progress = run_block(block, schedule.order, schedule.quantum);
@@ -296,6 +312,7 @@ inline void run_grid(
             under_way.erase(under_way.begin() + turn);
         }
         idle = progress == SLEEPING ? idle + 1 : 0;
+        if (progress == SLEEPING || (progress == STOPPED && schedule.order.random() % 2)) stay = 0;
         if (idle > LONGEST_SLEEP) throw std::runtime_error("all blocks wait: a deadlock");
     }
 }

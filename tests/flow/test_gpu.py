@@ -180,7 +180,13 @@ def test_steps_and_direction_choose_the_frames() -> None:
 
 @pytest.mark.parametrize(
     ("order", "blocks_at_once", "quantum"),
-    [("backward", 1, 1 << 30), ("shuffled", 1, 1 << 30), ("shuffled", 4, 1), ("forward", 3, 5)],
+    [
+        ("backward", 1, 1 << 30),
+        ("shuffled", 1, 1 << 30),
+        ("shuffled", 4, 1),
+        ("forward", 3, 5),
+        ("forward", 3, 0),
+    ],
 )
 @pytest.mark.parametrize("preset", PRESETS)
 def test_no_order_of_threads_or_blocks_changes_a_bit(
