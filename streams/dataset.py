@@ -142,7 +142,8 @@ def shared_moments(inputs: Mapping[str, Input], video: VideoMeta, config: StoreC
     first, stop = max(r.start for r in ranges), min(r.stop for r in ranges)
     if stop > first:
         return range(first, stop)
-    only = max(0, min(first, video.frames - 1))
+    # A stack to both sides of a moment: at least the nearest pairs are those of the frame there.
+    only = max(0, min(first, video.pairs - 1))
     return range(only, only + 1)
 
 
