@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from flow.algorithms import Algorithm, algorithm
 from flow.params import TVL1
 from flow.resize import Resize
-from flow.warped import warped_flow
 from storage.config import StoreConfig
 from storage.errors import UserError
 from storage.quantize import Quantizer
@@ -111,4 +110,6 @@ class FlowMaker:
     ) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
         threads = self.recipe.threads
+        from flow.warped import warped_flow  # brings cv2, which reading the help need not
+
         return warped_flow(frames, self.flow, plain=plain, outcomes=self.camera, threads=threads)

@@ -32,7 +32,8 @@ class Resize:
             raise UserError("give --short-side or --size, not both")
         for side in self.size or ((self.short_side,) if self.short_side is not None else ()):
             if not SMALLEST <= side <= LARGEST:
-                raise UserError(f"a side of {side} px; allowed are {SMALLEST} to {LARGEST}")
+                given = "{}x{}".format(*self.size) if self.size else f"short side {side}"
+                raise UserError(f"{given}: sides of {SMALLEST} to {LARGEST} px are allowed")
 
     @classmethod
     def parse(cls, text: str) -> Resize:

@@ -64,7 +64,9 @@ def run_command(
         except BrokenPipeError:  # `twostream extract --help | head`
             return pipe_closed()
         return OK
-    talk = getattr(options, "talk", Talk())
+    talk = getattr(options, "talk", None) or Talk(
+        getattr(options, "quiet", False), getattr(options, "verbose", False)
+    )
     logging.basicConfig(
         level=logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO,
         format="%(message)s",

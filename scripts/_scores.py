@@ -26,7 +26,7 @@ class ScoreFiles:
     """Which split another tool's file is of."""
     part: Literal["train", "validation", "test"] = "test"
     """Which part another tool's file is of."""
-    label_base: int | None = None
+    label_base: Literal[0, 1] | None = None
     """What another tool's labels call the first class, 0 or 1."""
     common_videos: bool = False
     """Judge only the videos that all tables have, instead of refusing when one lacks some."""

@@ -56,6 +56,10 @@ class Options:
     """Print the result as JSON on stdout, and nothing else there."""
     talk: Talk = field(default_factory=Talk)
 
+    def __post_init__(self) -> None:
+        if self.videos_per_shard < 1:
+            raise UserError(f"--videos-per-shard {self.videos_per_shard} must be 1 or more")
+
 
 def run(options: Options) -> int:
     from tqdm import tqdm

@@ -18,6 +18,7 @@ import json
 import logging
 import sys
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,6 +68,12 @@ class Options:
     json: bool = False
     """Print the result as JSON on stdout, and nothing else there."""
     talk: Talk = field(default_factory=Talk)
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UserError(f"--jobs {self.jobs} must be 1 or more")
+        if self.fps is not None and not 0 < self.fps < inf:
+            raise UserError(f"--fps {self.fps} must be a rate over 0")
 
 
 def run(options: Options) -> int:

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Options:
     """What to show."""
 
-    video: tyro.conf.Positional[str]
+    video: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
     """A video's id, with --store; or a video file, whose flow is computed now."""
     store: str | None = None
     """The store that holds the video."""
@@ -89,8 +89,8 @@ def run(options: Options) -> int:
     from flow.preview import full_speed, write_film, write_strip
     from storage.errors import UserError
 
-    if options.columns < 1 or options.limit < 1:
-        raise UserError("--columns and --limit must be at least 1")
+    if min(options.columns, options.limit, options.step) < 1:
+        raise UserError("--columns, --limit and --step must be at least 1")
     if options.full is not None and not options.full > 0:
         raise UserError(f"--full {options.full} must be over 0 px")
     out = Path(options.out or Path(options.video).stem + "_flow.mp4")

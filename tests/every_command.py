@@ -1,0 +1,174 @@
+"""One call of every command that works, on material small enough for seconds.
+
+In a call, a word such as STORE or OUT.npz stands for a path: `Place.words` puts it in. The kind of
+the word tells what else could stand there by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from flow.algorithms import algorithm
+from flow.extract import extract_video
+from flow.recipe import Recipe
+from flow.synthetic import SampleData, make_sample_data
+from storage.scores import ScoreTable
+from storage.store import open_store
+
+SIZE = "--recipe small --size 24 --epochs 1 --batch 4 --ema 0 --workers 0"
+CALLS = {
+    "demo": "--out OUTFOLDER --quick",
+    "doctor": "",
+    "extract": "VIDEOS --out OUTSTORE --flow dis --preset ultrafast --workers 1",
+    "inspect": "STORE",
+    "verify": "STORE",
+    "preview": "VIDEO --out OUT.png --flow dis --short-side 24 --columns 2",
+    "compact": "STORE",
+    "train spatial": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
+    "train temporal": f"--store STORE --labels LISTS --out OUTRUN {SIZE} --length 2",
+    "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
+    "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
+    "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
+    "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
+    "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",
+    "report": "SCORES SCORES2 --out OUT.html --draws 100 --map none --store STORE --runs RUN",
+    "predict": "VIDEO --spatial RUN --temporal RUN2 --views 1x1",
+    "import": "IMPORTED --out OUTSTORE --bound 20",
+    "export": "STORE --to npy --out OUTFOLDER --labels LISTS",
+    "bench flow": "--sizes 32x24 --rounds 1 --engine cpu",
+    "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
+    "bench extract": "",
+    "bench train": "",
+}
+TOO_LONG_HERE = {"demo", "bench flow", "bench store", "bench extract", "bench train"}
+"""Run whole by tests of their own."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that holds good and bad examples of everything that a command reads or writes."""
+
+    home: Path
+
+    def path(self, word: str) -> Path:
+        return self.home / word
+
+    def words(self, call: str, new: Path, **instead: Path) -> list[str]:
+        """The words of CALLS[call]; outputs lie in `new`, `instead` names what replaces a word."""
+        found = []
+        for word in CALLS[call].split():
+            if word in instead:
+                found.append(str(instead[word]))
+            elif word.startswith("OUT"):
+                found.append(str(new / word))
+            elif word.isupper() or word in ("RUN2", "SCORES2", "FIT2"):
+                found.append(str(self.home / FILES.get(word, word)))
+            else:
+                found.append(word)
+        return [*call.split(), *found]
+
+
+FILES = {
+    "VIDEO": "VIDEOS/AmberVeinsUp/v_AmberVeinsUp_g01_c01.avi",
+    "SCORES": "SCORES.npz",
+    "SCORES2": "SCORES2.npz",
+    "FIT": "FIT.npz",
+    "FIT2": "FIT2.npz",
+}
+
+
+def make_place(home: Path) -> Place:
+    """Videos, lists, a store, two runs with random weights, scores; and what is none of these."""
+    shape = SampleData(appearances=2, motions=2, groups=6, clips=1, frames=16, width=48, height=36)
+    make_sample_data(home, shape)
+    (home / "videos").rename(home / "VIDEOS")
+    (home / "lists").rename(home / "LISTS")
+    recipe = Recipe(flow=algorithm("dis", preset="ultrafast"))
+    with open_store(home / "STORE", "w", recipe.config()) as store:
+        for path in sorted((home / "VIDEOS").glob("*/*.avi")):
+            video = path.relative_to(home / "VIDEOS").with_suffix("").as_posix()
+            extract_video(path, video, store, recipe)
+    write_runs(home)
+    write_scores(home)
+    write_pictures(home / "IMPORTED" / "walk")
+    write_nonsense(home)
+    return Place(home)
+
+
+def write_runs(home: Path) -> None:
+    """RUN and RUN2, spatial and temporal, as training leaves them; random weights."""
+    from streams import checkpoint
+    from streams.options import DataOptions
+    from streams.recipes import recipe
+    from streams.run_folder import RunFolder
+    from streams.source import open_source
+    from streams.stream_task import StreamTask
+
+    for name, kind in (("RUN", "spatial"), ("RUN2", "temporal")):
+        chosen = recipe("small", kind)
+        chosen = replace(chosen, crop=replace(chosen.crop, size=24))
+        source = open_source(DataOptions(home / "STORE", home / "LISTS"), {kind: chosen.input})
+        task = StreamTask(kind, chosen, source, seed=0)
+        run = RunFolder(home / name)
+        run.begin(task.settings(), {"recipe": "small"})
+        weights = task.build_model(initial=False).state_dict()
+        checkpoint.save(run.best, {"model": weights, "classes": list(task.classes)})
+
+
+def write_scores(home: Path) -> None:
+    """SCORES, SCORES2 of a test part, FIT, FIT2 of the validation part."""
+    rng = np.random.default_rng(0)
+    for name, stream, part in (
+        ("SCORES", "spatial", "test"),
+        ("SCORES2", "temporal", "test"),
+        ("FIT", "spatial", "validation"),
+        ("FIT2", "temporal", "validation"),
+    ):
+        labels = np.arange(24) % 3
+        scores = rng.normal(size=(24, 3)) + 2 * np.eye(3)[labels]
+        videos = tuple(f"{part}/v_{part}_g{i:02d}_c01" for i in range(24))
+        table = ScoreTable(videos, labels, ("a", "b", "c"), scores, stream=stream, part=part)
+        table.save(home / f"{name}.npz")
+
+
+def write_pictures(folder: Path) -> None:
+    """Flow as denseflow leaves it."""
+    import cv2
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        for component in "xy":
+            picture = rng.integers(100, 150, (24, 32)).astype(np.uint8)
+            cv2.imwrite(str(folder / f"flow_{component}_{number:05d}.jpg"), picture)
+    for number in range(5):
+        picture = rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / f"img_{number:05d}.jpg"), picture)
+
+
+def write_nonsense(home: Path) -> None:
+    """What stands in the wrong place: every kind of file and folder that is something else."""
+    (home / "empty folder").mkdir()
+    (home / "empty file").touch()
+    (home / "notes.txt").write_text("nothing of the kind\n")
+    (home / "noise.npz").write_bytes(b"PK\x03\x04" + bytes(range(200)))
+    np.savez(home / "other.npz", weights=np.zeros(3))
+    (home / "other folder").mkdir()
+    (home / "other folder" / "notes.txt").write_text("mine\n")
+    broken = home / "broken run"
+    (broken / "checkpoints").mkdir(parents=True)
+    (broken / "config.json").write_text((home / "RUN" / "config.json").read_text())
+    (broken / "checkpoints" / "best.pt").write_bytes(b"no checkpoint")
+    torn = home / "torn run"
+    torn.mkdir()
+    (torn / "config.json").write_text('{"settings": ')
+    (home / "strange run").mkdir()
+    (home / "strange run" / "config.json").write_text(json.dumps({"settings": {}}))
+    (home / "torn store").mkdir()
+    for path in (home / "STORE").iterdir():
+        if path.is_file():
+            (home / "torn store" / path.name).write_bytes(path.read_bytes()[:40])

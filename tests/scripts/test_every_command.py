@@ -1,0 +1,261 @@
+"""All commands alike: help, options, JSON, silence, exit codes, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from every_command import CALLS, TOO_LONG_HERE, Place, make_place
+
+from scripts import cli
+from scripts.help_pages import all_calls, help_of
+
+CALLED = [" ".join(words) for words in all_calls()]
+WHOLE = [call for call in CALLED if call in CALLS]
+QUICK = [call for call in WHOLE if call not in TOO_LONG_HERE]
+DISPATCHERS = {"train", "bench"}
+HELP = {call: help_of(*call.split()) for call in CALLED}
+SEEDED = {"demo", "fuse", "report", "bench store", *(c for c in WHOLE if c.startswith("train "))}
+NO_JSON = {"preview"}
+"""What writes one picture has nothing that a program would read."""
+
+Said = Callable[[list[str]], tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return make_place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Run a command in this process; gives its exit code, its output and its messages."""
+
+    def run(words: list[str]) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def the_one_line(code: int, out: str, err: str, call: str) -> str:
+    """What a mistake must look like; gives the line."""
+    assert code == 2, (code, out, err)
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith(f"twostream {call}: "), err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_every_command_has_a_call_here() -> None:
+    missing = [c for c in CALLED if c not in CALLS and c not in DISPATCHERS]
+    assert not missing
+
+
+# ---- help ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", CALLED)
+def test_help_shows_examples_on_lines_of_their_own(call: str) -> None:
+    page = HELP[call].splitlines()
+    examples = [line for line in page if line.startswith("    ") and f"twostream {call}" in line]
+    assert examples
+    assert all(line.count("twostream ") == 1 for line in examples)
+    assert "{None}" not in HELP[call]
+    assert max(map(len, page)) <= 102
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_every_command_can_be_quiet_verbose_and_read_by_a_program(call: str) -> None:
+    wanted = {"--quiet", "--verbose"}
+    wanted |= {"--json"} - ({"--json"} if call in NO_JSON else set())
+    wanted |= {"--seed INT"} if call in SEEDED else set()
+    assert not [option for option in wanted if f" {option} " not in HELP[call]]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """All pages in one new process; a page that loads torch keeps people waiting for seconds."""
+    program = (
+        "import sys, io, contextlib\n"
+        "from scripts import cli\n"
+        f"for call in {CALLED!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        assert cli.main([*call.split(), '--help']) == 0, call\n"
+        "    loaded = {'torch', 'cv2', 'numba', 'cupy', 'sklearn', 'scipy', 'matplotlib', 'av'}\n"
+        "    loaded &= set(sys.modules)\n"
+        "    assert not loaded, (call, loaded)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_by_itself(said: Said) -> None:
+    assert said([])[0] == 2
+    code, out, _ = said(["--help"])
+    assert code == 0
+    assert all(name in out for name in cli.COMMANDS)
+    assert "Exit codes: 0" in out
+    assert said(["--version"])[1].startswith("twostream ")
+    code, out, err = said(["extrakt"])
+    assert (code, out) == (2, "")
+    assert "did you mean extract" in err
+
+
+# ---- what works ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [c for c in QUICK if c not in NO_JSON])
+def test_json_is_one_document_and_alone(
+    call: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    code, out, err = said([*place.words(call, tmp_path), "--json"])
+    assert code == 0, err
+    json.loads(out)  # the whole of stdout, and nothing beside it
+
+
+@pytest.mark.parametrize("call", [c for c in QUICK if c != "doctor"])
+def test_quiet_says_the_summary_only(call: str, place: Place, said: Said, tmp_path: Path) -> None:
+    code, out, err = said([*place.words(call, tmp_path), "--quiet"])
+    assert code == 0, err
+    assert err == ""
+    assert out
+    assert not out.startswith("{")
+
+
+# ---- mistakes in the words -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_an_unknown_option(call: str, place: Place, said: Said, tmp_path: Path) -> None:
+    line = the_one_line(*said([*place.words(call, tmp_path), "--no-such-option", "7"]), call)
+    assert "--no-such-option" in line
+
+
+def number_options(call: str) -> list[str]:
+    rows = (line.strip("│ ").split() for line in HELP[call].splitlines() if " --" in line)
+    return [row[0] for row in rows if len(row) > 1 and row[1] in ("INT", "FLOAT")]
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_words_in_place_of_numbers(call: str, place: Place, said: Said, tmp_path: Path) -> None:
+    for option in number_options(call):
+        line = the_one_line(*said([*place.words(call, tmp_path), option, "many"]), call)
+        assert "many" in line
+        assert option in line
+
+
+@pytest.mark.parametrize("call", ["train x", "bench x", "train", "bench"])
+def test_sub_commands_that_are_none(call: str, said: Said) -> None:
+    code, out, err = said(call.split())
+    assert code == 2
+    if " " in call:
+        assert len(err.splitlines()) == 1
+        assert out == ""
+
+
+NUMBERS = [
+    ("extract", "--step", "0"),
+    ("extract", "--bound", "-1"),
+    ("extract", "--bound", "nan"),
+    ("extract", "--fps", "0"),
+    ("extract", "--fps", "nan"),
+    ("extract", "--short-side", "-5"),
+    ("extract", "--workers", "0"),
+    ("extract", "--size", "340"),
+    ("extract", "--shard", "9/8"),
+    ("extract", "--shard", "a/b"),
+    ("train temporal", "--length", "0"),
+    ("train temporal", "--size", "0"),
+    ("train temporal", "--batch", "0"),
+    ("train temporal", "--epochs", "-1"),
+    ("train temporal", "--lr", "nan"),
+    ("train temporal", "--lr", "-1"),
+    ("train temporal", "--validation", "1.5"),
+    ("train temporal", "--split", "9"),
+    ("train temporal", "--segments", "0"),
+    ("train temporal", "--dropout", "2"),
+    ("train temporal", "--workers", "-9"),
+    ("train temporal", "--depth", "19"),
+    ("train fusion", "--snapshots", "0"),
+    ("train fusion", "--gap", "0"),
+    ("train fusion", "--two-towers", "-1"),
+    ("score", "--views", "0x1"),
+    ("score", "--views", "many"),
+    ("score", "--split", "9"),
+    ("fuse", "--max-gib", "0"),
+    ("fuse", "--label-base", "7"),
+    ("report", "--draws", "1"),
+    ("predict", "--top", "0"),
+    ("predict", "--window", "nan"),
+    ("predict", "--stride", "0"),
+    ("predict", "--threads", "0"),
+    ("predict", "--views", "x"),
+    ("import", "--bound", "0"),
+    ("import", "--bound", "nan"),
+    ("import", "--jobs", "0"),
+    ("import", "--step", "0"),
+    ("import", "--fps", "-1"),
+    ("export", "--bound", "-2"),
+    ("export", "--videos-per-shard", "0"),
+    ("preview", "--columns", "0"),
+    ("preview", "--step", "0"),
+    ("preview", "--short-side", "0"),
+    ("preview", "--limit", "0"),
+    ("preview", "--full", "nan"),
+    ("bench flow", "--rounds", "0"),
+    ("bench flow", "--threads", "0"),
+    ("bench flow", "--sizes", "0x9"),
+    ("bench store", "--rounds", "0"),
+    ("bench store", "--videos", "0"),
+]
+NAMES = [
+    ("extract", "--engine", "abacus"),
+    ("extract", "--preset", "best"),
+    ("extract", "--codec", "gif"),
+    ("extract", "--frame-codec", "jpeg:900"),
+    ("extract", "--flow", "raft"),
+    ("extract", "--cluster", "nowhere"),
+    ("inspect", "--video", "nobody"),
+    ("train spatial", "--recipe", "secret"),
+    ("train spatial", "--device", "tpu"),
+    ("train spatial", "--weights", "nowhere.pt"),
+    ("train fusion", "--stages", "layer9"),
+    ("train fusion", "--join", "glue"),
+    ("score", "--part", "exam"),
+    ("score", "--device", "cuda:77"),
+    ("fuse", "--method", "magic"),
+    ("fuse", "--normalise", "l7"),
+    ("report", "--map", "globe"),
+    ("predict", "--engine", "abacus"),
+    ("predict", "--device", "tpu"),
+    ("import", "--codec", "gif"),
+    ("import", "--size", "large"),
+    ("export", "--to", "vhs"),
+    ("export", "--pictures", "gif"),
+    ("export", "--videos", "nobody"),
+    ("preview", "--engine", "abacus"),
+    ("bench flow", "--engine", "abacus"),
+    ("bench flow", "--preset", "best"),
+]
+
+
+@pytest.mark.parametrize(("call", "option", "value"), [*NUMBERS, *NAMES])
+def test_values_that_cannot_be(
+    call: str, option: str, value: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    if call not in WHOLE:
+        pytest.skip(f"{call} is not there")
+    words = [*place.words(call, tmp_path), option, value, "--quiet"]  # no progress before it
+    line = the_one_line(*said(words), call)
+    assert value in line or option in line
