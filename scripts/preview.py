@@ -82,7 +82,10 @@ def find(options: Options) -> Shown:
         flow=algorithm(options.flow),
         engine=options.engine,
     )
-    return DecodedVideo(options.video, recipe, options.limit)
+    try:
+        return DecodedVideo(options.video, recipe, options.limit)
+    except UserError as error:
+        raise UserError(f"{options.video}: {error}") from None
 
 
 def run(options: Options) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from scripts.help_pages import all_calls, help_of
 CALLED = [" ".join(words) for words in all_calls()]
 WHOLE = [call for call in CALLED if call in CALLS]
 QUICK = [call for call in WHOLE if call not in TOO_LONG_HERE]
+ONE_OF_A_KIND = [c for c in QUICK if not c.startswith("train ") or c == "train temporal"]
+"""Trainings share their loop, and take the most time."""
 DISPATCHERS = {"train", "bench"}
 HELP = {call: help_of(*call.split()) for call in CALLED}
 SEEDED = {"demo", "fuse", "report", "bench store", *(c for c in WHOLE if c.startswith("train "))}
@@ -124,7 +128,7 @@ def test_json_is_one_document_and_alone(
     json.loads(out)  # the whole of stdout, and nothing beside it
 
 
-@pytest.mark.parametrize("call", [c for c in QUICK if c != "doctor"])
+@pytest.mark.parametrize("call", [c for c in ONE_OF_A_KIND if c != "doctor"])
 def test_quiet_says_the_summary_only(call: str, place: Place, said: Said, tmp_path: Path) -> None:
     code, out, err = said([*place.words(call, tmp_path), "--quiet"])
     assert code == 0, err
@@ -259,3 +263,146 @@ def test_values_that_cannot_be(
     words = [*place.words(call, tmp_path), option, value, "--quiet"]  # no progress before it
     line = the_one_line(*said(words), call)
     assert value in line or option in line
+
+
+# ---- files and folders that are something else ---------------------------------------------------
+
+WRONG = {
+    "STORE": ("nowhere", "notes.txt", "empty folder", "other folder", "torn store", "noise.npz"),
+    "LISTS": ("nowhere", "empty file", "empty folder", "other folder", "noise.npz"),
+    "RUN": ("nowhere", "notes.txt", "empty folder", "broken run", "torn run", "strange run"),
+    "SCORES": ("nowhere", "notes.txt", "noise.npz", "other.npz", "empty file", "empty folder"),
+    "VIDEO": ("nowhere", "notes.txt", "empty file", "noise.npz", "empty folder"),
+    "VIDEOS": ("nowhere", "empty folder", "other folder"),
+    "IMPORTED": ("nowhere", "notes.txt", "empty folder", "noise.npz"),
+}
+"""Kind of input -> what may stand there by mistake."""
+TAKEN_ALL_THE_SAME = {("report", "broken run"), ("report", "strange run")}
+"""The report shows what a run folder has, and needs none of it."""
+SAME_KIND = {"RUN2": "RUN", "SCORES2": "SCORES", "FIT": "SCORES", "FIT2": "SCORES"}
+
+
+def wrong_inputs() -> Iterator[tuple[str, str, str]]:
+    for call in QUICK:
+        for word in CALLS[call].split():
+            for wrong in WRONG.get(SAME_KIND.get(word, word), ()):
+                if (call, wrong) not in TAKEN_ALL_THE_SAME:
+                    yield call, word, wrong
+
+
+@pytest.mark.parametrize(("call", "word", "wrong"), list(wrong_inputs()))
+def test_wrong_inputs(
+    call: str, word: str, wrong: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    path = place.path(wrong)
+    before = what_is_at(path)
+    words = [*place.words(call, tmp_path, **{word: path}), "--quiet"]
+    line = the_one_line(*said(words), call)
+    assert wrong in line
+    assert what_is_at(path) == before
+
+
+def what_is_at(path: Path) -> list[Path] | bytes | None:
+    if path.is_dir():
+        return sorted(path.rglob("*"))
+    return path.read_bytes() if path.exists() else None
+
+
+def outputs() -> Iterator[tuple[str, str]]:
+    for call in QUICK:
+        yield from ((call, word) for word in CALLS[call].split() if word.startswith("OUT"))
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that nobody may write to, not even root."""
+    folder = tmp_path_factory.mktemp("locked")
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+        return
+    mount = shutil.which("mount")
+    done = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], capture_output=True
+    )
+    if not done or done.returncode:
+        pytest.skip("root may write everywhere here, and may not mount a read-only folder")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(("call", "word"), list(outputs()))
+def test_outputs_where_nothing_can_be_written(
+    call: str, word: str, place: Place, said: Said, tmp_path: Path, locked: Path
+) -> None:
+    words = [*place.words(call, tmp_path, **{word: locked / word}), "--quiet"]
+    assert locked.name in the_one_line(*said(words), call)
+
+
+@pytest.mark.parametrize(("call", "word"), list(outputs()))
+def test_outputs_below_a_file(
+    call: str, word: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    path = place.path("notes.txt") / word
+    words = [*place.words(call, tmp_path, **{word: path}), "--quiet"]
+    assert "notes.txt" in the_one_line(*said(words), call)
+
+
+@pytest.mark.parametrize(("call", "word"), [o for o in outputs() if o[0] in ONE_OF_A_KIND])
+def test_outputs_in_a_missing_folder_are_made_or_refused(
+    call: str, word: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    path = tmp_path / "not there" / word
+    code, out, err = said([*place.words(call, tmp_path, **{word: path}), "--quiet"])
+    if code == 0:
+        assert path.exists()
+    else:
+        assert "not there" in the_one_line(code, out, err, call)
+
+
+@pytest.mark.parametrize(("call", "word"), list(outputs()))
+def test_outputs_that_are_something_else_already(
+    call: str, word: str, place: Place, said: Said, tmp_path: Path
+) -> None:
+    """A file for a folder, a folder for a file: refused, and left as it is."""
+    path = tmp_path / word
+    if "." in word:
+        (path / "mine").mkdir(parents=True)
+    else:
+        path.write_text("mine")
+    line = the_one_line(*said([*place.words(call, tmp_path), "--quiet"]), call)
+    assert word in line
+    assert (path / "mine").is_dir() if "." in word else path.read_text() == "mine"
+
+
+# ---- as a real process ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["inspect", "STORE", "--json"], 0),
+        (["inspect", "nowhere"], 2),
+        (["extract", "nowhere", "--out", "new store", "--workers", "1"], 2),
+        (["extract", "bad videos", "--out", "bad store", "--flow", "dis", "--workers", "1"], 1),
+    ],
+)
+def test_exit_codes_of_a_process(
+    words: list[str],
+    code: int,
+    place: Place,
+    twostream: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    bad = place.path("bad videos")
+    bad.mkdir(exist_ok=True)
+    (bad / "torn.avi").write_bytes(b"RIFF" + bytes(100))
+    done = twostream(*words, cwd=place.home)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert "torn" in done.stderr + done.stdout
+    if code == 2:
+        assert len(done.stderr.splitlines()) == 1
+    if "--json" in words:
+        json.loads(done.stdout)
