@@ -16,9 +16,11 @@ from streams.sampling import SampleStream, StepBatches
 
 
 def start_worker(_: int) -> None:
-    """A worker computes nothing in torch, and leaves Ctrl-C to the training process, which first
-    brings the step in hand to its end."""
+    """A worker computes nothing in torch, and leaves Ctrl-C and a scheduler's SIGTERM (which go to
+    all processes of a job) to the training process, which first brings the step in hand to its
+    end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
@@ -70,6 +72,13 @@ def plainly(loader: DataLoader[Any]) -> Iterator[Batch]:
             raise
         name, _, said = text.strip().splitlines()[-1].partition(": ")
         raise UserError(said or name) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            f"a reading process ended: {str(error).splitlines()[0]}; was it killed for want of "
+            "memory? --workers 0 reads without such processes"
+        ) from None
 
 
 class Slices:

@@ -49,6 +49,7 @@ def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -65,7 +66,8 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
 
 
 def test_killed_and_stopped_it_goes_on_bit_for_bit(tiny: Tiny, tmp_path: Path) -> None:
-    """SIGKILL between two saves, then Ctrl-C, then to the end: the run that was never stopped."""
+    """SIGKILL between two saves, then SIGTERM to all processes as schedulers send it, then to the
+    end: the run that was never stopped."""
     out = tmp_path / "cut"
     arguments = command(tiny, out, "--save-every", "2", "--workers", "2", "--quiet")
     killed = start(arguments)
@@ -74,7 +76,7 @@ def test_killed_and_stopped_it_goes_on_bit_for_bit(tiny: Tiny, tmp_path: Path) -
     killed.communicate()
     stopped = start(arguments)
     wait_for_step(stopped, out, 4)
-    stopped.send_signal(signal.SIGINT)
+    os.killpg(stopped.pid, signal.SIGTERM)
     said = stopped.communicate(timeout=120)[0]
     if stopped.returncode != 0:  # it may have been at its end already
         assert stopped.returncode == 130, said

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
+import signal
+import warnings
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +18,14 @@ from torch.utils.data import DataLoader
 
 from storage.catalog import Clip
 from storage.config import StoreConfig
+from storage.errors import UserError
 from storage.quantize import Quantizer
 from storage.store import open_store
 from streams.batch import Sample, collate
 from streams.crops import Box, Crop
 from streams.dataset import ClipDataset, quantiser_table, shared_moments
 from streams.inputs import RGB, FlowStack, Input
+from streams.loader import make_loader, plainly
 from streams.lookup import looked_up
 from streams.sampling import Draw, Sampling
 from streams.torchvision_compat import torchvision
@@ -199,3 +207,26 @@ def test_codes_are_looked_up_alike_everywhere() -> None:
     codes = torch.arange(256, dtype=torch.uint8).view(2, 128)[:, ::2]
     table = torch.rand(256)
     assert torch.equal(looked_up(codes, table), table[codes.long()])
+
+
+def test_a_killed_worker_is_said_in_words(store: Path) -> None:
+    """As the system does when memory runs out."""
+
+    def batches() -> Iterator[list[int]]:
+        yield [0]
+        yield [1]
+        for child in multiprocessing.active_children():
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL)
+        while True:
+            yield [0]
+
+    class Endless:
+        def __iter__(self) -> Iterator[list[int]]:
+            return batches()
+
+    data = dataset(store, {"flow": FlowStack(2)})
+    warnings.simplefilter("ignore")  # fork, in a process that has threads
+    reading = plainly(make_loader(data, Endless(), 1, pin=False))
+    with pytest.raises(UserError, match="a reading process ended: DataLoader worker"):
+        deque(reading, maxlen=0)
