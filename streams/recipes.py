@@ -203,7 +203,7 @@ def small(kind: str) -> Recipe:
         Sampling(segments=1),
         Crop(size=64, scales=(1.0, 0.875, 0.75), flip=False),
         Network(depth=18, weights="none", dropout=0.2),
-        Optimisation(lr=0.02, epochs=12, batch=16, smoothing=0.1, warmup=0.1, best="loss"),
+        Optimisation(lr=0.02, epochs=24, batch=16, warmup=0.1, ema=0.97, best="loss"),
     )
 
 
