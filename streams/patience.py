@@ -10,7 +10,7 @@ def wait_asleep() -> None:
 
     A network on 2 cores crosses thousands of barriers a step. Where another process holds one of
     the cores (the workers that read, a neighbour), the thread on the other core would spin
-    through its whole time slice: training with a busy neighbour was measured 6 to 10 times
-    slower with spinning, and on an idle machine no faster.
+    through its whole time slice: beside busy neighbours, training was measured 9 times slower
+    with spinning; without them, equally fast (docs/training.md).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
