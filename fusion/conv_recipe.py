@@ -41,6 +41,10 @@ class Fusing:
     """Start conv and concat after layer4 at the sum of both streams' scores; without, conv starts
     by adding the rescaled maps channel by channel, as published."""
 
+    probe: int = 0
+    """Training videos to which the classifier alone is fitted before the first step, where it
+    cannot start from both streams' scores (0: it starts as the spatial stream's)."""
+
     def __post_init__(self) -> None:
         if self.snapshots < 1:
             raise UserError(f"--snapshots {self.snapshots} must be at least 1")
@@ -50,6 +54,8 @@ class Fusing:
             raise UserError("--two-towers and --tower-lr must not be negative")
         if not 0 <= self.dropout < 1:
             raise UserError(f"--dropout {self.dropout} must lie in [0, 1)")
+        if self.probe < 0:
+            raise UserError(f"--probe {self.probe} must be 0 or more videos")
         if self.sketch < 16:
             raise UserError(f"--sketch {self.sketch} must be at least 16")
 
@@ -85,8 +91,8 @@ def modern() -> FusionRecipe:
 def small() -> FusionRecipe:
     """Minutes on a laptop's CPU, from towers of the recipe `small`."""
     return FusionRecipe(
-        Fusing(snapshots=3, gap=2, dropout=0.2, sketch=1024),
-        Optimisation(lr=0.02, epochs=3, batch=16, warmup=0.1),
+        Fusing(snapshots=2, gap=3, dropout=0.2, sketch=1024, probe=512),
+        Optimisation(lr=0.005, epochs=1, batch=16, warmup=0.1),
     )
 
 

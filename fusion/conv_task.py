@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as nnf
 
 from fusion.conv_net import ConvFusionNet, fused_logits
 from fusion.conv_recipe import FusionRecipe
-from fusion.conv_start import Inputs, align, set_scales
+from fusion.conv_start import Inputs, align, fit_head, set_scales
 from fusion.towers import Tower, check_data, check_pair
 from streams.batch import Batch, collate
 from streams.crops import Crop
@@ -24,7 +25,7 @@ from streams.transforms import prepare
 
 log = logging.getLogger(__name__)
 
-SCALE_SAMPLES = 32
+SCALE_SAMPLES = 16
 """Training videos over which the towers' activations are compared."""
 
 NAMES = ("spatial", "temporal")
@@ -65,20 +66,24 @@ class FusionTask:
         spatial, temporal = (self.pair[name].net(trained=initial) for name in NAMES)
         net = fusion_net(self.recipe, spatial, temporal)
         if initial:
-            scales = set_scales(net, self.first_inputs())
-            if self.recipe.fusing.align:
-                align(net, spatial.head, temporal.head)
+            scales = set_scales(net, [inputs for inputs, _ in self.some(SCALE_SAMPLES)])
             said = ", ".join(f"{stage} {scale:.2f}" for stage, scale in scales.items())
             log.info("temporal maps are scaled by: %s", said)
+            fusing = self.recipe.fusing
+            aligned = fusing.align and align(net, spatial.head, temporal.head)
+            if fusing.probe and not aligned:
+                right = fit_head(net, self.some(fusing.probe))
+                log.info("the classifier is fitted to training videos, %.1f %% right", 100 * right)
         return net
 
-    def first_inputs(self) -> list[Inputs]:
-        """Some training videos, spread over the list, as the network gets them."""
+    def some(self, most: int) -> Iterator[tuple[Inputs, Tensor]]:
+        """Some training videos, spread over the list, as the network gets them; and labels."""
         data = self.data("train")
-        count = min(SCALE_SAMPLES, len(data))
+        count = min(most, len(data))
         chosen = [i * len(data) // count for i in range(count)]
-        parts = [chosen[i : i + 8] for i in range(0, count, 8)]
-        return [self.inputs(collate([data[i] for i in part])) for part in parts]
+        for first in range(0, count, 8):
+            batch = collate([data[i] for i in chosen[first : first + 8]])
+            yield self.inputs(batch), batch.labels
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         return decay_groups(model, "towers.", self.recipe.fusing.tower_lr)

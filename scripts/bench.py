@@ -1,4 +1,4 @@
-"""Measure this machine: flow engines, the store, extraction or training.
+"""Measure this machine: flow engines, the store, extraction, training or fusion.
 
 Every measurement first checks that the sides compared give the same result.
 
@@ -22,6 +22,7 @@ BENCHES = {
     "store": ("storage.bench", "StoreBench"),
     "extract": ("flow.bench_extract", "ExtractBench"),
     "train": ("streams.bench", "TrainBench"),
+    "fusion": ("fusion.bench", "FusionBench"),
 }
 """Sub-command -> the module with its `run(options)`, and the dataclass of its options."""
 HELP = {

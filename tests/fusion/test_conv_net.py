@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fusion.conv_net import ConvFusionNet, fused_logits
-from fusion.conv_start import align, set_scales
+from fusion.conv_start import PENALTY, align, fit_head, set_scales
 from fusion.joins import BilinearJoin, ConvJoin, SumJoin, make_join
 from fusion.pooling import SnapshotPool
 from storage.errors import UserError
@@ -145,6 +145,54 @@ def test_scales_bring_both_maps_to_one_size(
     assert spatial == pytest.approx(temporal, rel=1e-4)
 
 
+def test_a_later_join_is_scaled_to_what_the_first_one_gives(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    stages = ("layer2", "layer3")
+    net = ConvFusionNet(*towers, stages=stages, join="sum").eval()
+    set_scales(net, [inputs])
+    ratios = []
+    for stage in stages:
+        net.joins[stage].register_forward_hook(
+            lambda join, given, _: ratios.append(
+                float(given[0].square().mean() / (given[1] * join.scale).square().mean())
+            )
+        )
+    with torch.no_grad():
+        net(inputs)
+    assert ratios == pytest.approx([1, 1], rel=1e-4)
+
+
+def test_the_classifier_is_fitted_to_the_fused_features(
+    towers: tuple[StreamNet, StreamNet],
+) -> None:
+    """The logistic regression that scikit-learn finds, on features that are not standardised."""
+    from sklearn.linear_model import LogisticRegression
+
+    net = ConvFusionNet(*towers, join="bilinear", sketch=16).eval()
+    net.features = lambda inputs: inputs  # type: ignore[method-assign, assignment]
+    drawn = torch.Generator().manual_seed(1)
+    labels = torch.arange(60) % CLASSES
+    rows = torch.randn(60, 16, generator=drawn) * torch.linspace(0.1, 9, 16) + 3
+    rows[:, 0] += labels
+    right = fit_head(net, [((rows[:40], rows[:40]), labels[:40]), ((rows[40:],) * 2, labels[40:])])
+    with torch.no_grad():
+        logits = net.head(rows)
+    known = (rows - rows.mean(0)) / rows.std(0, correction=0)
+    model = LogisticRegression(C=1 / (PENALTY * len(rows)), tol=1e-8, max_iter=2000)
+    wanted = torch.from_numpy(model.fit(known.numpy(), labels.numpy()).decision_function(known))
+    logits, wanted = (v - v.mean(1, keepdim=True) for v in (logits, wanted))
+    torch.testing.assert_close(logits.double(), wanted.double(), atol=0.02, rtol=0.02)
+    assert right == float((logits.argmax(1) == labels).double().mean())
+
+
+def test_maps_that_do_not_align(towers: tuple[StreamNet, StreamNet]) -> None:
+    net = ConvFusionNet(*towers).eval()
+    frames, flow = torch.zeros(1, 1, 3, 64, 64), torch.zeros(1, 1, 2 * LENGTH, 96, 64)
+    with pytest.raises(UserError, match="do not align after layer4: 2x2 and 3x2"):
+        net((frames, flow))
+
+
 def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
@@ -170,6 +218,16 @@ def test_towers_of_different_depth_are_joined(inputs: tuple[torch.Tensor, torch.
         net = ConvFusionNet(spatial, temporal, stages=("layer3",), join=join, sketch=64).eval()
         with torch.no_grad():
             assert fused_logits(net(inputs)).shape == (2, CLASSES)
+    net = ConvFusionNet(spatial, temporal, join="conv", pool="2d").eval()
+    for head in (spatial.head, temporal.head):
+        nn.init.normal_(head.weight, std=0.2)
+    one = tuple(value[:1, :1] for value in inputs)
+    set_scales(net, [(one[0], one[1])])
+    align(net, spatial.head, temporal.head)
+    net.head.weight.data.copy_(spatial.head.weight)
+    with torch.no_grad():
+        late = spatial.eval()(one[0]) + temporal.eval()(one[1])
+        torch.testing.assert_close(fused_logits(net((one[0], one[1]))), late, rtol=1e-3, atol=1e-3)
 
 
 def test_only_what_follows_is_tuned(

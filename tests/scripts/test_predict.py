@@ -25,8 +25,12 @@ from flow.resize import Resize, to_grey
 from flow.synthetic import SampleData, make_sample_data
 from flow.video import VideoReader
 from fusion import average
+from fusion.conv_recipe import Fusing as ConvFusing
+from fusion.conv_recipe import FusionRecipe
+from fusion.conv_task import FusionTask, fusion_net
 from fusion.normalise import probabilities
 from fusion.timeline import Fusing
+from fusion.towers import load_tower
 from scripts import predict as command
 from scripts._prediction import Looking, Pass, Trained, plan_passes, predict
 from storage import Quantizer, ScoreTable, UserError, open_store
@@ -40,7 +44,6 @@ from streams.recipes import recipe
 from streams.run_folder import RunFolder
 from streams.scoring import Views, score_table
 from streams.source import open_source
-from streams.stream_scorer import open_scorer
 from streams.stream_task import StreamTask
 
 flow_made_by = import_module("scripts.import").flow_made_by  # `import` is a keyword
@@ -66,9 +69,22 @@ def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
     checkpoint.save(run.best, {"model": net.state_dict(), "classes": list(task.classes)})
 
 
+def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
+    """A run of two such runs, fused and never trained."""
+    pair = [load_tower(towers / kind, kind) for kind in KINDS]
+    fusing = ConvFusing(snapshots=3, gap=2, two_towers=0.5)
+    data = DataOptions(store, lists, validation=0, empty_classes=True)
+    source = open_source(data, {t.kind: t.recipe.input for t in pair}, ("test",))
+    task = FusionTask(pair[0], pair[1], FusionRecipe(fusing), source, seed=3)
+    net = fusion_net(task.recipe, *(tower.net() for tower in pair))
+    run = RunFolder(folder)
+    run.begin(task.settings(), {"recipe": "small"})
+    checkpoint.save(run.best, {"model": net.state_dict(), "classes": list(task.classes)})
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """videos/, lists/, store, spatial and temporal runs; and a spatial run of a smaller store."""
+    """videos/, lists/, store, a run of each kind, and a spatial run of a smaller store."""
     out = tmp_path_factory.mktemp("predict")
     shape = SampleData(appearances=2, motions=2, groups=2, clips=1, frames=40, width=64, height=48)
     make_sample_data(out, shape)
@@ -80,6 +96,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 extract_video(path, video, store, made)
     for kind in KINDS:
         random_run(out / kind, kind, out / "store", out / "lists")
+    random_fusion(out / "fusion", out, out / "store", out / "lists")
     random_run(out / "small spatial", "spatial", out / "small.store", out / "lists")
     return out
 
@@ -96,9 +113,8 @@ def scored(house: Path, kind: str, views: Views) -> ScoreTable:
     trained = Trained.open(house / kind, kind, CPU)
     data = DataOptions(house / "store", house / "lists", validation=0, empty_classes=True)
     source = open_source(data, trained.scorer.inputs, ("test",))
-    scorer = open_scorer(trained.run, CPU)
     loop = LoopOptions(workers=0)
-    return score_table(scorer, source, "test", views, CPU, loop, stream=kind, made={})
+    return score_table(trained.scorer, source, "test", views, CPU, loop, stream=kind, made={})
 
 
 FEW = Views(6, 1)
@@ -128,6 +144,36 @@ def test_a_file_is_scored_as_in_the_store(house: Path, views: Views) -> None:
 
 def a_video(house: Path) -> str:
     return str(min(house.glob("videos/*/*g01*.avi")))
+
+
+@pytest.mark.parametrize("views", [Views(6, 1), Views(1, 5)])
+def test_a_fusion_network_scores_a_file_as_in_the_store(house: Path, views: Views) -> None:
+    """Its clips of 3 snapshots stand where they stand in the store; alone and among others."""
+    table = scored(house, "fusion", views)
+    runs = opened(house, fusion="fusion", spatial="spatial")
+    alone = plan_passes({"fusion": runs["fusion"]}, "auto", 1)
+    together = plan_passes(runs, "auto", 1)
+    assert (len(alone), len(together)) == (1, 1)
+    for row, video in enumerate(table.videos):
+        path = str(house / "videos" / f"{video}.avi")
+        found = predict(path, alone, Fusing(table.classes, ("fusion",)), looking(views), CPU)
+        wanted = probabilities(table)[row]
+        assert found.whole.probabilities == pytest.approx(wanted, abs=1e-4)
+        assert found.engine == "dis"
+    both = predict(path, together, Fusing(table.classes, tuple(runs)), looking(views), CPU)
+    assert both.streams["fusion"].probabilities == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_fusion_network_has_a_timeline(house: Path, tmp_path: Path) -> None:
+    """One score a clip, at its middle snapshot; the overlay has something to show from early on."""
+    runs = opened(house, fusion="fusion")
+    passes = plan_passes(runs, "auto", 1)
+    fusing = Fusing(runs["fusion"].run.classes, ("fusion",))
+    seen = looking(Views(12, 1), 0.8, 0.4, overlay=tmp_path / "seen.mp4")
+    found = predict(a_video(house), passes, fusing, seen, CPU)
+    assert [round(row.start, 3) for row in found.timeline] == [0.0, 0.4, 0.8]
+    with av.open(str(tmp_path / "seen.mp4")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 40
 
 
 def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,6 +320,7 @@ MISTAKES = [
     (["nowhere.mp4", "--spatial", "RUN"], "nowhere.mp4 does not exist"),
     (["VIDEO", "--spatial", "nowhere"], "nowhere is not a run folder"),
     (["VIDEO", "--temporal", "RUN"], "is a spatial run; give it as --spatial"),
+    (["VIDEO", "--fusion", "RUN"], "is a spatial run; give it as --spatial"),
     (["VIDEO", "--spatial", "RUN", "--weights", "1", "2"], "2 weights for 1"),
     (["VIDEO", "--spatial", "RUN", "--window", "0"], "--window 0"),
     (["VIDEO", "--spatial", "RUN", "--views", "many"], "--views 'many'"),
