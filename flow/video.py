@@ -189,7 +189,9 @@ class VideoReader:
                     time = max(time, stamp - first)
                 elif self.decoded:
                     time += 1 / self._rate
-                rgb = np.asarray(to_rgb.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+                rgb = self._rgb_of(frame, to_rgb)
+                if rgb is None:
+                    continue
                 self.decoded += 1
                 yield Frame(upright(rgb, orientation(frame)), time)
             if ended:
@@ -230,6 +232,18 @@ class VideoReader:
             kind = "truncated" if "prematurely" in complaint else self._kind("damaged", packet)
             self._fault(kind, complaint)
         return frames, False
+
+    def _rgb_of(self, frame: Any, to_rgb: Any) -> NDArray[np.uint8] | None:
+        """(H, W, 3); None, and a fault, where FFmpeg cannot convert the frame's pixel format."""
+        import av
+
+        with av.logging.Capture(local=self.threads == 1):
+            try:
+                return np.asarray(to_rgb.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+            except (av.error.FFmpegError, ValueError) as error:
+                why = f"{frame.format.name} pixels do not become RGB: {reason(error)}"
+        self._fault("decode error", why)
+        return None
 
     def _complaint(self, logs: list[Any]) -> str:
         """The first message of this video's own decoder or container, or nothing."""

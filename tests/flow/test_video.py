@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -105,6 +106,23 @@ def test_pixel_formats_become_rgb(
     assert np.abs(grey[0] - grey[1]).mean() < (25 if "gif" in name else 6)
     if "grey" in name:
         assert (got[0].rgb[..., 0] == got[0].rgb[..., 2]).all()
+
+
+def test_pixels_that_ffmpeg_cannot_convert_are_the_videos_fault(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "packed.nut"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb4"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "rgb4")))
+    error = fault(path)  # not an OSError, which would be taken for the store's disk
+    assert (error.kind, error.frame) == ("decode error", 0)
+    assert "rgb4 pixels do not become RGB" in str(error)
+    with pytest.raises(VideoError, match="no frames"):
+        read(path, tolerant=True)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("height", "width"), [(49, 65), (17, 101), (48, 33)])
