@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flow.crew import Event
-from flow.failures import record_failures
+from flow.failures import NAME, Failure, record_failures
 from flow.naming import as_text
 from flow.plan import Task
 from flow.request import Batch
@@ -31,6 +31,16 @@ class Stop:
 
     def ask(self, why: str) -> None:
         self.why = self.why or why
+
+
+def record(
+    batch: Batch, stop: Stop, failures: Sequence[Failure], settled: Sequence[str] = ()
+) -> None:
+    """Keep failures.json true; where that cannot be, no video can be stored either."""
+    try:
+        record_failures(batch.out, failures, settled)
+    except OSError as error:
+        stop.ask(f"{batch.out}/{NAME} cannot be written: {error.strerror}; what was stored is safe")
 
 
 class Account:
@@ -97,9 +107,8 @@ class Account:
         before = len(self.summary.failures)
         self.summary.take(outcome, source)
         new = self.summary.failures[before:]
-        record_failures(
-            self.batch.out, new, [task.video] if outcome.status in ("stored", "already") else []
-        )
+        settled = [task.video] if outcome.status in ("stored", "already") else []
+        record(self.batch, self.stop, new, settled)
         if new and self.batch.on_error == "stop":
             self.stop.ask(f"{new[0].video}: {new[0].reason}")
         self._settled += 1

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from flow.account import Account, Stop, outcome_of
+from flow.account import Account, Stop, outcome_of, record
 from flow.crew import Crew
-from flow.failures import record_failures
 from flow.find import find_videos
 from flow.forecast import estimate, with_frames
 from flow.plan import Plan, Task, make_plan
@@ -43,9 +42,9 @@ def run_batch(batch: Batch) -> Summary:
         f"{plan.found} videos found, {len(plan.tasks)} to extract, {len(plan.skipped)} stored "
         f"already, {len(plan.failed)} that cannot be"
     )
-    if not batch.dry_run:
-        record_failures(batch.out, plan.failed, plan.skipped)
     stop = Stop()
+    if not batch.dry_run:
+        record(batch, stop, plan.failed, plan.skipped)
     if plan.failed and batch.on_error == "stop":
         stop.ask(f"{plan.failed[0].video}: {plan.failed[0].reason}")
     if plan.tasks and not stop.why:

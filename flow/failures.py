@@ -49,6 +49,9 @@ def record_failures(
     folder = Path(store)
     added = {failure.video: failure for failure in failures}
     forget = set(settled)
+    if not added and not (folder / NAME).exists():
+        return  # a whole store may lie on a medium that cannot be written
+    fresh = folder / f".{NAME}.{os.getpid()}"
     lock = os.open(folder / f".{NAME}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX)
@@ -57,10 +60,10 @@ def record_failures(
             return
         merged = {entry.video: entry for entry in old if entry.video not in forget} | added
         rows = [asdict(merged[video]) for video in sorted(merged)]
-        fresh = folder / f".{NAME}.{os.getpid()}"
         fresh.write_text(
             json.dumps({"failures": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         fresh.replace(folder / NAME)
     finally:
+        fresh.unlink(missing_ok=True)
         os.close(lock)

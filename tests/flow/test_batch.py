@@ -365,6 +365,36 @@ def test_a_disk_that_cannot_be_written_ends_the_run(videos: Path, tmp_path: Path
     assert "cannot be written" in summary.stopped
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["found at once", "found by a worker"])
+def test_a_disk_too_full_for_failures_ends_the_run_with_its_summary(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    write = Path.write_text
+
+    def full(path: Path, text: str, **how: Any) -> int:
+        if path.name.startswith(".failures.json."):
+            write(path, "")
+            raise OSError(28, "No space left on device")
+        return write(path, text, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    out = tmp_path / "store"
+    summary = run(mixed / ("gone.avi" if known else "text.avi"), out)
+    assert (summary.found, summary.failed) == (1, 1)
+    assert "failures.json cannot be written: No space left" in summary.stopped
+    assert {path.name for path in out.iterdir()} <= {"store.json", "shards", ".failures.json.lock"}
+
+
+def test_nothing_is_written_into_a_store_that_is_whole(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    run(videos / "class 0", out)
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    summary = run(videos / "class 0", out)  # it may lie on a read-only medium
+    assert (summary.stored, summary.skipped, summary.stopped) == (0, 4, "")
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert not (out / ".failures.json.lock").exists()
+
+
 def test_a_hostile_list_writes_nothing_outside(videos: Path, tmp_path: Path) -> None:
     good = next(videos.rglob("*.avi"))
     shutil.copy(good, tmp_path / "out.avi")
