@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flow.algorithms import Algorithm, algorithm
 from flow.params import TVL1
+from flow.resample import check_rate
 from flow.resize import Resize
 from storage.config import StoreConfig
 from storage.errors import UserError
@@ -42,6 +43,7 @@ class Recipe:
             raise UserError(f"engine {self.engine!r} computes TV-L1 only; leave --engine out")
         if not self.fields:
             raise UserError("no field is asked for; choose forward, backward, warped")
+        check_rate(self.fps)
         if self.threads < 1:
             raise UserError(f"threads is {self.threads}; it must be at least 1")
 

@@ -8,8 +8,16 @@ from fractions import Fraction
 from flow.video import Frame, VideoError
 from storage.errors import UserError
 
+SLOWEST, FASTEST = 0.001, 1000.0
+"""Frames a second."""
 LONGEST_STILL = 600
 """Seconds; a longer gap between two frames is a damaged time stamp, not a slide."""
+
+
+def check_rate(fps: float | None) -> None:
+    """Refuse a rate that no video can be brought to."""
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise UserError(f"--fps {fps:g} is not between {SLOWEST:g} and {FASTEST:g}")
 
 
 def resample(frames: Iterable[Frame], fps: float | None) -> Iterator[Frame]:
@@ -21,8 +29,6 @@ def resample(frames: Iterable[Frame], fps: float | None) -> Iterator[Frame]:
     if fps is None:
         yield from frames
         return
-    if not 0 < fps <= 1000:
-        raise UserError(f"fps {fps:g} is not between 0 and 1000")
     tick = 1 / Fraction(fps).limit_denominator(1001)  # 29.97 is 30000/1001, or near enough
     shown: Frame | None = None
     index, number = 0, -1
