@@ -66,7 +66,10 @@ def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
 
 def count(record: bytes | memoryview) -> int:
     """How many items a record holds."""
-    return int(HEAD.unpack_from(record)[0])
+    try:
+        return int(HEAD.unpack_from(record)[0])
+    except struct.error:
+        raise StoreError("a record is cut short") from None
 
 
 def head_length(item: bytes) -> int:

@@ -57,6 +57,12 @@ def test_a_cut_record_is_an_error(cut: int) -> None:
         unpack(record[:cut], 0, 2)
 
 
+@pytest.mark.parametrize("cut", range(4))
+def test_a_record_without_its_beginning_is_an_error(cut: int) -> None:
+    with pytest.raises(StoreError, match="cut short"):
+        count(pack([b"item"])[:cut])
+
+
 def test_items_that_are_not_there_are_refused() -> None:
     with pytest.raises(StoreError, match="asked for items 0 to 3"):
         unpack(pack([b"a", b"b"]), 0, 3)
