@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def create(folder: Path, config: StoreConfig) -> bool:
     """Make `folder` a store; False where it was one already. Two processes may try at once."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; a store is a folder, give another path")
-    fresh = folder / f".{NAME}.{os.getpid()}"
+    # not the process's number: containers that start together on one file system have the same
+    fresh = folder / f".{NAME}.{uuid.uuid4().hex}"
     try:
         if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
             raise StoreError(

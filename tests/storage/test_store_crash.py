@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from store_material import RAW, add, check, filled
 
-from storage import shard, writer
+from storage import manifest, shard, writer
 from storage.errors import StoreError
 from storage.store import Store, open_store
 from storage.verify import check as check_shard
@@ -226,6 +226,23 @@ def test_a_race_to_create_makes_one_store(tmp_path: Path) -> None:
     assert len(open_store(folder)) == 4
     left = [p.name for p in folder.iterdir()] + [p.name for p in (folder / "shards").iterdir()]
     assert not [name for name in left if name.startswith(".")]
+
+
+def test_two_machines_create_one_store_under_one_process_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers number their processes alike."""
+    put = manifest.put_in_place
+
+    def slowly(fresh: Path, path: Path) -> bool:
+        monkeypatch.setattr(manifest, "put_in_place", put)
+        assert manifest.create(tmp_path / "s", RAW)  # by the other one, meanwhile
+        return put(fresh, path)
+
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(manifest, "put_in_place", slowly)
+    assert not manifest.create(tmp_path / "s", RAW)
+    assert manifest.read(tmp_path / "s") == RAW
 
 
 def test_dropping_in_steps_drops_all(tmp_path: Path) -> None:
