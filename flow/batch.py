@@ -65,7 +65,7 @@ def stored_sources(batch: Batch, recipe: Recipe) -> dict[str, dict[str, Any]]:
     if batch.dry_run and not os.path.exists(batch.out):
         return {}
     with open_store(batch.out, "a", recipe.config()) as store:
-        return {video: store.video(video).source for video in store.videos()}
+        return {meta.video: meta.source for meta in store.metas()}
 
 
 def run_here(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop) -> None:
