@@ -116,18 +116,20 @@ def extract_video(
     progress: Callable[[int], object] | None = None,
     maker: FlowMaker | None = None,
     patience: float = PATIENCE,
+    replace: bool = False,
 ) -> Extracted:
     """Store the frames and the flow of one video under the id `video`, whole or not at all.
 
     Raises VideoError for what is wrong with the video; a `tolerant` run stores what can be
     decoded and gives the faults back. `name` is what the store calls the source. `progress` is
-    told the pairs done since it was last called.
+    told the pairs done since it was last called. With `replace`, an older one of that id is there
+    until the new one is whole.
     """
     maker = maker or FlowMaker(recipe)
     maker.camera.clear()
     source = Source(path, recipe, tolerant)
     quality = Quality()
-    with store.write(video) as writer:
+    with store.write(video, replace) as writer:
         frames = pairs = 0
         for chunk in chunks(source, maker, patience):
             for rgb in chunk.rgb:

@@ -96,7 +96,7 @@ class Workshop:
                     task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck
                 )
             except (StoreError, OSError) as error:
-                if self._is_stored(task):
+                if self._is_stored(task) and not task.redo:
                     return self._already(task)
                 return Outcome(task.video, "fatal", kind="store", reason=one_line(error))
             except Exception as error:
@@ -116,10 +116,8 @@ class Workshop:
         return Outcome(task.video, "already", meta.frames, meta.pairs, meta.size, quality)
 
     def _extract(self, task: Task, partial: bool, progress: Progress | None) -> Outcome:
-        if task.video in self.store:
-            if not task.redo:
-                return self._already(task)
-            self.store.delete(task.video)
+        if task.video in self.store and not task.redo:
+            return self._already(task)
         if not os.path.exists(task.path):
             raise VideoError("cannot open", "No such file or directory")
         done = extract_video(
@@ -131,6 +129,7 @@ class Workshop:
             name=task.name,
             progress=progress,
             maker=self.maker,
+            replace=task.redo,
         )
         kind = done.faults[0].split(" at frame ")[0].split(":")[0] if done.faults else ""
         return Outcome(

@@ -220,8 +220,11 @@ class Store:
 
     def _items(self, video: str, kind: str, indices: Sequence[int]) -> list[bytes]:
         """The coded items of one kind, checked."""
+        known = self._place(video).entry.meta
         for _attempt in (1, 2):
             place = self._place(video)
+            if place.entry.meta != known:
+                raise StoreError(f"{video!r} was stored anew while it was read; read it again")
             per_chunk = place.entry.per_chunk[kind]
             part = self._shard(place.shard)
             found: list[bytes] = []
@@ -259,11 +262,14 @@ class Store:
     # -- writing
 
     @contextmanager
-    def write(self, video: str) -> Iterator[VideoWriter]:
-        """Add a video: it is there when the block ends normally, and not at all otherwise."""
+    def write(self, video: str, replace: bool = False) -> Iterator[VideoWriter]:
+        """Add a video: it is there when the block ends normally, and not at all otherwise.
+
+        With `replace` it takes the place of the one of that name, which is there until then.
+        """
         self._need_writable()
         check_id(video)
-        if video in self:
+        if video in self and not replace:
             raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
         part = self._own_shard()
         drop_numbers(part, self._left)
@@ -272,9 +278,13 @@ class Store:
         published = False
         try:
             yield writer
-            if self._find(video) is None:  # else another process was quicker
+            if replace or self._find(video) is None:  # else another process was quicker
                 writer.publish()
                 published = True
+                for name in self.shards() if replace else ():
+                    if name != self._claimed:
+                        self.delete_in(name, video)
+                self._places.pop(video, None)
         finally:
             if not published and writer.number is not None:
                 self._left.append(writer.number)

@@ -19,6 +19,7 @@ from storage.keys import (
     PER_CHUNK,
     Entry,
     entry_value,
+    parse_entry,
     record_key,
     record_keys,
     video_key,
@@ -142,7 +143,7 @@ class VideoWriter:
         return number
 
     def publish(self) -> None:
-        """Make the video visible, in one transaction."""
+        """Make the video visible, in one transaction, instead of any of that name in this shard."""
         if self._meta is None:
             raise UserError(f"{self.video!r} was not finished: call finish(...) in the block")
         pairs = {self._count[field] for field in self.config.fields}
@@ -168,13 +169,19 @@ class VideoWriter:
             **self._meta,
         )
 
-        def work(txn: lmdb.Transaction) -> None:
+        def work(txn: lmdb.Transaction) -> list[int]:
             number = self._put(txn)
             entry = Entry(number, meta, self.per_chunk)
-            txn.put(video_key(self.video), entry_value(entry), db=self._shard.videos)
+            key = video_key(self.video)
+            before = txn.get(key, db=self._shard.videos)
+            replaced = [] if before is None else [parse_entry(before).number]
+            for old in replaced:
+                txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
+            txn.put(key, entry_value(entry), db=self._shard.videos)
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
+            return replaced
 
-        self._shard.write(work)
+        drop_numbers(self._shard, self._shard.write(work))
 
 
 def drop_numbers(shard: Shard, numbers: list[int]) -> None:

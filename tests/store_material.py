@@ -27,8 +27,10 @@ def frames(video: str, count: int, size: tuple[int, int] = (H, W)) -> np.ndarray
     return random.integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
-def add(store: Store, video: str, pairs: int, size: tuple[int, int] = (H, W)) -> None:
-    with store.write(video) as w:
+def add(
+    store: Store, video: str, pairs: int, size: tuple[int, int] = (H, W), replace: bool = False
+) -> None:
+    with store.write(video, replace) as w:
         flow = codes(video, pairs, size)
         for number, frame in enumerate(frames(video, pairs + 1, size)):
             w.frame(frame)

@@ -329,6 +329,11 @@ def test_a_changed_source_is_refused_or_done_again(mixed: Path, tmp_path: Path) 
     refused = run(tmp_path / "v", out)
     assert refused.failures[0].kind == "source changed"
     assert open_store(out).video("a").frames == 20
+    whole = (tmp_path / "v" / "a.avi").read_bytes()
+    (tmp_path / "v" / "a.avi").write_bytes(whole[:-2000])  # it is being copied, say
+    assert run(tmp_path / "v", out, redo_changed=True).failed == 1
+    assert open_store(out).video("a").frames == 20
+    (tmp_path / "v" / "a.avi").write_bytes(whole)
     assert run(tmp_path / "v", out, redo_changed=True).stored == 1
     assert open_store(out).video("a").frames == 25
     assert read_failures(out) == []
