@@ -34,19 +34,19 @@ def wheel() -> NDArray[np.float64]:
 def flow_to_rgb(flow: NDArray[np.floating], full: float | None = None) -> NDArray[np.uint8]:
     """Flow (2, H, W) or (N, 2, H, W) in pixels -> RGB uint8 (H, W, 3) or (N, H, W, 3).
 
-    Rest is white; a motion of `full` pixels has the pure hue, a faster one is darkened. When
-    None, `full` is the fastest motion there is.
+    Rest is white; a motion of `full` pixels or more has the pure hue. (The benchmark darkens what
+    is faster than `full`, which here would blacken the few noisy pixels that are left above it.)
+    When None, `full` is the fastest motion there is.
     """
     flow = np.asarray(flow, np.float64)
     u, v = flow[..., 0, :, :], flow[..., 1, :, :]
     speed = np.hypot(u, v)
     reach = full if full is not None else float(speed.max(initial=0))
-    speed = speed / max(reach, 1e-9)
+    speed = np.minimum(speed / max(reach, 1e-9), 1)
     colours = wheel()
     place = (np.arctan2(-v, -u) / np.pi + 1) / 2 * (len(colours) - 1)
     low = np.floor(place).astype(int)
     rest = (place - low)[..., None]
     hue = (1 - rest) * colours[low] + rest * colours[(low + 1) % len(colours)]
-    deep = speed[..., None]
-    rgb = np.where(deep <= 1, 255 - deep * (255 - hue), 0.75 * hue)
+    rgb = 255 - speed[..., None] * (255 - hue)
     return np.floor(rgb).astype(np.uint8)
