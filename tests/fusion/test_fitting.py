@@ -80,7 +80,7 @@ def test_validation_tables_may_be_fitted_on_themselves(fuse: Fuse) -> None:
     assert (fit["leak"], fit["same_videos"]) == (False, True)
 
 
-def tested_to_fit_on_must_match_the_streams() -> None:
+def test_tables_to_fit_on_must_match_the_streams() -> None:
     with pytest.raises(UserError, match="1 tables to fit on for 2 streams"):
         weighted(two_streams(), validation()[:1])
     with pytest.raises(UserError, match="--fit gives temporal where spatial is meant"):
