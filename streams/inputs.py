@@ -164,7 +164,8 @@ class FlowStack:
     """Pairs from one field of the stack to the next."""
     stack: Literal["forward", "bidirectional", "trajectory"] = "forward"
     """forward: fields t, t+1, ... bidirectional: half of them forward from t, half backward from
-    t. trajectory: each field is read where the motion so far has carried the point."""
+    t. trajectory: each field is read where the motion so far has carried the point (--stride must
+    be the store's step)."""
     subtract_mean: bool = False
     """Take each field's own mean vector away, against camera motion."""
     field: Literal["flow", "warped"] = "flow"
@@ -217,6 +218,12 @@ class FlowStack:
             raise UserError(
                 f"the store holds the flow fields {', '.join(config.fields)}; this input also "
                 f"needs {', '.join(absent)}: extract again with them, or change --stack or --field"
+            )
+        if self.stack == "trajectory" and self.length > 1 and self.stride != config.step:
+            raise UserError(
+                f"--stack trajectory follows a point from field to field, so the next one must "
+                f"start where the last one ends: the store's flow spans {config.step} frames, "
+                f"give --stride {config.step}"
             )
 
     def moments(self, video: VideoMeta, config: StoreConfig) -> range:

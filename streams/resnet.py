@@ -40,10 +40,8 @@ class StreamNet(nn.Module):
         width = backbone.fc.in_features
         backbone.fc = nn.Identity()
         if channels != 3:
-            first = backbone.conv1
             backbone.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
             nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
-            del first
         self.backbone: Any = backbone
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, classes)

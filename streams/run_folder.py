@@ -53,6 +53,8 @@ class RunFolder:
         if not self.config.exists() and self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"{self.path} is not empty and not a run folder; give another --out")
         self.last.parent.mkdir(parents=True, exist_ok=True)
+        # Of a run that was killed between its first two checkpoints, perhaps with other settings.
+        self.best.unlink(missing_ok=True)
         config = {"format": FORMAT, "settings": settings, "made": made | environment()}
         write_json(self.config, config)
         return False

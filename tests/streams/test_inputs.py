@@ -189,6 +189,17 @@ def test_a_store_that_cannot_serve() -> None:
         FlowStack().check(StoreConfig(fields=()))
 
 
+def test_a_trajectory_goes_on_where_its_last_field_ended() -> None:
+    """Flow over s frames leads into frame t + s: a field of any other frame would be misread."""
+    for step in (1, 3):
+        config = StoreConfig(step=step)
+        FlowStack(3, step, stack="trajectory").check(config)
+        FlowStack(1, 2, stack="trajectory").check(config)  # alone, it leads nowhere
+        FlowStack(3, 2).check(config)
+        with pytest.raises(UserError, match=rf"spans {step} frames, give --stride {step}"):
+            FlowStack(3, 2, stack="trajectory").check(config)
+
+
 def test_short_videos_have_no_moments() -> None:
     video = VideoMeta("v", frames=4, pairs=3, height=6, width=8, fps=25)
     config = StoreConfig()

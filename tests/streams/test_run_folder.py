@@ -118,6 +118,10 @@ def test_a_run_is_gone_on_with_only_under_its_settings(tmp_path: Path) -> None:
     settings = {"seed": 1, "recipe": {"optim": {"lr": 0.1, "milestones": (1, 2)}}}
     assert folder.begin(settings, {"device": "cpu"}) is False
     assert folder.begin(settings, {}) is False  # begun, but no checkpoint yet
+    folder.best.write_bytes(b"of a run that was killed before its first last.pt")
+    assert folder.begin(settings | {"seed": 2}, {}) is False
+    assert not folder.best.exists(), "another run's weights would be scored as this one's"
+    assert folder.begin(settings, {}) is False
     folder.last.write_bytes(b"x")
     assert folder.begin(settings, {}) is True
     settings["recipe"]["optim"]["lr"] = 0.2  # type: ignore[index]
