@@ -89,6 +89,10 @@ class Catalog:
             self._cut[split] = self._parts(split)
         return list(self._cut[split][part])
 
+    def videos(self, split: int) -> list[str]:
+        """Every video that a split lists, of whatever part."""
+        return [clip.video for part in PARTS for clip in self.part(split, part)]
+
     def _parts(self, split: int) -> dict[str, list[Clip]]:
         listed = {
             part: [Clip(video, label, group_of(video, self.name)) for video, label in rows]

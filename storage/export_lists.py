@@ -18,8 +18,9 @@ def labels_of(catalog: Catalog, stored: Iterable[str]) -> dict[str, int]:
     names = list(stored)
     labels: dict[str, int] = {}
     for split in catalog.splits:
+        listed = catalog.videos(split)
         for part in NAMES:
-            for clip in match_clips(catalog.part(split, part), names).clips:
+            for clip in match_clips(catalog.part(split, part), names, listed).clips:
                 labels[clip.video] = clip.label
     return labels
 
@@ -34,8 +35,9 @@ def write_lists(catalog: Catalog, store: Store, exported: Iterable[str], out: Pa
     rows = [f"{number} {name}" for number, name in enumerate(catalog.classes, 1)]
     written = [_write(out / "classInd.txt", rows)]
     for split in catalog.splits:
+        listed = catalog.videos(split)
         for part, word in NAMES.items():
-            clips = match_clips(catalog.part(split, part), names).clips
+            clips = match_clips(catalog.part(split, part), names, listed).clips
             if not clips:
                 continue
             for kind in ("rgb", "flow"):

@@ -82,7 +82,7 @@ def open_source(
     short: dict[str, list[str]] = {}
     for part in parts:
         listed = catalog.part(options.split, part)
-        matched = match_clips(listed, stored)
+        matched = match_clips(listed, stored, catalog.videos(options.split))
         if listed and not matched.clips:
             raise UserError(
                 f"none of the {len(listed)} videos in the {part} list of {options.labels} (first: "
