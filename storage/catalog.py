@@ -95,7 +95,7 @@ class Catalog:
 
     def _parts(self, split: int) -> dict[str, list[Clip]]:
         listed = {
-            part: [Clip(video, label, group_of(video, self.name)) for video, label in rows]
+            part: [Clip(video, label, group_of(video)) for video, label in rows]
             for part, rows in self.listing.splits[split].items()
         }
         if "validation" not in listed:

@@ -14,18 +14,18 @@ HMDB = re.compile(
 KINETICS = re.compile(r"^(?P<source>.{11})_\d{6}_\d{6}$")
 
 
-def group_of(video: str, format_name: str = "") -> str:
+def group_of(video: str) -> str:
     """The source of a video, from its name; a name of no known pattern is a source of its own.
 
     UCF-101 numbers its groups within a class, so the class belongs to the group. HMDB-51 cuts
-    clips of several classes from one film, so there the group spans classes.
+    clips of several classes from one film, so there the group spans classes, whatever list (or
+    folder) names the clip.
     """
     folder, _, stem = video.rpartition("/")
     if match := UCF.match(stem):
         return f"{match['cls']}_{match['group']}"
     if match := HMDB.match(stem):
-        source, cls = match["source"], folder.rpartition("/")[2]
-        return source.removesuffix("_" + cls) if format_name == "hmdb" else source
+        return match["source"].removesuffix("_" + folder.rpartition("/")[2])
     if match := KINETICS.match(stem):
         return match["source"]
     return video

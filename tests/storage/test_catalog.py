@@ -285,12 +285,13 @@ def test_the_cut_keeps_groups_whole_and_classes_alive(
         ("Biking/v_Biking_g07_c03", "Biking_g07"),
         ("x/v_Ice_Dancing_g11_c01", "Ice_Dancing_g11"),
         ("wave/TrumanShow_wave_f_nm_np1_fr_med_26", "TrumanShow"),
+        ("/data/hmdb51/wave/TrumanShow_wave_f_nm_np1_fr_med_26", "TrumanShow"),
         ("abseiling/zzzzzzzzzzz_000012_000022", "zzzzzzzzzzz"),
         ("holiday/beach 1", "holiday/beach 1"),
     ],
 )
 def test_sources(video: str, group: str) -> None:
-    assert group_of(video, "hmdb") == group
+    assert group_of(video) == group
 
 
 def test_ids_lose_only_a_videos_extension() -> None:
