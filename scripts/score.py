@@ -50,6 +50,9 @@ class Options:
     """What to do about videos too short for the input: repeat their last pair, skip, or stop."""
     any_counts: bool = False
     """Accept UCF-101 and HMDB-51 lists of other lengths than the official ones."""
+    other_lists: bool = False
+    """Accept lists or a split that the run was not trained on, though its test part may then hold
+    videos that the run has learned from."""
     other_store: bool = False
     """Accept a store that was made in another way than the one the run was trained on."""
     loop: LoopOptions = field(default_factory=LoopOptions)
@@ -110,6 +113,8 @@ def run(options: Options) -> int:
                 "store": str(options.store),
                 "store_fingerprint": source.config.fingerprint,
                 "validation": trained.validation,
+                "trained_on_split": trained.split,
+                "other_lists": source.catalog.fingerprint != trained.settings["data"]["lists"],
                 **source.left_out(),
             },
         )
@@ -146,17 +151,21 @@ def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-d
             + "); give the labels of the training"
         )
     lists = trained.settings["data"]["lists"]
-    if options.part != "test" and source.catalog.fingerprint != lists:
+    same_lists = source.catalog.fingerprint == lists
+    if options.part != "test" and not same_lists:
         raise UserError(
             f"{options.labels} are not the lists that {options.run} was trained on, so what is its "
             f"{options.part} part cannot be told; give those lists, or --part test"
         )
-    if source.split != trained.split:
-        print(
-            f"note: {options.run} was trained on split {trained.split}; videos of split "
-            f"{source.split}'s {options.part} part may have been trained on",
-            file=sys.stderr,
-        )
+    if options.other_lists or (same_lists and source.split == trained.split):
+        return
+    others = f"split {source.split} of {options.labels}" if same_lists else f"{options.labels}"
+    raise UserError(
+        f"{options.run} was trained on "
+        + (f"split {trained.split}" if same_lists else "other lists")
+        + f": {others} may test on videos that it has learned from. Give the lists and the split "
+        "of the training, or say --other-lists"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

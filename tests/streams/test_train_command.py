@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import torch
 from streams_tiny import FRAMES, Tiny, write_tiny, write_tiny_lists
 
 from scripts.cli import main
+from storage.catalog import load_catalog
 from storage.config import StoreConfig
 from storage.scores import ScoreTable
 from storage.store import open_store
@@ -238,8 +240,8 @@ def test_what_scoring_refuses(tiny: Tiny, tmp_path: Path, trained: Path, said: S
     assert "SNAPSHOTSxCROPS" in failing("--views", "many")
     assert "no config.json" in failing(run=tmp_path)
     assert "does not exist" in failing("--out", str(tmp_path / "absent/s.npz"))
-    config = StoreConfig(codec="raw", frame_codec="raw", fingerprint="another algorithm")
-    other = write_tiny(tmp_path / "other", config)
+    made_otherwise = StoreConfig(codec="raw", frame_codec="raw", fingerprint="another algorithm")
+    other = write_tiny(tmp_path / "other", made_otherwise)
     text = failing(source=other)
     assert "with fingerprint 'made up'" in text
     assert "--other-store" in text
@@ -251,6 +253,21 @@ def test_what_scoring_refuses(tiny: Tiny, tmp_path: Path, trained: Path, said: S
     assert "the same, in another order" in failing(source=fewer)
     write_tiny_lists(lists, test_groups=(3,))
     assert "are not the lists" in failing("--part", "validation", source=fewer)
+    assert "was trained on other lists" in (text := failing(source=fewer))
+    assert "may test on videos that it has learned from" in text
+    for name in ("trainlist", "testlist"):
+        (lists / f"{name}02.txt").write_text((tiny.labels / f"{name}01.txt").read_text())
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    again = load_catalog(lists, validation=config["settings"]["data"]["validation"])
+    config["settings"]["data"]["lists"] = again.fingerprint
+    (run / "config.json").write_text(json.dumps(config))
+    assert "was trained on split 1: split 2 of" in failing("--split", "2", run=run, source=fewer)
+    words = ["--store", str(tiny.store), "--labels", str(lists), "--split", "2", "--other-lists"]
+    words += ["--out", str(tmp_path / "o.npz"), "--views", "1x1", "--quiet", "--workers", "0"]
+    assert main(["score", str(trained), *words]) == 0
+    made = ScoreTable.load(tmp_path / "o.npz").made
+    assert (made["trained_on_split"], made["other_lists"]) == (1, True)
 
 
 def test_damaged_checkpoints_are_named(tiny: Tiny, tmp_path: Path, said: SAID) -> None:
