@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.catalog_groups import group_of
 from storage.scores import ScoreTable
-
-UCF_CLIP = re.compile(r"^(?P<group>.*_g\d+)_c\d+$")
-"""UCF-101 cuts several clips out of one video: v_<Class>_g<video>_c<clip>."""
 
 
 def groups_of(tables: Sequence[ScoreTable]) -> tuple[NDArray[np.int64], str]:
@@ -20,9 +17,9 @@ def groups_of(tables: Sequence[ScoreTable]) -> tuple[NDArray[np.int64], str]:
         if table.groups:
             return indices(table.groups), "the groups named in the score tables"
     videos = tables[0].videos
-    found = [UCF_CLIP.match(video) for video in videos]
-    if all(found):
-        return indices([m["group"] for m in found if m]), "the videos' names (v_Class_gXX_cYY)"
+    found = [group_of(video) for video in videos]
+    if found != list(videos):
+        return indices(found), "the videos' names, as UCF-101, HMDB-51 and Kinetics give them"
     return indices(videos), "nothing: each video counts as a group of its own"
 
 

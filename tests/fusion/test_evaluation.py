@@ -111,13 +111,17 @@ def test_no_table_and_tables_of_one_name() -> None:
     assert all(f.fusion for f in split.figures)
 
 
-def test_groups_come_from_the_tables_or_from_the_names_of_ucf_101() -> None:
+def test_groups_come_from_the_tables_or_from_the_names_of_known_data_sets() -> None:
     ucf = [f"Archery/v_Archery_g{g:02d}_c{c:02d}" for g in (1, 2, 10) for c in (1, 2)]
     table = made_up(videos=6, groups=3)
     assert groups_of([table])[0].tolist() == [0, 0, 1, 1, 2, 2]
     group, source = groups_of([replace(table, videos=tuple(ucf), groups=())])
     assert group.tolist() == [0, 0, 1, 1, 2, 2]
-    assert "v_Class_gXX_cYY" in source
+    assert "the videos' names" in source
+    hmdb = [f"wave/{film}_wave_f_nm_np1_fr_med_{k}" for film in ("A", "B", "C") for k in (0, 1)]
+    assert groups_of([replace(table, videos=tuple(hmdb), groups=())])[0].tolist() == [
+        0, 0, 1, 1, 2, 2,
+    ]  # fmt: skip
     group, source = groups_of([replace(table, groups=())])
     assert len(set(group.tolist())) == 6
     assert "each video" in source
