@@ -131,7 +131,13 @@ def figures(judged: Evaluation) -> dict[str, Any]:
             for f in split.figures
         },
         "tests": [
-            {"name": t.name, "against": t.against, "gain": t.gain.value, "p": t.p}
+            {
+                "name": t.name,
+                "against": t.against,
+                "gain": t.gain.value,
+                "p": t.p,
+                "p_holm": t.p_holm,
+            }
             for t in split.tests
         ],
     }
@@ -158,10 +164,12 @@ def split_summary(split: SplitEvaluation) -> list[str]:
     for f in split.figures:
         mark = "  FITTED ON THE TEST PART" if f.fitted_on_test else ""
         lines.append(f"  {f.name:<{width}}  top-1 {top1_text(f.top[1])}{mark}")
+    several = len(split.tests) > 1
+    note = f", Holm's correction for {len(split.tests)} fusions" if several else ""
     for t in split.tests:
         lines.append(
             f"  {t.name} against {t.against}: {100 * t.gain.value:+.2f} points, "
-            f"p = {t.p:.2g} (sign-flip test over groups)"
+            f"p = {t.p_holm:.2g} (sign-flip test over groups{note})"
         )
     return lines
 

@@ -45,6 +45,25 @@ def test_a_report_of_the_published_scores(
     assert "91.30" in Path("report.html").read_text()
 
 
+def test_what_is_said_of_several_fusions(
+    published: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which normalisation each used, though its name does not tell; and p for all of them."""
+    for how in ("l1", "zscore"):
+        assert fuse([*published, "--normalise", how, "--name", how[0], "--out", f"{how}.npz"]) == 0
+    capsys.readouterr()
+    assert main(["l1.npz", "zscore.npz", *published, "--out", "r.html", "--draws", "100"]) == 0
+    said = capsys.readouterr().out
+    page = Path("r.html").read_text()
+    assert "normalised by l1" in page
+    assert "normalised by zscore" in page
+    tests = [t["test"] for t in json.loads(Path("r.json").read_text())["splits"][0]["tables"][:2]]
+    for test in tests:
+        assert test["p_holm"] > test["p"]
+        assert f"p = {test['p_holm']:.2g} (" in said
+    assert "Holm's correction for 2 fusions" in said
+
+
 def test_a_mistake_is_one_line_and_exit_code_2(
     published: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
