@@ -190,6 +190,9 @@ def computed(pictures: Iterator[Picture], maker: FlowMaker) -> Iterator[Chunk]:
         if len(grey) == batch + step:
             yield chunk_of(grey, rgb, maker)
             grey, rgb = grey[-step:], []
+        elif len(rgb) > batch:  # a long step must wait for its grey frames, not for the others
+            yield Chunk(rgb, {}, None)
+            rgb = []
     if len(grey) > step:
         yield chunk_of(grey, rgb, maker)
     elif rgb:

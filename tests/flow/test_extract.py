@@ -111,6 +111,17 @@ def test_a_source_that_fails_while_read_is_its_own_fault(
         made(tmp_path, coded, Recipe(**CHEAP))
 
 
+def test_a_long_step_holds_no_rgb_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = FlowMaker(Recipe(**CHEAP, step=30))
+    monkeypatch.setattr(maker, "batch", lambda height, width: 4)
+    frames = video_files.moving(50, 16, 16)
+    pictures = (extract.Picture(rgb, rgb[..., 0]) for rgb in frames)
+    got = list(extract.computed(pictures, maker))
+    assert max(len(chunk.rgb) for chunk in got) <= 5
+    assert np.array_equal(np.concatenate([c.rgb for c in got if c.rgb]), frames)
+    assert sum(len(chunk.flows["forward"]) for chunk in got if chunk.flows) == 20
+
+
 def test_pairs_of_any_length_and_step() -> None:
     def compute(frames: np.ndarray) -> np.ndarray:
         return np.stack([frames[:-1], frames[1:]], axis=1)  # says which frames it was made of
