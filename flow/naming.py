@@ -38,20 +38,14 @@ def ladder(found: Found) -> list[str]:
     return [stem or name, name, rooted.lstrip("/"), f"{name}#{digest}"]
 
 
-def assign_ids(videos: Sequence[Found], stored: Mapping[str, Sequence[str]]) -> list[str]:
+def assign_ids(videos: Sequence[Found], kept: Mapping[str, str]) -> list[str]:
     """An id for each file, all different, whatever the order of the files.
 
     Files that want the same id all take the next longer one, and where a longer one is another's
-    shorter one, that other gives way. `stored` maps the names of sources
-    to the ids they have in the store: a file keeps its id when others join it later.
+    shorter one, that other gives way. `kept` maps paths to the ids they have in the store: a file
+    keeps its id when others join it later.
     """
-    names = [name_of(found) for found in videos]
-    seen = Counter(names)
-    kept: list[str | None] = [
-        stored[name][0] if seen[name] == 1 and len(stored.get(name, ())) == 1 else None
-        for name in names
-    ]
-    ladders = [[same] if same else ladder(found) for found, same in zip(videos, kept, strict=True)]
+    ladders = [[kept[f.path]] if f.path in kept else ladder(f) for f in videos]
     rungs = [0] * len(videos)
     while True:
         ids = [steps[rung] for steps, rung in zip(ladders, rungs, strict=True)]

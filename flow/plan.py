@@ -76,10 +76,7 @@ def make_plan(
 
     `stored` gives the source of each video that the store holds, by its id.
     """
-    names: dict[str, list[str]] = defaultdict(list)
-    for video, source in stored.items():
-        names[str(source.get("name", ""))].append(video)
-    ids = assign_ids(videos, names)
+    ids = assign_ids(videos, kept_ids(videos, stored))
     mine = [(f, v) for f, v in zip(videos, ids, strict=True) if shard is None or shard.holds(v)]
     plan = Plan(len(mine))
     for found, video in mine:
@@ -106,6 +103,38 @@ def make_plan(
         plan.tasks.append(Task(video, found.path, name_of(found), size, redo=redo))
     plan.tasks.sort(key=lambda task: (-task.bytes, task.video))
     return plan
+
+
+def kept_ids(videos: Sequence[Found], stored: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Path -> id of what is stored already, so that ids do not change with what else is named.
+
+    A file and a stored video belong together by their name; where several have it, because they
+    lie under several folders, by their content.
+    """
+    files: dict[str, list[Found]] = defaultdict(list)
+    for found in videos:
+        files[name_of(found)].append(found)
+    ids: dict[str, list[str]] = defaultdict(list)
+    for video, source in stored.items():
+        ids[str(source.get("name", ""))].append(video)
+    kept: dict[str, str] = {}
+    for name in files.keys() & ids.keys():
+        if len(files[name]) == len(ids[name]) == 1:
+            kept[files[name][0].path] = ids[name][0]
+            continue
+        for video in ids[name]:
+            alike = [f.path for f in files[name] if f.path not in kept and made(stored[video], f)]
+            if len(alike) == 1:
+                kept[alike[0]] = video
+    return kept
+
+
+def made(source: Mapping[str, Any], found: Found) -> bool:
+    """Whether a stored video was made from this very content."""
+    try:
+        return not found.trouble and "sha256" in source and not changed(found.path, source)
+    except OSError:
+        return False
 
 
 def changed(path: str, source: Mapping[str, Any]) -> str:

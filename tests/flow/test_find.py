@@ -185,6 +185,6 @@ def test_a_folder_that_cannot_be_read_is_counted(
 def test_a_stored_video_keeps_its_id(tmp_path: Path) -> None:
     touch(tmp_path, "a.avi", "a.mp4")
     found, _ = find_videos([str(tmp_path)])
-    assert assign_ids(found, {"a.avi": ["a"]}) == ["a", "a.mp4"]
-    assert assign_ids(found, {"a.avi": ["a"], "a.mp4": ["a.mp4"]}) == ["a", "a.mp4"]
-    assert assign_ids(found, {"a.avi": ["a", "b"]}) == ["a.avi", "a.mp4"]  # whose would it be?
+    avi, mp4 = (str(tmp_path / name) for name in ("a.avi", "a.mp4"))
+    assert assign_ids(found, {avi: "a"}) == ["a", "a.mp4"]
+    assert assign_ids(found, {avi: "a", mp4: "a.mp4"}) == ["a", "a.mp4"]

@@ -34,6 +34,30 @@ def source(path: Path) -> dict:
     return {**fingerprint(path), "name": path.name}
 
 
+def test_ids_do_not_depend_on_what_else_is_named(tmp_path: Path) -> None:
+    """Two folders that hold files of one name, in any order of runs: nothing is done twice."""
+    stored: dict[str, dict] = {}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        (folder / "c").mkdir(parents=True)
+        (folder / "c" / "a.avi").write_text(folder.name)
+
+    def extract(*named: Path) -> list[str]:
+        found, _ = find_videos([str(folder) for folder in named])
+        todo = make_plan(found, stored)
+        assert not todo.failed
+        for task in todo.tasks:
+            stored[task.video] = {**fingerprint(task.path), "name": task.name}
+        return [task.video for task in todo.tasks]
+
+    assert extract(folders[0]) == ["c/a"]
+    assert extract(*folders) == ["c/a.avi"]
+    assert extract(*folders) == extract(folders[0]) == extract(folders[1]) == []
+    stored.clear()
+    assert extract(*folders) == ["one/c/a.avi", "two/c/a.avi"]
+    assert extract(*folders) == extract(folders[0]) == extract(folders[1]) == []
+
+
 def test_the_largest_first(videos: Path) -> None:
     assert [task.video for task in plan(videos).tasks] == ["1", "3", "2", "0"]
 
