@@ -24,6 +24,7 @@ from flow.recipe import FlowMaker, Recipe
 from flow.resample import resample
 from flow.resize import to_grey
 from flow.video import VideoError, VideoReader
+from storage.errors import StoreError
 from storage.store import Store
 
 PATIENCE = 120.0
@@ -163,6 +164,8 @@ def extract_video(
             quality=quality.to_json()
             | {f"camera_{what}": pairs for what, pairs in sorted(maker.camera.items())},
         )
+    if not writer.published:
+        raise StoreError(f"{video!r} was stored by another process meanwhile")
     return Extracted(video, frames, pairs, store.video(video).size, quality, faults)
 
 

@@ -15,6 +15,8 @@ from flow.find import Found
 from flow.naming import as_text, assign_ids, name_of
 from storage.errors import UserError
 
+CHANGED = "source changed"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -96,8 +98,7 @@ def make_plan(
                 plan.skipped.append(video)
                 continue
             if not redo_changed:
-                reason = f"source changed since it was stored: {change} (--redo-changed)"
-                plan.failed.append(Failure(video, path, "source changed", reason))
+                plan.failed.append(Failure(video, path, CHANGED, source_changed(change)))
                 continue
             redo = True
         plan.tasks.append(Task(video, found.path, name_of(found), size, redo=redo))
@@ -135,6 +136,11 @@ def made(source: Mapping[str, Any], found: Found) -> bool:
         return not found.trouble and "sha256" in source and not changed(found.path, source)
     except OSError:
         return False
+
+
+def source_changed(how: str) -> str:
+    """The reason of such a failure."""
+    return f"{CHANGED} since it was stored: {how} (--redo-changed)"
 
 
 def changed(path: str, source: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 
 from flow.extract import Source, extract_video, pairs_of
-from flow.plan import Task
+from flow.plan import CHANGED, Task, changed, source_changed
 from flow.quality import Quality
 from flow.recipe import FlowMaker, Recipe
 from flow.video import VideoError, probe
@@ -112,6 +112,9 @@ class Workshop:
     def _already(self, task: Task) -> Outcome:
         """By another job, or by a worker that died before it could say so."""
         meta = self.store.video(task.video)
+        change = changed(task.path, meta.source)
+        if change:  # it was another file of that name
+            return Outcome(task.video, "failed", kind=CHANGED, reason=source_changed(change))
         quality = Quality.from_json(meta.quality)
         return Outcome(task.video, "already", meta.frames, meta.pairs, meta.size, quality)
 

@@ -1,7 +1,9 @@
 """Which process writes which shard: one each, so that no writer waits for another.
 
 A claim is a POSIX record lock on the file `claim` in the shard's folder. The system drops it when
-its process ends, however it ends, and a forked child does not inherit it.
+its process ends, however it ends, and a forked child does not inherit it. Another lock, on a file
+beside the shards, is held for the moment in which a video becomes visible, so that of two writers
+of one video only one adds it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from storage import shard
 from storage.errors import StoreError
 
 CLAIM = "claim"
+PUBLISH = "publish"
+"""Beside the folder of shards."""
 FRESH = ".new-"
 """A shard is made under a name that begins so, and renamed when it is whole."""
 STALE = 3600.0
@@ -28,6 +32,7 @@ STALE = 3600.0
 _claims: dict[str, tuple[int, str, int]] = {}
 """Of this process: the store's real path -> the lock's descriptor, the shard, how many hold it."""
 _guard = threading.Lock()
+_publishing = threading.Lock()
 
 
 def take(shards: Path) -> tuple[str, bool]:
@@ -63,6 +68,23 @@ def give_back(shards: Path) -> None:
             _claims[key] = descriptor, name, holders - 1
         else:
             del _claims[key]
+            os.close(descriptor)
+
+
+@contextmanager
+def publishing(shards: Path) -> Iterator[None]:
+    """Only one writer of the store at a time is inside the block."""
+    with _publishing:
+        try:
+            descriptor = os.open(
+                shards.parent / PUBLISH, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+            )
+        except OSError as error:
+            raise StoreError(f"{shards.parent} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
             os.close(descriptor)
 
 
@@ -117,11 +139,11 @@ def _make(shards: Path, name: str) -> None:
 
 
 def _forget_parents() -> None:
-    global _guard
+    global _guard, _publishing
     for descriptor, _, _ in _claims.values():
         os.close(descriptor)
     _claims.clear()
-    _guard = threading.Lock()
+    _guard, _publishing = threading.Lock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_parents)

@@ -275,18 +275,17 @@ class Store:
         drop_numbers(part, self._left)
         self._left.clear()
         writer = VideoWriter(video, self.meta, part)
-        published = False
         try:
             yield writer
-            if replace or self._find(video) is None:  # else another process was quicker
-                writer.publish()
-                published = True
+            with claim.publishing(self.folder / "shards"):
+                if replace or self._find(video) is None:  # else another process was quicker
+                    writer.publish()
                 for name in self.shards() if replace else ():
                     if name != self._claimed:
                         self.delete_in(name, video)
-                self._places.pop(video, None)
+            self._places.pop(video, None)
         finally:
-            if not published and writer.number is not None:
+            if not writer.published and writer.number is not None:
                 self._left.append(writer.number)
                 with suppress(StoreError):  # a full disk, say; the next video tries again
                     drop_numbers(part, self._left)

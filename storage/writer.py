@@ -46,6 +46,8 @@ class VideoWriter:
         self._frames = frame_codec(config.frame_codec)
         self.number: int | None = None
         """Under which records are written; None until the first ones are."""
+        self.published = False
+        """Whether it became visible; not if another process was quicker with the same video."""
         self._count = dict.fromkeys(["frames", *config.fields], 0)
         self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
@@ -181,7 +183,9 @@ class VideoWriter:
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
             return replaced
 
-        drop_numbers(self._shard, self._shard.write(work))
+        replaced = self._shard.write(work)
+        self.published = True
+        drop_numbers(self._shard, replaced)
 
 
 def drop_numbers(shard: Shard, numbers: list[int]) -> None:

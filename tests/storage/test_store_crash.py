@@ -17,7 +17,7 @@ from storage import manifest, shard, writer
 from storage.errors import StoreError
 from storage.store import Store, open_store
 from storage.verify import check as check_shard
-from storage.writer import drop_numbers
+from storage.writer import VideoWriter, drop_numbers
 
 FORK = multiprocessing.get_context("fork")
 VIDEOS = {f"v{number:02d}": 10 + 7 * (number % 5) for number in range(24)}
@@ -145,7 +145,16 @@ def hold(store: Store, video: str, ready: object, go: object) -> None:
         assert go.wait(60)  # type: ignore[attr-defined]
 
 
-def test_a_video_stored_by_two_at_once_counts_once(tmp_path: Path) -> None:
+def test_a_video_stored_by_two_at_once_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = VideoWriter.publish
+
+    def late(video: VideoWriter) -> None:
+        time.sleep(0.5)  # the other one looks meanwhile whether it is there
+        publish(video)
+
+    monkeypatch.setattr(VideoWriter, "publish", late)
     folder = tmp_path / "s"
     store = open_store(folder, "w", RAW)
     events = [(FORK.Event(), FORK.Event()) for _ in range(2)]
@@ -163,6 +172,7 @@ def test_a_video_stored_by_two_at_once_counts_once(tmp_path: Path) -> None:
     assert len(store) == 1
     check(store, "a")
     assert len(store.shards()) == 2
+    assert [video for name in store.shards() for video in store.videos_in(name)] == ["a"]
     store.delete("a")
     assert "a" not in store
 
