@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.picture import draw
 from storage.scores import ScoreTable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,9 @@ def test_the_quick_demo_stopped_and_gone_on_with(twostream: Command, tmp_path: P
     best = max(row["value"] for row in rows.values())
     assert best > 0.75, "no fusion sees both appearance and motion"
     check_report(out, {"average", "weighted", "SVM", "spatial", "temporal"})
+    drawn = tmp_path / "picture.svg"
+    draw(out, drawn)
+    assert drawn.read_text("utf-8").count("<image") >= 8  # frames and flow of four videos
     again = twostream("demo", "--quick", "--out", out)
     assert again.returncode == 0
     assert again.stderr.count("done before") == again.stderr.count("[")
