@@ -56,7 +56,7 @@ def test_the_rehearsal_runs(
             assert again.video(video).pairs == store.video(video).pairs
             assert again.video(video).frames == store.video(video).frames
     report = json.loads((made / "report.json").read_text(encoding="utf-8"))
-    figures = {row["name"]: row["top1"]["value"] for row in report["splits"][0]["figures"]}
+    figures = {row["name"]: row["top1"]["value"] for row in report["splits"][0]["tables"]}
     assert len(figures) == 6
     for name in ("spatial", "temporal"):
         table = ScoreTable.load(made / f"{name}.npz")
