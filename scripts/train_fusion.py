@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from scripts._command import Talk, run_command
+from scripts.train_stream import asked_recipe
 from storage.errors import UserError
 from streams.options import DataOptions, LoopOptions
 
@@ -60,17 +61,6 @@ def options_type(name: str) -> Any:
         ("optim", Optimisation, field(default=chosen.optim)),
     ]
     return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True)
-
-
-def asked_recipe(argv: list[str]) -> str:
-    """The value of --recipe, which decides the defaults of all other options."""
-    for i, word in enumerate(argv):
-        value = word.partition("=")[2] if word.startswith("--recipe=") else ""
-        if word == "--recipe" and i + 1 < len(argv):
-            value = argv[i + 1]
-        if value in get_args(RecipeName):
-            return value
-    return "modern"  # the parser names the values that are allowed
 
 
 def run(options: Any) -> int:
@@ -135,7 +125,7 @@ def run(options: Any) -> int:
 
 
 def main(kind: str, argv: list[str]) -> int:
-    name = asked_recipe(argv)
+    name = asked_recipe(argv, get_args(RecipeName))
     return run_command(
         options_type(name),
         run,

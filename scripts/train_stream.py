@@ -56,13 +56,13 @@ def options_type(kind: str, name: str) -> Any:
     )
 
 
-def asked_recipe(argv: list[str]) -> str:
+def asked_recipe(argv: list[str], known: tuple[str, ...]) -> str:
     """The value of --recipe, which decides the defaults of all other options."""
     for i, word in enumerate(argv):
         value = word.partition("=")[2] if word.startswith("--recipe=") else ""
         if word == "--recipe" and i + 1 < len(argv):
             value = argv[i + 1]
-        if value in get_args(RecipeName):
+        if value in known:
             return value
     return "modern"  # the parser names the values that are allowed
 
@@ -115,7 +115,7 @@ def run(kind: str, options: Any) -> int:
 
 
 def main(kind: str, argv: list[str]) -> int:
-    name = asked_recipe(argv)
+    name = asked_recipe(argv, get_args(RecipeName))
     return run_command(
         options_type(kind, name),
         lambda options: run(kind, options),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
@@ -120,10 +119,3 @@ def build_stream(
 def parameters_of(net: nn.Module) -> int:
     """Trainable numbers."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
-
-
-@torch.no_grad()
-def describe(net: StreamNet) -> str:
-    """One line for the log."""
-    conv = net.backbone.conv1.weight
-    return f"{parameters_of(net) / 1e6:.1f} M parameters, {conv.shape[1]} input channels"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -119,8 +118,3 @@ def cross_modality(rgb: Tensor, channels: int) -> Tensor:
     """
     mean = rgb.mean(dim=1, keepdim=True)
     return (mean * (3 / channels)).expand(-1, channels, -1, -1).clone()
-
-
-def is_finite(state: dict[str, Any]) -> bool:
-    """Whether every floating tensor holds finite numbers only."""
-    return all(bool(v.isfinite().all()) for v in state.values() if v.is_floating_point())
