@@ -43,7 +43,7 @@ class Options:
     views: str = "auto"
     """SNAPSHOTSxCROPS; auto: 25x10, or 25x5 where training did not mirror."""
     average: Literal["logits", "probabilities"] = "logits"
-    """What is averaged over the views, and written."""
+    """What is averaged over the crops, and written; a crop's snapshots give logits together."""
     missing: Literal["skip", "stop"] = "skip"
     """What to do about listed videos that the store does not hold."""
     short: Literal["pad", "skip", "stop"] = "pad"
