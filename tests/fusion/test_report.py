@@ -135,6 +135,19 @@ def test_a_fusion_fitted_on_test_is_marked_in_red(page: str) -> None:
     assert 'class="leak" role="alert"' in page
 
 
+@pytest.mark.parametrize(("part", "said"), [
+    ("test", "on the test part</span> To look at, not to choose a weight by."),
+    ("train", "on the train part</span> A weight may be chosen here only if"),
+])  # fmt: skip
+def test_no_part_but_validation_is_offered_for_choosing_a_weight(
+    tmp_path: Path, part: str, said: str
+) -> None:
+    inputs = ReportInputs(streams(part="validation"), fit=streams(part=part), map_method="none")
+    page = write_report(inputs, tmp_path / "report.html").paths[0].read_text("utf-8")
+    assert said in page
+    assert "Where a weight may be chosen." not in page
+
+
 def test_an_honest_report_has_no_warning(tmp_path: Path) -> None:
     tables = streams()
     fused = fusion.weighted(tables, streams(part="validation"))
