@@ -24,6 +24,19 @@ def fusion_of(table: ScoreTable) -> dict[str, Any] | None:
     }
 
 
+def how_fused(fusion: dict[str, Any], name: str) -> str:
+    """Streams, weights that were found, and normalisation, as far as the table's name is silent."""
+    said = [" + ".join(fusion["streams"])] if fusion["streams"] else []
+    weights = fusion.get("weights")
+    if isinstance(weights, list) and all(_number(w) is not None for w in weights):
+        ratio = ":".join(f"{w:.4g}" for w in weights)
+        said += [f"weights {ratio}"] if ratio not in name else []
+    normalise = fusion.get("normalise")
+    if isinstance(normalise, str) and normalise not in name:
+        said.append(f"normalised by {normalise}")
+    return ", ".join(said)
+
+
 def costs_of(made: dict[str, Any]) -> dict[str, float]:
     """What `made` says of parameters, FLOPs and seconds a video; of a late fusion, its streams'."""
     own = {k: number for k in COSTS if (number := _number(made.get(k))) is not None}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fusion.bootstrap import LEVEL
 from fusion.evaluation import Evaluation, Figures, SplitEvaluation
 from fusion.features_map import FeatureMap
-from fusion.made import fitted_on
+from fusion.made import fitted_on, how_fused
 from fusion.metrics import confusion
 from fusion.runs import RunFolder
 from fusion.sweep import WeightCurve
@@ -93,6 +93,7 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
     return {
         "name": figures.name,
         "fusion": figures.fusion,
+        "how_fused": how_fused(figures.fusion, figures.name) if figures.fusion else "",
         "kind": figures.kind,
         "fitted_on": fitted_on(figures.fusion),
         "fitted_on_test": figures.fitted_on_test,

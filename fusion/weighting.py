@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.averaging import PROBABILITIES, fused_table, ratio
+from fusion.averaging import PROBABILITIES, fused_table
 from fusion.fitting import fit_tables
 from fusion.normalise import normalise as normalised
 from storage.score_join import join
@@ -35,7 +35,7 @@ def weighted(
         joined,
         scores,
         kind="probabilities" if normalise in PROBABILITIES else "logits",
-        name=f"weighted {ratio(weights)} ({normalise})",
+        name=f"weighted ({normalise})",
         fusion={
             "method": "weighted",
             "normalise": normalise,

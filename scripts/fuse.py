@@ -61,6 +61,7 @@ class Options:
 
 def run(options: Options) -> int:
     from fusion.evaluation import evaluate
+    from fusion.made import fusion_of, how_fused
     from storage.score_files import write_scores
 
     if not options.tables:
@@ -83,7 +84,9 @@ def run(options: Options) -> int:
         print(json.dumps(figures(judged) | {"out": str(options.out), "made": fused.made}))
     else:
         print("\n".join(summary(judged)))
-        print(f"{fused} -> {options.out}")
+        fusion = fusion_of(fused)
+        how = how_fused(fusion, fused.stream) if fusion else ""
+        print(f"{fused}{how and f' ({how})'} -> {options.out}")
     return 0
 
 

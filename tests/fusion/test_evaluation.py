@@ -72,6 +72,21 @@ def test_mean_over_splits() -> None:
     assert mean.low < mean.value
 
 
+def test_weights_that_differ_between_splits_still_have_a_mean() -> None:
+    tables, found = [], set()
+    for split, skill in ((1, 0.5), (2, 3.0)):
+        streams, fit = (
+            [made_up("spatial", split=split, part=part, skill=1.0),
+             made_up("temporal", split=split, part=part, skill=skill)]
+            for part in ("test", "validation")
+        )  # fmt: skip
+        fused = fusion.weighted(streams, fit)
+        found.add(tuple(fused.made["fusion"]["weights"]))
+        tables += [*streams, fused]
+    assert len(found) == 2
+    assert "weighted (softmax)" in evaluate(tables, draws=100).mean
+
+
 def test_splits_that_test_the_same_videos_are_not_taken_for_independent() -> None:
     same = [made_up("spatial", split=1), replace(made_up("spatial", split=1), split=2)]
     split, mean = evaluate(same, draws=2000).splits[0], evaluate(same, draws=2000).mean["spatial"]

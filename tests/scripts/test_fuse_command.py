@@ -87,8 +87,9 @@ def test_a_leak_is_marked_in_the_output_and_in_the_table(
     assert ScoreTable.load("F.npz").made["fusion"]["fit"]["leak"] is True
 
 
-def test_a_name_can_be_given(files: Path) -> None:
+def test_a_name_can_be_given(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*AB, "--name", "ours", "--out", "F.npz"]) == 0
+    assert "(spatial + temporal, weights 1:1, normalised by softmax)" in capsys.readouterr().out
     assert ScoreTable.load("F.npz").stream == "ours"
 
 
