@@ -162,6 +162,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny: Tiny, tmp_path: Path) -> N
     assert not last.exists() or checkpoint.load(last)["state"]["step"] < 3
 
 
+def test_the_averaged_weights_are_validated_and_kept(tiny: Tiny, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "run", replace(RECIPE, optim=replace(RECIPE.optim, steps=1)))
+    last = state_of(tmp_path / "run")
+    best = checkpoint.load(tmp_path / "run/checkpoints/best.pt")["model"]
+    assert same(best, last["average"])
+    assert not same(best, last["model"])
+
+
 def test_patience_ends_a_run_early(tiny: Tiny, tmp_path: Path) -> None:
     optim = replace(RECIPE.optim, epochs=30, lr=1e-12, patience=2, ema=0.0)
     state = run(tiny, tmp_path / "run", replace(RECIPE, optim=optim))
