@@ -16,8 +16,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fusion.joins import JoinKind
-from fusion.pooling import PoolKind
+from fusion.conv_recipe import JoinKind, PoolKind
 from storage.errors import UserError
 from streams.patience import wait_asleep
 

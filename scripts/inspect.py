@@ -39,11 +39,17 @@ class Options:
 
 
 def run(options: Options) -> int:
+    from storage.errors import UserError
     from storage.store import open_store
     from storage.summary import summarise
 
     with open_store(options.store) as store:
         if options.video is not None:
+            if options.video not in store:
+                raise UserError(
+                    f"{options.video!r} is not in {options.store}; `twostream inspect "
+                    f"{options.store} --list` names the {len(store):,} that are"
+                )
             meta = store.video(options.video)
             print(json.dumps(meta.to_json(), indent=2) if options.json else video_page(meta))
         elif options.list:

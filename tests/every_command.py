@@ -43,8 +43,16 @@ CALLS = {
     "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
     "bench extract": "",
     "bench train": "",
+    "bench fusion": "",
 }
-TOO_LONG_HERE = {"demo", "bench flow", "bench store", "bench extract", "bench train"}
+TOO_LONG_HERE = {
+    "demo",
+    "bench flow",
+    "bench store",
+    "bench extract",
+    "bench train",
+    "bench fusion",
+}
 """Run whole by tests of their own."""
 
 NUMBERS = [
@@ -103,6 +111,7 @@ NUMBERS = [
     ("bench store", "--videos", "0"),
     ("bench train", "--steps", "0"),
     ("bench extract", "--frames", "0"),
+    ("bench fusion", "--batch", "0"),
 ]
 """(command, option, value): numbers that make no sense."""
 NAMES = [
