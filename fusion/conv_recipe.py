@@ -92,7 +92,7 @@ def small() -> FusionRecipe:
     """Minutes on a laptop's CPU, from towers of the recipe `small`."""
     return FusionRecipe(
         Fusing(snapshots=2, gap=3, dropout=0.2, sketch=1024, probe=512),
-        Optimisation(lr=0.005, epochs=1, batch=16, warmup=0.1),
+        Optimisation(lr=0.005, epochs=2, batch=16, warmup=0.1),
     )
 
 

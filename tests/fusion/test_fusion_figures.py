@@ -1,0 +1,97 @@
+"""On the sample data, every kind of fusion goes where neither of its towers can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fusion.conv_net import fused_logits
+from fusion.conv_recipe import Fusing, FusionRecipe
+from fusion.conv_task import NAMES, FusionTask
+from fusion.towers import load_tower
+from scripts.cli import main
+from scripts.sample_data import main as sample_data
+from storage.scores import ScoreTable
+from streams.batch import collate
+from streams.options import DataOptions
+from streams.source import open_source
+
+KINDS = {
+    "conv": [],
+    "sum": ["--join", "sum"],
+    "max": ["--join", "max"],
+    "concat": ["--join", "concat"],
+    "bilinear": ["--join", "bilinear"],
+    "multiply": ["--join", "multiply"],
+    "conv after layer3": ["--stages", "layer3"],
+    "sum after layer3": ["--join", "sum", "--stages", "layer3"],
+    "two towers": ["--two-towers", "1"],
+    "conv3d": ["--pool", "conv3d"],
+}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample videos of 16 classes, their store, and both streams: what `twostream demo` makes."""
+    out = tmp_path_factory.mktemp("figures")
+    assert sample_data([str(out / "sample"), "--quiet"]) == 0
+    store = str(out / "store")
+    assert main(["extract", str(out / "sample/videos"), "--out", store, "--quiet"]) == 0
+    for kind in NAMES:
+        words = ["--recipe", "small", "--workers", "0", "--quiet"]
+        assert main(["train", kind, *at(out, out / kind), *words]) == 0
+        assert accuracy(out, out / kind) <= 0.35  # a quarter is what it can know
+    return out
+
+
+def at(house: Path, out: Path) -> list[str]:
+    data = ["--store", str(house / "store"), "--labels", str(house / "sample/lists")]
+    return [*data, "--out", str(out)]
+
+
+def accuracy(house: Path, run: Path) -> float:
+    table = house / f"{run.name}.npz"
+    words = ["--views", "1x1", "--workers", "0", "--quiet"]
+    assert main(["score", str(run), *at(house, table), *words]) == 0
+    scores = ScoreTable.load(table)
+    return float(np.mean(scores.scores.argmax(1) == scores.labels))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fusion_learns_what_no_tower_can(house: Path, kind: str) -> None:
+    towers = [word for name in NAMES for word in (f"--{name}", str(house / name))]
+    run = house / kind.replace(" ", "-")
+    words = ["--recipe", "small", "--workers", "0", "--quiet", *KINDS[kind]]
+    assert main(["train", "fusion", *towers, *at(house, run), *words]) == 0
+    assert accuracy(house, run) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("pool", ["2d", "3d", "conv3d"])
+def test_conv_starts_within_two_points_of_late_sum_fusion(house: Path, pool: str) -> None:
+    """Before any training, on the test part."""
+    towers = [load_tower(house / name, name) for name in NAMES]
+    data = DataOptions(house / "store", house / "sample/lists")
+    inputs = {tower.kind: tower.recipe.input for tower in towers}
+    source = open_source(data, inputs, ("train", "validation", "test"))
+    fusing = Fusing(pool=pool, snapshots=3)  # type: ignore[arg-type]
+    task = FusionTask(towers[0], towers[1], FusionRecipe(fusing), source, seed=0)
+    net = task.build_model(initial=True).eval()
+    alone = [tower.net().eval() for tower in towers]
+    videos = task.data("test")
+    right = {"late": 0, "start": 0}
+    with torch.inference_mode():
+        for first in range(0, len(videos), 16):
+            batch = collate([videos[i] for i in range(first, min(first + 16, len(videos)))])
+            frames, flow = task.inputs(batch)
+            late = alone[0](frames) + alone[1](flow)
+            for name, logits in (("late", late), ("start", fused_logits(net((frames, flow))))):
+                right[name] += int((logits.argmax(1) == batch.labels).sum())
+    assert right["late"] >= 0.9 * len(videos)
+    assert right["start"] >= right["late"] - 0.02 * len(videos)
