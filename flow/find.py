@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from storage.errors import UserError
 
@@ -78,14 +79,32 @@ def expand(argument: str, base: str | None) -> Iterator[Found]:
         fixed = path
         while glob.has_magic(fixed):
             fixed = os.path.dirname(fixed)
-        for match in sorted(glob.glob(path, recursive=True)):
+        pattern = parts(path, fixed)
+        if "**" in pattern:  # not by glob, which goes round for ever where links lead back
+            below = walk(fixed) if os.path.isdir(fixed) else ()
+            yield from (f for f in below if f.trouble or matches(parts(f.path, fixed), pattern))
+            return
+        for match in sorted(glob.glob(path)):
             if os.path.isdir(match):
-                if "**" not in argument:  # with it, the files inside are matches themselves
-                    yield from (Found(f.path, fixed, f.trouble) for f in walk(match))
+                yield from (Found(f.path, fixed, f.trouble) for f in walk(match))
             elif extension(match) in VIDEO_EXTENSIONS:
                 yield Found(match, fixed)
     else:
         raise UserError(f"{argument!r} is no file, no folder and no pattern that matches any")
+
+
+def parts(path: str, folder: str) -> list[str]:
+    """The names that lead from a folder to a path below it."""
+    return path[len(folder) :].strip(os.sep).split(os.sep)
+
+
+def matches(names: list[str], pattern: list[str]) -> bool:
+    """Whether a path fits a pattern, name by name; `**` stands for any number of names."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(matches(names[at:], pattern[1:]) for at in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
 
 
 def walk(folder: str) -> Iterator[Found]:
@@ -115,7 +134,8 @@ def walk(folder: str) -> Iterator[Found]:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
-                    if entry.is_dir() or extension(entry.name) in VIDEO_EXTENSIONS:
+                    # not entry.is_dir(), which fails on a link to itself
+                    if os.path.isdir(entry.path) or extension(entry.name) in VIDEO_EXTENSIONS:
                         later.append(entry.path)
                 elif entry.is_dir():
                     below.append(entry.path)

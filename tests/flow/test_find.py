@@ -86,6 +86,19 @@ def test_links_count_once_and_cycles_end(tmp_path: Path) -> None:
     assert {name_of(f) for f in outside} >= {"a.avi", "b.avi", "loop/elsewhere/c.avi"}
 
 
+def test_links_that_lead_back_end_in_patterns_too(tmp_path: Path) -> None:
+    touch(tmp_path, "v/real/a.avi", "v/b.avi", "v/real/c/a.avi")
+    for name in ("one", "two"):  # 2 to the 40 paths
+        (tmp_path / "v" / name).symlink_to(".")
+    (tmp_path / "v" / "itself").symlink_to("itself")
+    (tmp_path / "v" / "itself.avi").symlink_to("itself.avi")
+    assert ids(tmp_path / "v") == ["b", "real/a", "real/c/a", "itself"]
+    assert ids(tmp_path / "v" / "**") == ["b", "real/a", "real/c/a", "itself"]
+    assert ids(tmp_path / "v/**/a.*") == ["real/a", "real/c/a"]
+    assert ids(tmp_path / "**/c/*") == ["v/real/c/a"]
+    assert ids(tmp_path / "**/real/**/?.avi") == ["v/real/a", "v/real/c/a"]
+
+
 def test_named_twice_is_one(tmp_path: Path) -> None:
     touch(tmp_path, "c/a.avi")
     found, again = find_videos([str(tmp_path), str(tmp_path / "c" / "a.avi"), str(tmp_path / "c")])
