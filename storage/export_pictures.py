@@ -94,7 +94,8 @@ def suffix(file: bytes) -> str:
 def place_of(out: Path, video: str) -> Path:
     """Where under `out` a video goes; an id that leads elsewhere is refused."""
     parts = PurePosixPath(video).parts
-    if not parts or video.startswith("/") or ".." in parts or any("\\" in p for p in parts):
+    plain = "/".join(parts) == video  # else two ids could mean one folder: a/b and a//b
+    if not plain or video.startswith("/") or ".." in parts or any("\\" in p for p in parts):
         raise UserError(f"{video!r} cannot be a folder under {out}")
     if any(len(part.encode("utf-8", "surrogatepass")) > 240 for part in parts):
         raise UserError(f"{video!r} has a name of over 240 bytes, which no file may have")

@@ -56,9 +56,13 @@ class Shards:
         self._agree(out, {"pictures": asdict(pictures), "labels": labels, "shards": plan})
         for name, group in plan.items():
             if (out / name).exists():
-                result.there += group
-                for _ in group:
+                held = keys_in(out / name)
+                for video in group:
                     advance()
+                    if key_of(video) in held:
+                        result.there.append(video)
+                    else:  # it failed in the run that wrote the rest
+                        result.failed[video] = f"is not in {name}; delete that to write it anew"
                 continue
             fresh = out / f".{name}.{os.getpid()}"
             done: list[str] = []
@@ -129,6 +133,15 @@ class Shards:
         fresh = out / f".{INDEX}.{os.getpid()}"
         fresh.write_text(text, encoding="utf-8")
         os.replace(fresh, path)
+
+
+def keys_in(path: Path) -> set[str]:
+    """The keys of a tar that was written before."""
+    try:
+        with tarfile.open(path) as tar:
+            return {name.partition(".")[0] for name in tar.getnames()}
+    except tarfile.TarError as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it to write it anew") from None
 
 
 def key_of(video: str) -> str:

@@ -215,6 +215,12 @@ def test_a_damaged_video_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.b", "c"]
     shards = Shards().export(store, store.videos(), tmp_path / "tar", Pictures(ROUND, "png"))
     assert list(shards.failed) == ["bad"]
+    again = Shards().export(store, store.videos(), tmp_path / "tar", Pictures(ROUND, "png"))
+    assert (list(again.failed), again.there) == (["bad"], ["a.b", "c/d"])
+    assert "delete that" in again.failed["bad"]
+    (tmp_path / "tar" / "shard-000000.tar").write_bytes(b"no tar" * 500)
+    with pytest.raises(UserError, match="delete it to write it anew"):
+        Shards().export(store, store.videos(), tmp_path / "tar", Pictures(ROUND, "png"))
 
 
 @pytest.mark.parametrize("kind", ["gif", "jpeg", "jpeg:0", "jpeg:101", "png:3", "jpeg:²"])
@@ -225,3 +231,6 @@ def test_unknown_pictures_are_refused(kind: str) -> None:
 
 def test_a_place_stays_under_the_folder(tmp_path: Path) -> None:
     assert place_of(tmp_path, "a/b.c") == tmp_path / "a" / "b.c"
+    for video in ("a//b", "./a", "a/", "a/./b"):  # a/b's place, or a's
+        with pytest.raises(UserError, match="cannot be a folder"):
+            place_of(tmp_path, video)
