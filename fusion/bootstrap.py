@@ -6,6 +6,7 @@ fall together, and drawing them singly makes intervals too narrow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -88,18 +89,25 @@ def interval(
 ) -> Measure:
     """Percentile interval of a figure from its draws.
 
-    A share of 0 or 1 is the same in every draw, which would make an interval without width:
-    there Wilson's interval is taken, counting each group once.
+    A share of 0 or 1 is the same in every draw, and so is the mean recall of classes that are each
+    all right or all wrong, which would make an interval without width: there Wilson's interval is
+    taken, counting each group once.
     """
     if groups < 2:
         return Measure(value, method="none: one group")
-    if share and value in (0.0, 1.0):
-        z2 = 1.959964**2
-        reach = z2 / (groups + z2)
-        low, high = (0.0, reach) if value == 0 else (1 - reach, 1.0)
-        return Measure(value, low, high, "Wilson over groups")
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if share and high - low < 1e-12:
+        return Measure(value, *wilson(value, groups), "Wilson over groups")
     return Measure(value, float(low), float(high), "bootstrap over groups")
+
+
+def wilson(value: float, groups: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of so many independent groups."""
+    z2 = 1.959964**2
+    middle = value + z2 / (2 * groups)
+    reach = math.sqrt(z2 * value * (1 - value) / groups + (z2 / (2 * groups)) ** 2)
+    scale = 1 + z2 / groups
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ def test_all_right_is_not_certain() -> None:
     measure = interval(1.0, np.ones(100), 20)
     assert measure.high == 1
     assert measure.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)
+    # Two classes always right and two always wrong: every draw's mean recall is a half.
+    half = interval(0.5, np.full(100, 0.5), 20)
+    assert (half.low, half.high) == pytest.approx(binomtest(10, 20).proportion_ci(method="wilson"))
+    assert half.method == "Wilson over groups"
     zero = interval(0.0, np.zeros(100), 20)
     assert zero.high == pytest.approx(1 - (measure.low or 0))
     assert interval(1.0, np.ones(100), 1).low is None
@@ -89,7 +93,7 @@ def brute_force(differ: list[int]) -> float:
     return float(np.mean([s >= seen for s in sums]))
 
 
-@pytest.mark.parametrize("differ", [[1], [2, 1], [3, -1, 1, 1], [1] * 10, [5, -5], [4, 4, -1, 2]])
+@pytest.mark.parametrize("differ", [[1], [2, 1], [3, -1, 1, 1], [1] * 10, [5, -5], [4, 4, -1, 2], [-3, 1], [-1] * 6])
 def test_sign_flip_goes_through_all_flips_of_few_groups(differ: list[int]) -> None:
     p, exact = sign_flip(np.array([0, 0, *differ], float))
     assert exact

@@ -142,6 +142,24 @@ def test_groups_come_from_the_tables_or_from_the_names_of_known_data_sets() -> N
     assert "each video" in source
 
 
+def test_intervals_know_the_groups() -> None:
+    """Ten sources whose ten videos are right or wrong together say as much as ten videos."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(100) % 4
+    hit = np.repeat([1, 0] * 5, 10)
+    scores = generator.random((100, 4))
+    scores[np.arange(100), labels] = 2.0 * hit - 0.5
+    grouped = made_up(videos=100, classes=4, groups=10, labels=labels, scores=scores)
+    alone = replace(grouped, groups=tuple(grouped.videos))
+    widths = []
+    for table in (grouped, alone):
+        split = evaluate([table], draws=500).splits[0]
+        top = split.figures[0].top[1]
+        assert split.groups == len(set(table.groups))
+        widths.append((top.high or 0) - (top.low or 0))
+    assert widths[0] > 2 * widths[1]
+
+
 def test_a_late_fusion_costs_what_its_streams_cost() -> None:
     made = {"parameters": 10, "flops": 2e9, "seconds_per_video": 0.5}
     tables = [made_up("a", made=made), made_up("b", made=made | {"parameters": 30})]
