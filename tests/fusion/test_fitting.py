@@ -44,6 +44,19 @@ def test_fitting_on_validation_is_noted_and_helps(fuse: Fuse) -> None:
 
 
 @FITTED
+def test_only_the_tables_to_fit_on_decide(fuse: Fuse) -> None:
+    """The stream that is good on validation is believed, though the other is good on test."""
+    tables = [made_up(s, videos=100, skill=k) for s, k in zip(STREAMS, (0.0, 2.0), strict=True)]
+    fit = [
+        made_up(s, part="validation", videos=120, skill=k)
+        for s, k in zip(STREAMS, (3.0, 0.0), strict=True)
+    ]
+    fused = fuse(tables, fit)
+    said = [(fused.scores.argmax(1) == t.scores.argmax(1)).mean() for t in tables]
+    assert said[0] > said[1] + 0.2
+
+
+@FITTED
 def test_a_test_part_is_refused_with_the_command_to_give(fuse: Fuse) -> None:
     message = r"--fit VALIDATION_A.npz VALIDATION_B.npz, or say --fit-on-test"
     with pytest.raises(UserError, match=message):
