@@ -69,7 +69,7 @@ def run(options: Any) -> int:
     from fusion.towers import load_tower
     from streams.distributed import ranks
     from streams.resnet import parameters_of
-    from streams.run_folder import RunFolder, write_json
+    from streams.run_folder import RunFolder
     from streams.source import open_source
     from streams.train import train
 
@@ -98,10 +98,10 @@ def run(options: Any) -> int:
             "processes": where.world,
             "device": str(where.device),
         }
-        state = train(task, folder, where, options.loop, made=made, quiet=options.talk.quiet)
+        left_out, quiet = source.left_out(), options.talk.quiet
+        state = train(task, folder, where, options.loop, made=made, left_out=left_out, quiet=quiet)
         if not where.first:
             return 0
-        write_json(folder.left_out, source.left_out())
     best = state.best or {}
     if options.json:
         summary = {

@@ -70,7 +70,7 @@ def asked_recipe(argv: list[str], known: tuple[str, ...]) -> str:
 def run(kind: str, options: Any) -> int:
     wait_asleep()
     from streams.distributed import ranks
-    from streams.run_folder import RunFolder, write_json
+    from streams.run_folder import RunFolder
     from streams.source import open_source
     from streams.stream_task import StreamTask
     from streams.train import train
@@ -89,10 +89,10 @@ def run(kind: str, options: Any) -> int:
             "processes": where.world,
             "device": str(where.device),
         }
-        state = train(task, folder, where, options.loop, made=made, quiet=options.talk.quiet)
+        left_out, quiet = source.left_out(), options.talk.quiet
+        state = train(task, folder, where, options.loop, made=made, left_out=left_out, quiet=quiet)
         if not where.first:
             return 0
-        write_json(folder.left_out, source.left_out())
         summary = {
             "run": str(folder.path),
             "kind": kind,

@@ -31,7 +31,7 @@ from streams.metrics import Tally, better
 from streams.options import LoopOptions
 from streams.precision import Precision
 from streams.progress import Progress
-from streams.run_folder import RunFolder
+from streams.run_folder import RunFolder, write_json
 from streams.schedule import learning_rate, steps_per_epoch, total_steps
 from streams.task import Task
 
@@ -311,10 +311,13 @@ def train(
     options: LoopOptions,
     *,
     made: dict[str, Any] | None = None,
+    left_out: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> State:
     """Train a task into a run folder, or go on with the run that is in it."""
     resume = folder.begin(task.settings(), made or {}) if where.first else False
+    if where.first and left_out is not None:
+        write_json(folder.left_out, left_out)
     resume = bool(where.total([float(resume)])[0])
     trainer = Trainer(task, folder, where, options, quiet=quiet)
     try:

@@ -93,7 +93,9 @@ def brute_force(differ: list[int]) -> float:
     return float(np.mean([s >= seen for s in sums]))
 
 
-@pytest.mark.parametrize("differ", [[1], [2, 1], [3, -1, 1, 1], [1] * 10, [5, -5], [4, 4, -1, 2], [-3, 1], [-1] * 6])
+@pytest.mark.parametrize(
+    "differ", [[1], [2, 1], [3, -1, 1, 1], [1] * 10, [5, -5], [4, 4, -1, 2], [-3, 1], [-1] * 6]
+)
 def test_sign_flip_goes_through_all_flips_of_few_groups(differ: list[int]) -> None:
     p, exact = sign_flip(np.array([0, 0, *differ], float))
     assert exact

@@ -40,7 +40,8 @@ def run(tiny: Tiny, folder: Path, recipe: Recipe = RECIPE, seed: int = 3, **opti
     source = open_source(DataOptions(tiny.store, tiny.labels), {kind: recipe.input})
     task = StreamTask(kind, recipe, source, seed)
     loop = LoopOptions(workers=0, **options)
-    return train(task, RunFolder(folder), ALONE, loop, quiet=True)
+    left_out = source.left_out()
+    return train(task, RunFolder(folder), ALONE, loop, left_out=left_out, quiet=True)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -89,6 +90,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
         with pytest.raises(KeyboardInterrupt):
             run(tiny, tmp_path / "cut")
     assert state_of(tmp_path / "cut")["state"]["step"] == step
+    assert (tmp_path / "cut/left_out.json").exists()
     run(tiny, tmp_path / "cut")
     assert same(state_of(whole), state_of(tmp_path / "cut"))
     assert (tmp_path / "cut/metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
