@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -19,6 +20,9 @@ from typing import Any
 from storage.errors import WorkFailed
 
 Function = Callable[..., Any]
+EMPLOYERS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C reaches all processes, and only the employer decides: these are blocked while a worker
+starts, for a starting Python would die of them with a traceback, and ignored from then on."""
 MAX_STILLBORN = 3
 """So many workers in a row may die as they start before that counts as a fault of the machine."""
 
@@ -114,7 +118,12 @@ class Crew:
         process = self._context.Process(
             target=work, args=(theirs, environment), daemon=True, name=f"extract-{slot}"
         )
-        process.start()
+        resource_tracker.ensure_running()  # starting it with the first process would undo the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, EMPLOYERS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         member = Member(slot, process, ours)
         self._members.append(member)
@@ -162,8 +171,9 @@ class Crew:
 def work(pipe: Connection, environment: dict[str, str]) -> None:
     """The life of a worker."""
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the employer decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in EMPLOYERS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, EMPLOYERS)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     pipe.send(("ready", None))
     while True:

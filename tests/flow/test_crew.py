@@ -81,6 +81,21 @@ def test_a_worker_killed_while_idle_is_replaced(crew: Crew) -> None:
     assert {e.kind for e in run(crew, ["a", "b", "c"])} == {"done"}
 
 
+def test_ctrl_c_while_a_worker_starts_is_not_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT), str(HERE)]))
+    with Crew(1) as crew:
+        assert [event.kind for event in run(crew, ["a"])] == ["done"]
+    assert "Traceback" not in capfd.readouterr().err
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
+
+
 def test_each_worker_has_its_environment() -> None:
     with Crew(2, [{"MY_GPU": "0"}, {"MY_GPU": "1"}]) as crew:
         first = {event.value for event in run(crew, ["env MY_GPU"] * 8)}
