@@ -143,6 +143,7 @@ def run(options: Options) -> int:
 
 def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, ...]) -> Fusing:
     from fusion.averaging import check_weights
+    from fusion.made import fusion_of
     from fusion.timeline import Fusing
 
     weights, normalise = options.weights, options.normalise
@@ -151,20 +152,24 @@ def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, 
 
         if weights:
             raise UserError("--like brings weights of its own; leave out --weights")
-        fusion = ScoreTable.load(options.like).made.get("fusion", {})
-        if fusion.get("method") not in ("average", "weighted"):
+        fusion = fusion_of(ScoreTable.load(options.like)) or {"method": "no fusion", "streams": []}
+        method, given = fusion.get("method"), fusion.get("weights")
+        if (
+            method not in ("average", "weighted")
+            or not isinstance(given, list)
+            or len(given) != len(fusion["streams"])
+        ):
             raise UserError(
-                f"{options.like} is not an average: it was made by {fusion.get('method')!r}; "
-                "give --weights"
+                f"{options.like} is not an average: it was made by {method!r}; give --weights"
             )
-        by_stream = dict(zip(fusion["streams"], fusion["weights"], strict=True))
+        by_stream = dict(zip(fusion["streams"], given, strict=True))
         if set(by_stream) != set(streams):
             raise UserError(
                 f"{options.like} fuses {', '.join(by_stream)}; the runs given are "
                 f"{', '.join(streams)}"
             )
         weights = tuple(by_stream[stream] for stream in streams)
-        normalise = fusion["normalise"]
+        normalise = fusion.get("normalise", normalise)
     if weights:
         check_weights(list(weights), len(streams))
     return Fusing(classes, streams, weights or None, normalise)

@@ -341,3 +341,24 @@ def test_mistakes_are_one_line(
     assert said in printed.err
     assert len(printed.err.splitlines()) == 1
     assert printed.out == ""
+
+
+def test_like_takes_the_weights_of_an_average_and_of_nothing_else(tmp_path: Path) -> None:
+    tables = [
+        ScoreTable(("v", "w"), np.array([0, 1]), ("a", "b"), np.eye(2), stream=kind)
+        for kind in ("temporal", "spatial")
+    ]
+    file = tmp_path / "like.npz"
+
+    def like(table: ScoreTable) -> Fusing:
+        table.save(file)
+        return command.how_to_fuse(command.Options(("v.mp4",), like=file), KINDS, ("a", "b"))
+
+    found = like(average(tables, [3, 1], "l1"))
+    assert (found.streams, found.weights, found.normalise) == (KINDS, (1, 3), "l1")
+    with pytest.raises(UserError, match=r"fuses temporal; the runs given are spatial, temporal"):
+        like(average(tables[:1]))
+    torn = {"method": "average", "streams": list(KINDS)}
+    for made in ({}, {"fusion": "by hand"}, {"fusion": {"method": "svm"}}, {"fusion": torn}):
+        with pytest.raises(UserError, match="is not an average"):
+            like(replace(tables[0], made=made))
