@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from storage.catalog import Listing
@@ -28,11 +30,25 @@ def recognise(path: Path) -> bool:
 def videos_in(path: Path) -> list[tuple[str, str]]:
     """(class name, path from `path` on) of every video two or more levels down, sorted."""
     found = []
-    for file in sorted(path.rglob("*")):
+    for file in files_below(path):
         inside = file.relative_to(path)
         if file.suffix.lower() in VIDEO_ENDINGS and len(inside.parts) >= 2 and file.is_file():
             found.append((inside.parts[-2], inside.as_posix()))
-    return found
+    return sorted(found, key=lambda row: Path(row[1]))
+
+
+def files_below(path: Path) -> Iterator[Path]:
+    """Links to folders are followed, as a class picked from elsewhere may be one; cycles end."""
+    above: dict[str, frozenset[str]] = {str(path): frozenset()}
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        passed = above.pop(folder)
+        if real in passed:
+            folders.clear()
+            continue
+        for name in folders:
+            above[os.path.join(folder, name)] = passed | {real}
+        yield from (Path(folder, name) for name in files)
 
 
 def read(path: Path) -> Listing:

@@ -261,6 +261,19 @@ def test_class_folders(tmp_path: Path) -> None:
     assert len(given_parts.part(1, "test")) == 4
 
 
+def test_class_folders_may_be_links(tmp_path: Path) -> None:
+    for name in ("dive", "jump"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "1.avi").touch()
+        (tmp_path / "all" / name / "back").symlink_to(tmp_path / "all")  # a cycle
+    picked = tmp_path / "picked"
+    picked.mkdir()
+    (picked / "dive").symlink_to(tmp_path / "all" / "dive")
+    catalog = load_catalog(picked)
+    assert "dive/1" in {c.video for part in ("train", "test") for c in catalog.part(1, part)}
+    assert set(catalog.classes) <= {"dive", "jump"}
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), min_size=1, max_size=80),
     st.floats(0.01, 0.6),
