@@ -64,3 +64,9 @@ def test_the_rehearsal_runs(
         assert figures[name] == pytest.approx((table.scores.argmax(1) == table.labels).mean())
     for picture in ("report.html", "seen.mp4", "biking.png"):
         assert (made / picture).stat().st_size > 5000
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()
