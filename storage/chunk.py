@@ -48,6 +48,8 @@ def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
         table = list(ITEM.iter_unpack(view[HEAD.size : at]))
         heads = []
         start = at + LENGTH.size * head_count
+        if len(view) < start:
+            raise StoreError("a record is cut short")
         for (length,) in LENGTH.iter_unpack(view[at:start]):
             heads.append(bytes(view[start : start + length]))
             start += length

@@ -156,10 +156,13 @@ def test_training_views(source: Source, stack: FlowStack, crops: Any, snapshots:
     data = task.data("train")
     batch = collate([data[Draw(i, i % len(VIDEOS))] for i in range(20)])
     seen = check(task.inputs(batch), stack)
-    assert bool(batch.flips.any())
-    assert not bool(batch.flips.all())
+    flips = torch.zeros(len(batch), dtype=torch.bool)
+    for run in batch.runs["temporal"]:
+        flips[run.first : run.stop] = run.flip
+    assert bool(flips.any())
+    assert not bool(flips.all())
     there = seen.flow.flatten(-2).sum(-1) > 1
-    flips = batch.flips[:, None].expand_as(there)
+    flips = flips[:, None].expand_as(there)
     assert torch.equal(seen.mirrored[there], flips[there])
     if snapshots > 1:  # the mark has moved between them
         moved = (seen.frames[:, 0] - seen.frames[:, 1]).abs().amax(dim=(-2, -1))
