@@ -90,6 +90,15 @@ def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
     path.write_bytes(data)
 
 
+def write_classes(folder: Path) -> Path:
+    """Ten clips of 30 to 48 frames, in the folders `class 0` to `class 2`."""
+    for i in range(10):
+        path = folder / f"class {i % 3}" / f"v.{i}.avi"
+        path.parent.mkdir(exist_ok=True)
+        write(path, moving(30 + 2 * i, 48, 64, seed=i))
+    return folder
+
+
 def write_audio(path: Path) -> Path:
     """A wave file's worth of silence: a container without video."""
     with av.open(str(path), "w") as container:
