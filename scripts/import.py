@@ -118,6 +118,7 @@ def run(options: Options) -> int:
         "failed": len(result.failed),
         "pairs": result.pairs,
         "frames": result.frames,
+        "stopped": result.stopped,
     }
     if options.json:
         print(json.dumps(counts | {"failures": result.failed, "notes": plan.notes}, indent=2))
@@ -128,7 +129,9 @@ def run(options: Options) -> int:
             f"{len(result.failed)} failed"
             + (f" (listed in {options.out / FAILURES})" if result.failed else "")
         )
-    return FAILED if result.failed else OK
+    if result.stopped:
+        print(f"stopped: {result.stopped}; the same command goes on from here", file=sys.stderr)
+    return FAILED if result.failed or result.stopped else OK
 
 
 def flow_made_by(preset: str) -> dict[str, Any]:

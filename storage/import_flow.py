@@ -33,6 +33,8 @@ class Imported:
     """Video or archive, and what is wrong with it in one line."""
     pairs: int = 0
     frames: int = 0
+    stopped: str = ""
+    """Why not everything was tried, if so: a full disk, say."""
 
 
 def import_flow(
@@ -67,9 +69,14 @@ def import_flow(
             result.done.append(outcome.video)
             result.pairs += outcome.pairs
             result.frames += outcome.frames
+    except StoreError as error:  # no other video would fare better
+        result.stopped = str(error)
     finally:
         store.close()
+    try:
         _write_failures(out / FAILURES, result.failed)
+    except OSError as error:
+        result.stopped = result.stopped or f"{out / FAILURES} cannot be written: {error.strerror}"
     result.done.sort()
     return result
 
@@ -157,5 +164,8 @@ def _write_failures(path: Path, failed: dict[str, str]) -> None:
         {"video": video, "reason": reason} for video, reason in sorted(failed.items())
     ]
     fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
-    os.replace(fresh, path)
+    try:
+        fresh.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from foreign_tools import codes, files_of, frames, put
+
+from storage import StoreError, open_store
+from storage.writer import VideoWriter
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -26,6 +30,31 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with open(folder / f"{part}.txt", "a", encoding="utf-8") as file:
             file.write(f"{video} 6 {number % 2}\n")
     return folder
+
+
+def test_a_disk_that_fills_up_ends_the_import_with_its_summary(
+    flows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish = VideoWriter.publish
+
+    def until_full(writer: VideoWriter) -> None:
+        if "g03" in writer.video:
+            raise StoreError("the disk is full; what was stored is safe")
+        publish(writer)
+
+    monkeypatch.setattr(VideoWriter, "publish", until_full)
+    main = import_module("scripts.import").main
+    arguments = [str(flows / "flows"), "--out", str(tmp_path / "s"), "--bound", "20", "--json"]
+    assert main(arguments) == 1
+    told, errors = capsys.readouterr()
+    summary = json.loads(told)
+    stored = open_store(tmp_path / "s").videos()
+    assert (summary["imported"], summary["failed"]) == (len(stored), 0)
+    assert 0 < len(stored) < 4
+    assert "stopped: the disk is full" in errors
+    monkeypatch.setattr(VideoWriter, "publish", publish)
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["there before"] == len(stored)
 
 
 def test_there_and_back(flows: Path, twostream: Run, tmp_path: Path) -> None:
