@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from every_command import CALLS, NAMES, NUMBERS, TOO_LONG_HERE, Place, make_place
+from surroundings import ROOT
 
 from scripts import cli
 from scripts.help_pages import all_calls, help_of
