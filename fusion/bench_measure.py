@@ -183,7 +183,9 @@ def measure_memory(case: Case) -> dict[str, float]:
         return {"train": 0.0, "score": 0.0}  # not Linux: not known
     if case.device.startswith("cuda"):
         return {what: gpu_peak(case, what) for what in ("train", "score")}
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as child:
+    fresh = get_context("forkserver")
+    fresh.set_forkserver_preload([__name__])  # importing torch takes longer than the measurement
+    with ProcessPoolExecutor(1, fresh, max_tasks_per_child=1) as child:
         return {what: child.submit(cpu_peak, case, what).result() for what in ("train", "score")}
 
 
