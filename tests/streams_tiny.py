@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from surroundings import ROOT
 
 from storage.config import StoreConfig
 from storage.quantize import Quantizer
@@ -72,3 +76,16 @@ def write_tiny(folder: Path, config: StoreConfig | None = None) -> Tiny:
     write_tiny_store(folder / "store", config)
     write_tiny_lists(folder / "lists")
     return Tiny(folder / "store", folder / "lists")
+
+
+def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """`twostream ARGUMENTS` as a process of its own, perhaps started by torchrun."""
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "scripts", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )

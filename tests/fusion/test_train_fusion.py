@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from streams_tiny import Tiny
+from streams_tiny import Tiny, start
 
 from scripts.cli import main
 from storage.scores import ScoreTable
@@ -114,17 +111,6 @@ def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path) -
         rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         assert [row["part"] for row in rows] == ["train", "validation"]
         score(tiny, out, tmp_path / f"{number}.npz")
-
-
-def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "scripts", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from streams_tiny import FRAMES, Tiny, write_tiny, write_tiny_lists
+from streams_tiny import FRAMES, Tiny, start, write_tiny, write_tiny_lists
 
 from scripts.cli import main
 from storage.catalog import load_catalog
@@ -41,18 +40,6 @@ def command(tiny: Tiny, out: Path, *more: str, kind: str = "temporal") -> list[s
         *(("--length", "2") if kind == "temporal" else ()),
         *more,
     ]
-
-
-def start(arguments: list[str], launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "scripts", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
