@@ -19,9 +19,10 @@ from torch.nn import functional as nnf
 from fusion.conv_net import ConvFusionNet, fused_logits
 from fusion.conv_start import align, set_scales
 from storage.errors import WorkFailed
+from streams.build import build_stream
 from streams.costs import Costs
 from streams.precision import Precision
-from streams.resnet import StreamNet, build_stream
+from streams.resnet import StreamNet
 from streams.train import make_channels_last
 
 LATE = "late"

@@ -35,7 +35,8 @@ class ScoreFiles:
 
     def read(self, addresses: Sequence[str], part: str | None = None) -> list[ScoreTable]:
         """The tables at FILE or FILE:ARRAY; a table without a name gets its file's."""
-        from storage.score_files import Foreign, read_scores, split_address
+        from storage.score_files import read_scores, split_address
+        from storage.score_foreign import Foreign
 
         if not self.max_gib > 0:
             raise UserError(f"--max-gib {self.max_gib} must be over 0")

@@ -12,7 +12,7 @@ import numpy as np
 from storage.budget import Budget
 from storage.errors import UserError
 from storage.mat_bomb import check_mat
-from storage.score_files import ALIASES, Raw, choose_matrix, text_list
+from storage.score_foreign import ALIASES, Raw, choose_matrix, text_list
 from storage.scores import ScoreTable, check_header
 
 FEW = 64

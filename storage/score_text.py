@@ -14,7 +14,7 @@ from storage.errors import UserError
 from storage.scores import ScoreTable, check_header
 
 if TYPE_CHECKING:
-    from storage.score_files import Foreign
+    from storage.score_foreign import Foreign
 
 MARK = "# "
 """Opens the one line of a CSV that holds the header as JSON; readers may skip it."""

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from storage.lazy import exports
 
 if TYPE_CHECKING:
+    from streams.build import build_stream
     from streams.dataset import ClipDataset
     from streams.flow_clips import FlowClips
     from streams.inputs import RGB, FlowStack, RGBDifference
     from streams.recipes import Recipe, recipe
-    from streams.resnet import StreamNet, build_stream
+    from streams.resnet import StreamNet
 
 __getattr__, __all__ = exports(
     __name__,
@@ -21,7 +22,7 @@ __getattr__, __all__ = exports(
         "RGBDifference": "inputs",
         "Recipe": "recipes",
         "StreamNet": "resnet",
-        "build_stream": "resnet",
+        "build_stream": "build",
         "recipe": "recipes",
     },
 )

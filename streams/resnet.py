@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -79,41 +79,6 @@ def frozen_norms(backbone: nn.Module, mode: BatchNorm) -> list[nn.Module]:
         m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)
     ]
     return [] if mode == "train" else norms[1:] if mode == "partial" else list(norms)
-
-
-def build_stream(
-    kind: Literal["spatial", "temporal", "difference"] = "spatial",
-    *,
-    classes: int,
-    depth: int = 18,
-    length: int = 10,
-    weights: str = "none",
-    dropout: float = 0.5,
-    consensus: ConsensusRule = "average",
-    segments: int = 1,
-    batch_norm: BatchNorm = "train",
-) -> StreamNet:
-    """A stream's network, ready to train.
-
-    `length` is L, the fields of a flow stack (2 L channels) or the differences (3 L channels);
-    `weights` is `imagenet`, a file, or `none`.
-    """
-    from streams.weights import load_initial
-
-    channels = {"spatial": 3, "temporal": 2 * length, "difference": 3 * length}
-    if kind not in channels:
-        raise UserError(f"stream {kind!r} is not one of {', '.join(channels)}")
-    net = StreamNet(
-        depth,
-        channels[kind],
-        classes,
-        dropout=dropout,
-        consensus=consensus,
-        segments=segments,
-        batch_norm=batch_norm,
-    )
-    load_initial(net, depth, weights)
-    return net
 
 
 def parameters_of(net: nn.Module) -> int:

@@ -11,7 +11,8 @@ from fusion.conv_start import PENALTY, align, fit_head, set_scales
 from fusion.joins import BilinearJoin, ConvJoin, SumJoin, make_join
 from fusion.pooling import SnapshotPool
 from storage.errors import UserError
-from streams.resnet import StreamNet, build_stream
+from streams.build import build_stream
+from streams.resnet import StreamNet
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")

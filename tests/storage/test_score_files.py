@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from small_tables import same, table
 
 from storage import UserError, read_scores, write_scores
-from storage.score_files import Foreign
+from storage.score_foreign import Foreign
 
 ENDINGS = [".npz", ".csv", ".json", ".mat", ".h5"]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from streams.build import build_stream
 from streams.costs import Costs
-from streams.resnet import build_stream
 
 
 def flops_by_hand(net: nn.Module, inputs: Any) -> float:

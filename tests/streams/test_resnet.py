@@ -13,8 +13,9 @@ from torch import nn
 from storage.errors import UserError
 from streams import weights
 from streams.average import Average
+from streams.build import build_stream
 from streams.consensus import Consensus
-from streams.resnet import StreamNet, build_stream
+from streams.resnet import StreamNet
 from streams.task import decay_groups
 from streams.torchvision_compat import models
 from streams.weights import cross_modality, file_state, fill, load_initial
