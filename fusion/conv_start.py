@@ -68,7 +68,8 @@ def align(net: ConvFusionNet, spatial: nn.Linear, temporal: nn.Linear) -> bool:
         else:
             last.turn(turned)
         net.head.bias.copy_(spatial.bias + temporal.bias)
-    return isinstance(last, ConcatJoin | ConvJoin)
+    # A join before the last one has changed the map that the classifier knows.
+    return isinstance(last, ConcatJoin | ConvJoin) and len(net.stages) == 1
 
 
 PENALTY = 1e-2

@@ -118,11 +118,13 @@ def test_the_aligned_start_is_late_sum_fusion(
 ) -> None:
     net = ConvFusionNet(*towers, join=join, pool="2d").eval()
     scales = set_scales(net, [inputs])
-    align(net, towers[0].head, towers[1].head)
+    assert align(net, towers[0].head, towers[1].head)
     with torch.no_grad():
         late = towers[0](inputs[0]) + towers[1](inputs[1])
         started = fused_logits(net(inputs))
     assert 0.05 < scales["layer4"] < 20
+    twice = ConvFusionNet(*towers, join=join, stages=("layer3", "layer4"))
+    assert not align(twice, towers[0].head, towers[1].head)
     torch.testing.assert_close(started, late, rtol=1e-3, atol=1e-3)
 
 
