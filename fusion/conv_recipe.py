@@ -21,7 +21,7 @@ class Fusing:
     """How two maps become one: sum, max, concat, conv, bilinear or multiply."""
     stages: tuple[str, ...] = ("layer4",)
     """After which stages of the ResNets: any of layer2, layer3, layer4."""
-    pool: PoolKind = "3d"
+    pool: PoolKind = "2d"
     """How snapshots become one: 2d (mean), 3d (maximum), conv3d (3 x 3 x 3 filters, then 3d)."""
     snapshots: int = 5
     """Moments of a video that are seen together (T)."""

@@ -29,6 +29,7 @@ KINDS = {
     "conv after layer3": ["--stages", "layer3"],
     "sum after layer3": ["--join", "sum", "--stages", "layer3"],
     "two towers": ["--two-towers", "1"],
+    "3d": ["--pool", "3d"],
     "conv3d": ["--pool", "conv3d"],
 }
 
