@@ -3,7 +3,7 @@
     twostream bench flow
     twostream bench flow --clips videos/ --truth middlebury/ --preset opencv-cpu
     twostream bench flow --engine cpu --threads 2
-    python -m scripts.bench flow --engine gpu --check
+    twostream bench flow --engine gpu --check
 
 Without --clips or --truth, motion is drawn at four sizes. Engines take turns on every pair and the
 best of the rounds counts: processor time where one thread works, otherwise time on the wall.

@@ -7,7 +7,7 @@ Every measurement first checks that the sides compared give the same result.
     twostream bench store --clips videos/
     twostream bench extract --workers 1 2
     twostream bench train --depth 50 --size 224
-    python -m scripts.bench flow --engine gpu --check
+    twostream bench flow --engine gpu --check
 """
 
 from __future__ import annotations

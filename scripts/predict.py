@@ -136,6 +136,8 @@ def run(options: Options) -> int:
     else:
         for one in found:
             print(as_text(one, fusing, options.top))
+            if options.overlay is not None:
+                print(f"-> {options.overlay}")
     for video, reason in failed.items():
         print(f"twostream predict: {video}: {reason}", file=sys.stderr)
     return FAILED if failed else OK

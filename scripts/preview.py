@@ -33,7 +33,7 @@ class Options:
     store: str | None = None
     """The store that holds the video."""
     out: str | None = None
-    """The picture: *.png is a strip, *.mp4 a film (default: the video's name with .mp4)."""
+    """The picture: *.png is a strip, *.mp4 a film (default: NAME_flow.mp4)."""
     field: Literal["forward", "backward", "warped"] = "forward"
     """Which flow."""
     columns: int = 6

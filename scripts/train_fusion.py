@@ -117,8 +117,9 @@ def run(options: Any) -> int:
         return 0
     print(
         f"{options.fusing.join} fusion after {' '.join(options.fusing.stages)}: {state.step} steps "
-        f"in {state.seconds:.0f} s, {trained / 1e6:.1f} M trained parameters, "
-        f"best validation top-1 {best.get('top1', 0):.1%} (loss {best.get('loss', 0):.3f})\n"
+        f"in {state.seconds:.0f} s, {trained / 1e6:.1f} M trained parameters; "
+        f"best validation by {options.optim.best}: "
+        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
         f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
     )
     return 0

@@ -107,8 +107,9 @@ def run(kind: str, options: Any) -> int:
         return 0
     best = state.best or {}
     print(
-        f"{kind} stream: {state.step} steps in {state.seconds:.0f} s, "
-        f"best validation top-1 {best.get('top1', 0):.1%} (loss {best.get('loss', 0):.3f})\n"
+        f"{kind} stream: {state.step} steps in {state.seconds:.0f} s; "
+        f"best validation by {chosen.optim.best}: "
+        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
         f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
     )
     return 0

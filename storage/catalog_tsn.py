@@ -12,8 +12,8 @@ from storage.errors import UserError
 
 ROW = re.compile(r"^(?P<path>.+?)(?:\s+(?P<frames>\d+))?\s+(?P<label>\d+)$")
 SPLIT = re.compile(r"split_?0*(\d+)")
-PARTS = (("train", "train"), ("val", "test"), ("test", "test"))
-"""A word in the file's name -> part. These tools test on their `val` list."""
+WORDS = ("train", "val", "test")
+"""In the file's name. These tools test on their `val` list, unless there is a `test` list too."""
 CLASS_FILES = ("classInd.txt", "classes.txt", "labels.txt", "label_map.txt", "class_list.txt")
 
 
@@ -29,13 +29,13 @@ def list_files(path: Path) -> list[Path]:
         for file in files
         if file.name not in CLASS_FILES
         and file.suffix == ".txt"
-        and part_of(file)
+        and word_of(file)
         and is_list(file)
     ]
 
 
-def part_of(file: Path) -> str | None:
-    return next((part for word, part in PARTS if word in file.stem.lower()), None)
+def word_of(file: Path) -> str | None:
+    return next((word for word in WORDS if word in file.stem.lower()), None)
 
 
 def is_list(file: Path) -> bool:
@@ -50,16 +50,26 @@ def read(path: Path) -> Listing:
     named: dict[int, set[str]] = {}
     for file in files:
         found = SPLIT.search(file.stem.lower())
-        parts = splits.setdefault(int(found[1]) if found else 1, {"train": [], "test": []})
+        lists = splits.setdefault(int(found[1]) if found else 1, {})
         rows = [read_row(file, number, line) for number, line in lines(file)]
-        part = part_of(file) or "train"
+        word = word_of(file) or "train"
         # tsn-pytorch writes one list for RGB and one for flow: the same videos twice.
-        if parts[part] and sorted(parts[part]) != sorted(rows):
-            raise UserError(f"{file} and another {part} list of its split name different videos")
-        parts[part] = rows
+        if word in lists and sorted(lists[word]) != sorted(rows):
+            raise UserError(f"{file} and another {word} list of its split name different videos")
+        lists[word] = rows
         for video, label in rows:
             named.setdefault(label, set()).add(class_in(video))
-    return Listing("tsn", class_names(path, named), splits)
+    parts = {split: parts_of(lists) for split, lists in splits.items()}
+    return Listing("tsn", class_names(path, named), parts)
+
+
+def parts_of(lists: dict[str, list[tuple[str, int]]]) -> dict[str, list[tuple[str, int]]]:
+    """Parts of one split from its lists by word."""
+    train, val, test = (lists.get(word, []) for word in WORDS)
+    parts = {"train": train, "test": test or val}
+    if test and val and sorted(test) != sorted(val):
+        parts["validation"] = val
+    return parts
 
 
 def read_row(file: Path, number: int, line: str) -> tuple[str, int]:

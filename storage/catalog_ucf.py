@@ -7,6 +7,7 @@ from pathlib import Path
 
 from storage.catalog import Listing
 from storage.catalog_lines import lines, video_id
+from storage.catalog_tsn import list_files
 from storage.errors import UserError
 
 LIST = re.compile(r"^(?P<part>train|test|val|validation)list(?P<split>\d+)\.txt$")
@@ -16,7 +17,10 @@ OFFICIAL = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 
 
 def recognise(path: Path) -> bool:
-    return path.is_dir() and (path / "classInd.txt").is_file()
+    if not path.is_dir() or not (path / "classInd.txt").is_file():
+        return False
+    # TSN's lists may name their classes in a file of the same name; `twostream export` does so.
+    return any(LIST.match(file.name) for file in path.iterdir()) or not list_files(path)
 
 
 def read(path: Path) -> Listing:

@@ -13,6 +13,7 @@ import pytest
 from foreign_tools import codes, files_of, frames, put
 
 from storage import StoreError, open_store
+from storage.catalog import load_catalog
 from storage.writer import VideoWriter
 
 Run = Callable[..., CompletedProcess[str]]
@@ -87,6 +88,9 @@ def test_mmaction2_gets_its_lists(flows: Path, twostream: Run, tmp_path: Path) -
     for row in rows:
         video, count, _ = row.split()
         assert (out / video / f"img_{int(count):05d}.jpg").is_file()
+    catalog = load_catalog(out)  # what docs/convert.md promises of --labels
+    assert (catalog.name, catalog.classes) == ("tsn", ("Archery", "Biking"))
+    assert len(catalog.videos(1)) == 4
 
 
 def test_a_faulty_video_gives_1_and_is_listed(flows: Path, twostream: Run, tmp_path: Path) -> None:

@@ -191,6 +191,32 @@ def test_tsn_lists(tmp_path: Path) -> None:
         load_catalog(lists)
 
 
+def test_tsn_lists_beside_their_own_class_file(tmp_path: Path) -> None:
+    """As `twostream export --labels` writes them: classInd.txt is not a sign of UCF-101's lists."""
+    lists = write(
+        tmp_path / "rawframes",
+        classInd__txt="1 Run\n2 Walk\n",
+        train_split_1_rgb__txt="a/x 10 0\na/y 12 1\n",
+        train_split_1_flow__txt="a/x 9 0\na/y 11 1\n",
+        val_split_1_flow__txt="a/v 9 0\n",
+    )
+    catalog = load_catalog(lists)
+    assert (catalog.name, catalog.classes) == ("tsn", ("Run", "Walk"))
+    assert [clip.video for clip in catalog.part(1, "test")] == ["a/v"]
+
+    write(lists, test_split_1_flow__txt="a/t 9 1\n")
+    catalog = load_catalog(lists)
+    assert [clip.video for clip in catalog.part(1, "test")] == ["a/t"]
+    assert [clip.video for clip in catalog.part(1, "validation")] == ["a/v"]
+    assert [clip.video for clip in catalog.part(1, "train")] == ["a/x", "a/y"]
+
+    write(lists, val_split_1_flow__txt="a/t 9 1\n")
+    assert [clip.video for clip in load_catalog(lists).part(1, "test")] == ["a/t"]
+
+    (lists / "trainlist01.txt").write_text("Run/v_Run_g01_c01.avi 1\n")
+    assert load_catalog(lists).name == "ucf"
+
+
 def test_tsn_lists_without_class_names(tmp_path: Path) -> None:
     lists = write(tmp_path / "lists", train__txt="a b 10 0\nc 12 1\n", val__txt="d 10 0\n")
     catalog = load_catalog(lists)
