@@ -29,6 +29,8 @@ def draw_curve(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     rate.set_ylabel("learning rate (dotted)", color="#0369a1")
     loss.set(xlabel="step", ylabel="loss", title=title)
     top1.set(xlabel="step", ylabel="top-1, %", ylim=(0, 101))
+    for axes in (loss, top1):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     loss.legend(frameon=False)
     draft = path.with_name("curve.part.png")
     figure.savefig(draft, dpi=110)

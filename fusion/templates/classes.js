@@ -46,13 +46,14 @@ function makeClasses(root, split) {
     const otherName = names[pickOther.value];
     const count = (test) => rows.filter((row) => row.gain != null && test(row.gain)).length;
     const balance = root.querySelector(".class-balance");
-    const up = element("b", { class: "up" }, `${count((g) => g > 0)} classes improve`);
-    const down = element("b", { class: "down" }, `${count((g) => g < 0)} get worse`);
+    const say = (number, one, several) => `${number} ${number === 1 ? one : several}`;
+    const up = element("b", { class: "up" }, say(count((g) => g > 0), "class improves", "classes improve"));
+    const down = element("b", { class: "down" }, say(count((g) => g < 0), "gets worse", "get worse"));
     const absent = rows.filter((row) => row.gain == null).length;
     balance.replaceChildren(
-      up, ", ", down, `, ${count((g) => g === 0)} stay the same: `,
+      up, ", ", down, `, ${say(count((g) => g === 0), "stays", "stay")} the same: `,
       element("span", { class: "name" }, shownName), " against ", element("span", { class: "name" }, otherName),
-      absent ? `. ${absent} classes have no video here.` : ".",
+      absent ? `. ${say(absent, "class has", "classes have")} no video here.` : ".",
     );
     table.tBodies[0].replaceChildren(...rows.map((row) => {
       const cell = (value, text, name) => {
@@ -76,18 +77,18 @@ function makeClasses(root, split) {
     filter();
   }
 
-  // All classes' gains side by side, the largest first.
+  // All classes' gains side by side, the largest first; a unit a class would be drawn blurred.
   function skyline(rows) {
     const known = rows.filter((row) => row.gain != null).sort((a, b) => b.gain - a.gain);
     const most = Math.max(0, ...known.map((row) => row.gain));
     const least = Math.min(0, ...known.map((row) => row.gain));
     const scale = 98 / Math.max(most - least, 0.05);
     const zero = 1 + most * scale;
-    const svg = shape("svg", { viewBox: `0 0 ${Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "Gain of every class, the largest first" });
+    const svg = shape("svg", { viewBox: `0 0 ${50 * Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "Gain of every class, the largest first" });
     for (const [i, row] of known.entries()) {
       const height = Math.max(scale * Math.abs(row.gain), 0.8);
       const kind = row.gain > 0 ? "gains" : row.gain < 0 ? "losses" : "equal";
-      const rect = shape("rect", { x: i + 0.1, width: 0.8, y: row.gain > 0 ? zero - height : zero, height, class: kind });
+      const rect = shape("rect", { x: 50 * i + 5, width: 40, y: row.gain > 0 ? zero - height : zero, height, class: kind });
       rect.addEventListener("pointermove", (event) => showTip(event, [row.name, [`${percent(row.other, 1)} → ${percent(row.shown, 1)} %`, points(row.gain, 1)]]));
       rect.addEventListener("pointerleave", hideTip);
       rect.addEventListener("click", () => {
@@ -97,7 +98,7 @@ function makeClasses(root, split) {
       });
       svg.append(rect);
     }
-    svg.append(shape("path", { class: "axis", d: `M0 ${zero}H${known.length}` }));
+    svg.append(shape("path", { class: "axis", d: `M0 ${zero}H${50 * known.length}` }));
     root.querySelector(".skyline").replaceChildren(svg);
   }
 
