@@ -181,7 +181,8 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
     venv.create(environment, with_pip=False, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
     install = [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, timeout=120)
+    # Away from the checkout, whose egg-info would pass for an installed twostream.
+    subprocess.run(install, check=True, timeout=120, cwd=tmp_path)
     (packages,) = environment.glob("lib/python3*/site-packages")
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     check_installed(environment, tmp_path)
@@ -198,7 +199,7 @@ def test_the_wheel_installs_with_all_it_needs(wheel: Path, tmp_path: Path) -> No
         *("-m", "pip", "install", "-q", "--disable-pip-version-check"),
         *("-c", ROOT / "constraints.txt", wheel),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     check_installed(environment, tmp_path)
     shutil.rmtree(environment)
