@@ -76,7 +76,6 @@ def run(options: Options) -> int:
     write_scores(fused, options.out)
     judged = evaluate(
         tables if fused is tables[0] else [*tables, fused],
-        draws=1000,
         seed=options.seed,
         common_only=options.files.common_videos,
     )

@@ -93,6 +93,7 @@ def open_source(
         clips[part], short[part] = long_enough(store, matched.clips, inputs, options.short)
         report(part, missing[part], "not in the store", options.missing == "stop", "left out")
         done = "left out" if options.short == "skip" else "their last pair repeats"
+        log.info("%s: %d videos", part, len(clips[part]))
         report(part, short[part], "too short for the input", options.short == "stop", done)
     if "train" in clips:
         check_classes(catalog, clips["train"], options)
