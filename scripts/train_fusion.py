@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts._command import Talk, run_command
-from scripts.train_stream import asked_recipe
+from scripts._command import run_command
+from scripts._training import TrainOptions, asked_recipe
 from storage.errors import UserError
-from streams.options import DataOptions, LoopOptions
 
 RecipeName = Literal["modern", "small"]
 
@@ -25,29 +24,18 @@ The same command again goes on with a run that was stopped. The defaults below a
 recipe {recipe}; every one can be changed by its option."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What does not depend on the recipe."""
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainOptions):
+    """What the recipe's own values are added to."""
 
     spatial: Path
     """Run folder of the trained spatial stream."""
     temporal: Path
     """Run folder of the trained temporal stream."""
-    data: DataOptions
-    out: Path
-    """The run's folder; it is made, or gone on with."""
     recipe: RecipeName = "modern"
     """Where all other values come from: modern, or small (minutes on a CPU)."""
-    loop: LoopOptions = field(default_factory=LoopOptions)
     unfinished: bool = False
     """Accept towers whose training was stopped before its end."""
-    restart: bool = False
-    """Throw away what is in --out and start anew."""
-    seed: int = 0
-    """Of every random choice."""
-    json: bool = False
-    """Print the summary as JSON."""
-    talk: Talk = field(default_factory=Talk)
 
 
 def options_type(name: str) -> Any:
@@ -60,7 +48,7 @@ def options_type(name: str) -> Any:
         ("fusing", Fusing, field(default=chosen.fusing)),
         ("optim", Optimisation, field(default=chosen.optim)),
     ]
-    return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True)
+    return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True, kw_only=True)
 
 
 def run(options: Any) -> int:

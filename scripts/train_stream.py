@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, make_dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts._command import Talk, run_command
-from streams.options import DataOptions, LoopOptions
+from scripts._command import run_command
+from scripts._training import TrainOptions, asked_recipe
 from streams.patience import wait_asleep
 from streams.recipes import PARTS, Recipe, recipe
 
@@ -24,24 +23,13 @@ The same command again goes on with a run that was stopped. The defaults below a
 recipe {recipe}; every one can be changed by its option."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What does not depend on the recipe."""
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainOptions):
+    """What the recipe's own values are added to."""
 
-    data: DataOptions
-    out: Path
-    """The run's folder; it is made, or gone on with."""
     recipe: RecipeName = "modern"
     """Where all other values come from: modern; tsn (2016); 2014 (Simonyan and Zisserman); small
     (minutes on a CPU)."""
-    loop: LoopOptions = field(default_factory=LoopOptions)
-    restart: bool = False
-    """Throw away what is in --out and start anew."""
-    seed: int = 0
-    """Of every random choice."""
-    json: bool = False
-    """Print the summary as JSON."""
-    talk: Talk = field(default_factory=Talk)
 
 
 def options_type(kind: str, name: str) -> Any:
@@ -53,18 +41,8 @@ def options_type(kind: str, name: str) -> Any:
         [("input", type(chosen.input), field(default=chosen.input)), *parts],
         bases=(Options,),
         frozen=True,
+        kw_only=True,
     )
-
-
-def asked_recipe(argv: list[str], known: tuple[str, ...]) -> str:
-    """The value of --recipe, which decides the defaults of all other options."""
-    for i, word in enumerate(argv):
-        value = word.partition("=")[2] if word.startswith("--recipe=") else ""
-        if word == "--recipe" and i + 1 < len(argv):
-            value = argv[i + 1]
-        if value in known:
-            return value
-    return "modern"  # the parser names the values that are allowed
 
 
 def run(kind: str, options: Any) -> int:
