@@ -14,7 +14,8 @@ import video_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from flow.algorithms import algorithm
 from flow.extract import extract_video
 from flow.recipe import Recipe
@@ -22,7 +23,8 @@ from storage.store import open_store
 recipe = Recipe(flow=algorithm("dis", preset="ultrafast"))
 store = open_store(sys.argv[2], "w", recipe.config())
 done = extract_video(sys.argv[1], "v", store, recipe)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Of this program alone: ru_maxrss also holds what the process was before it became this one.
+peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 print(json.dumps({"pairs": done.pairs, "peak": peak}))
 """
 

@@ -38,17 +38,28 @@ def write_missing(folder: Path, videos: dict[str, int]) -> None:
     store.close()
 
 
+def undisturbed(folder: Path) -> float:
+    """Seconds that the whole batch takes on this machine, now."""
+    open_store(folder, "w", RAW).close()
+    began = time.monotonic()
+    child = FORK.Process(target=write_missing, args=(folder, VIDEOS))
+    child.start()
+    wait(child)
+    return time.monotonic() - began
+
+
 def kill_and_resume(folder: Path, seed: int, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # several transactions a video, and a map that must grow, so that every moment is hit
     monkeypatch.setattr(writer, "FLUSH", 1500)
     monkeypatch.setattr(shard, "FIRST_MAP", 1 << 18)
     chance = random.Random(seed)
+    whole = undisturbed(folder.with_name(f"{folder.name}-whole"))
     open_store(folder, "w", RAW).close()
     started = 0
     for _ in range(kills):
         child = FORK.Process(target=write_missing, args=(folder, VIDEOS))
         child.start()
-        time.sleep(chance.uniform(0.005, 0.08))
+        time.sleep(chance.uniform(0.02, 0.5) * whole)
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join(60)
