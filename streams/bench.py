@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
@@ -136,11 +137,8 @@ def run(options: TrainBench) -> int:
 
 
 def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: Path) -> Row:
-    """All three speeds of one stream, in turns."""
-    import torch
-
+    """All three speeds of one stream, once reading and training are known to be right."""
     from streams.distributed import Ranks, pick_device
-    from streams.metrics import Tally
     from streams.run_folder import RunFolder
     from streams.source import open_source
     from streams.train import Trainer
@@ -154,11 +152,22 @@ def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: P
     run_folder = RunFolder(folder / kind)
     run_folder.path.mkdir()
     trainer = Trainer(task, run_folder, where, loop, quiet=True)
-    trainer.prepare(resume=False)
-    check(trainer, options)
+    with closing(trainer.progress):  # before its folder goes
+        trainer.prepare(resume=False)
+        check(trainer, options)
+        return speeds(trainer, options)
+
+
+def speeds(trainer: Any, options: TrainBench) -> Row:
+    """The network alone, loading alone, and both, in turns."""
+    import torch
+
+    from streams.metrics import Tally
+
+    task, device = trainer.task, trainer.where.device
 
     def settle() -> float:
-        if where.device.type == "cuda":
+        if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
 
@@ -172,11 +181,11 @@ def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: P
     def trained(source: Iterator[Any]) -> Callable[[], object]:
         return lambda: trainer.train_step(source, Tally())
 
-    row = Row(kind)
+    row = Row(task.kind)
     sample = next(batches(trainer, options))
     for _ in range(2):
         trainer.train_step(repeat(sample), Tally())  # warm up: both paths
-    task.fixed = task.inputs(sample.to(where.device))
+    task.fixed = task.inputs(sample.to(device))
     for _ in range(options.rounds):
         task.frozen = True
         before = cpu_seconds()

@@ -72,7 +72,14 @@ class Progress:
         self._drawn = time.monotonic()
 
     def end(self) -> None:
+        """Write everything out, and the picture."""
         if self.first and self.bar is not None:
+            self.close()
+            self.draw()
+
+    def close(self) -> None:
+        """Let go of bar and event file, whose writer is a thread; may be called again."""
+        if self.bar is not None:
             self.bar.close()
             self.board.close()
-            self.draw()
+            self.bar = None

@@ -333,3 +333,5 @@ def train(
             f"raise --accumulate (now {task.optim.accumulate}), lower --batch or --size; "
             f"{str(error).splitlines()[0]}"
         ) from None
+    finally:
+        trainer.progress.close()
