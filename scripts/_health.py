@@ -92,7 +92,7 @@ def try_import(module: str, package: str) -> Finding:
 def look_at_torchvision(packages: dict[str, Finding]) -> str | None:
     """What had to be done to import torchvision; None where nothing had to."""
     try:
-        workaround = import_module("streams.torchvision_compat").WORKAROUND
+        workaround = import_module("streams.networks.torchvision_compat").WORKAROUND
     except Exception as error:
         packages["torchvision"] |= {"version": None, "reason": one_line(error)}
         return None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from storage.errors import UserError
 from streams.consensus import Consensus
 from streams.recipes import BatchNorm, ConsensusRule
-from streams.torchvision_compat import models
+from streams.networks.torchvision_compat import models
 
 DEPTHS = (18, 34, 50, 101, 152)
 

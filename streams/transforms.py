@@ -12,7 +12,7 @@ from torch import Tensor
 from streams.batch import Batch, Run
 from streams.crops import Box, five_boxes
 from streams.inputs import Input
-from streams.torchvision_compat import v2
+from streams.networks.torchvision_compat import v2
 
 CROPS = (1, 2, 5, 10)
 """Crops of a testing view: the centre; with its mirror image; corners and centre; with mirrors."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from storage.errors import UserError
 from streams.resnet import StreamNet
-from streams.torchvision_compat import models
+from streams.networks.torchvision_compat import models
 
 
 def load_initial(net: StreamNet, depth: int, weights: str) -> str:

@@ -98,7 +98,7 @@ def test_it_works_where_most_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_is_broken_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("h5py", "av", "streams.torchvision_compat", "flow.compute"):
+    for module in ("h5py", "av", "streams.networks.torchvision_compat", "flow.compute"):
         monkeypatch.setitem(sys.modules, module, None)
     packages = _health.look_at_packages()
     assert packages["h5py"]["version"] is None

@@ -17,7 +17,7 @@ from streams.build import build_stream
 from streams.consensus import Consensus
 from streams.resnet import StreamNet
 from streams.task import decay_groups
-from streams.torchvision_compat import models
+from streams.networks.torchvision_compat import models
 from streams.weights import cross_modality, file_state, fill, load_initial
 
 

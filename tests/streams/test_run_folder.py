@@ -195,7 +195,7 @@ def test_the_curve_is_a_picture(tmp_path: Path) -> None:
 def test_torchvision_is_imported_whether_or_not_it_needs_help() -> None:
     """In a fresh process: the import works, and says what it did."""
     code = (
-        "from streams.torchvision_compat import OPERATORS, WORKAROUND, is_declared, models, v2\n"
+        "from streams.networks.torchvision_compat import OPERATORS, WORKAROUND, is_declared, models, v2\n"
         "import torch\n"
         "assert all(map(is_declared, OPERATORS)), 'not declared'\n"
         "models.resnet18(weights=None); v2.resize(torch.rand(1, 3, 8, 8), [4, 4])\n"

@@ -28,7 +28,7 @@ from streams.inputs import RGB, FlowStack, Input
 from streams.loader import make_loader, plainly
 from streams.lookup import looked_up
 from streams.sampling import Draw, Sampling
-from streams.torchvision_compat import torchvision
+from streams.networks.torchvision_compat import torchvision
 from streams.transforms import decoded, prepare, test_crops
 
 test_crops.__test__ = False  # type: ignore[attr-defined]

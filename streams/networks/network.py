@@ -1,0 +1,145 @@
+"""What every network here is: named parts in a row, pooled features, a classifier.
+
+So whoever needs a part of a network finds it in the same place in all of them: fusion takes maps
+after a stage and goes on behind it, features are kept at a stage, weights for pictures are turned
+into weights for flow at the first layer, batch norm is frozen by its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from storage.errors import UserError
+
+Layout = Literal["stack", "clip"]
+"""stack: (N, C, H, W), the fields or frames of a moment side by side as channels.
+clip: (N, C, T, H, W), C channels of each of T frames."""
+
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The map behind a named part of a network."""
+
+    name: str
+    width: int
+    """Channels."""
+    size: tuple[int, ...]
+    """(H, W), or (T, H, W), for an input of the network's own size."""
+    stride: float
+    """Pixels of the input from one place of the map to the next."""
+
+
+class Network(nn.Module):
+    """float (N, C, H, W) or (N, C, T, H, W) -> logits (N, classes).
+
+    `backbone` runs from the input to pooled features (N, D); `head` classifies them. A name in
+    `backbone` is that of the layer in the paper or in the best known implementation.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module],
+        head: nn.Module,
+        *,
+        channels: int,
+        size: int,
+        layout: Layout = "stack",
+        frames: int = 1,
+        fixed_size: bool = False,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(OrderedDict(parts))
+        self.dropout = nn.Dropout(dropout)
+        self.head = head
+        self.channels, self.size, self.layout, self.frames = channels, size, layout, frames
+        self.fixed_size = fixed_size
+        """The classifier takes only maps of `size` (and `frames`): fully connected layers."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Pooled features (N, D), before dropout."""
+        self.check(x)
+        pooled: Tensor = self.backbone(x)
+        return pooled
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, D) -> (N, classes)."""
+        logits: Tensor = self.head(self.dropout(features))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.features(x))
+
+    def until(self, x: Tensor, stage: str) -> Tensor:
+        """The map behind the part `stage`."""
+        for name, part in self.backbone.named_children():
+            x = part(x)
+            if name == stage:
+                return x
+        raise UserError(f"no part {stage!r} here; there are {', '.join(self.names)}")
+
+    def after(self, x: Tensor, stage: str) -> Tensor:
+        """From the map behind `stage` to pooled features."""
+        if stage not in self.names:
+            raise UserError(f"no part {stage!r} here; there are {', '.join(self.names)}")
+        for part in list(self.backbone)[self.names.index(stage) + 1 :]:
+            x = part(x)
+        return x
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.backbone.named_children())
+
+    @property
+    def first(self) -> str:
+        """The name of the first convolution: the layer that depends on the input's channels."""
+        return next(n for n, m in self.named_modules() if isinstance(m, CONVOLUTIONS))
+
+    @property
+    def norms(self) -> list[nn.Module]:
+        """Batch norms of any dimension, in the order in which the input meets them."""
+        return [m for m in self.backbone.modules() if isinstance(m, _BatchNorm)]
+
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) or (C, T, H, W) of an input of the network's own size."""
+        place = (self.size, self.size)
+        clip = (self.frames, *place)
+        return (self.channels, *(clip if self.layout == "clip" else place))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Every part whose output is a map, with its width, size and stride."""
+        x = torch.zeros(1, *self.shape(), device=next(self.parameters()).device)
+        found = []
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            for name, part in self.backbone.named_children():
+                x = part(x)
+                if x.ndim == len(self.shape()) + 1 and math.prod(x.shape[-2:]) > 1:
+                    stride = self.size / x.shape[-1]
+                    found.append(Stage(name, x.shape[1], tuple(x.shape[2:]), stride))
+        self.train(training)
+        return tuple(found)
+
+    def check(self, x: Tensor) -> None:
+        """Raise UserError where the input cannot be taken."""
+        wanted = self.shape()
+        if x.ndim != len(wanted) + 1 or x.shape[1] != self.channels:
+            raise UserError(
+                f"this network takes (N, {', '.join(map(str, wanted))}), not {tuple(x.shape)}"
+            )
+        if self.fixed_size and tuple(x.shape[1:]) != wanted:
+            raise UserError(
+                f"the classifier of this network takes inputs of {wanted} only, not "
+                f"{tuple(x.shape[1:])}; change --size (and --frames)"
+            )
