@@ -18,7 +18,7 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 docs: $(STAMP)
-	$(BIN)/python -m scripts.help_pages docs/commands.md
+	$(BIN)/python -m scripts.docs.commands docs/commands.md
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,17 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from storage.lazy import exports
+from twostream import exports
 
 if TYPE_CHECKING:
-    from flow.compute import compute_flow, engines
-    from flow.params import TVL1
+    from flow.tvl1 import TVL1, compute_flow, engines
 
-__getattr__, __all__ = exports(
-    __name__,
-    {
-        "TVL1": "params",
-        "compute_flow": "compute",
-        "engines": "compute",
-    },
-)
+__getattr__, __all__ = exports(__name__, __file__)

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import tyro
 
-from scripts._command import Talk, run_command
+from scripts.common import Talk, run_command
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from storage.compact import compact
+    from storage.store import compact
 
     done = compact(options.store)
     if options.json:

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scripts._command import INTERRUPTED, Talk, run_command
+from scripts.common import INTERRUPTED, Talk, run_command
 from storage.errors import UserError, WorkFailed
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from scripts._command import FAILED, OK, Talk, run_command
+from scripts.common import FAILED, OK, Talk, run_command
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from scripts._health import examine
+    from scripts.common import examine
 
     report = examine()
     if options.json:

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from scripts._command import FAILED, OK, Talk, run_command
+from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,7 @@ class Options:
 def run(options: Options) -> int:
     from tqdm import tqdm
 
-    from storage.export_flow import Arrays, RawFrames
-    from storage.export_pictures import Pictures, other_tools_quantizer
-    from storage.export_shards import Shards
+    from storage.convert import Arrays, Pictures, RawFrames, Shards, other_tools_quantizer
     from storage.store import open_store
 
     store = open_store(options.store)
@@ -79,7 +77,7 @@ def run(options: Options) -> int:
     catalog = None
     if options.labels:
         from storage.catalog import load_catalog
-        from storage.export_lists import labels_of, write_lists
+        from storage.convert import labels_of, write_lists
 
         catalog = load_catalog(options.labels, validation=0)
     quantizer = other_tools_quantizer(store.meta, options.rule, options.bound)

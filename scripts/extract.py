@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
-from scripts._command import FAILED, INTERRUPTED, Talk, run_command
-from storage.config import StoreConfig
+from scripts.common import FAILED, INTERRUPTED, Talk, run_command
+from storage.store import StoreConfig
 
 if TYPE_CHECKING:
-    from flow.recipe import Recipe
+    from flow.extraction import Recipe
 
 Rule = Literal["companded", "round", "truncate", "centred"]
 DEFAULT = StoreConfig()
@@ -94,11 +94,11 @@ class Options:
 def recipe_of(options: Options) -> Recipe:
     """The options that decide what is stored."""
     from flow.algorithms import algorithm
-    from flow.params import TVL1
-    from flow.recipe import Recipe
-    from flow.resize import Resize
+    from flow.extraction import Recipe
+    from flow.tvl1 import TVL1
+    from flow.video import Resize
+    from storage.codecs import Quantizer
     from storage.errors import UserError
-    from storage.quantize import Quantizer
 
     if options.flow == "tvl1":
         chosen = algorithm("tvl1", TVL1.preset(options.preset or "opencv-cuda"))
@@ -125,10 +125,8 @@ def recipe_of(options: Options) -> Recipe:
 
 
 def run(options: Options) -> int:
-    from flow.batch import run_batch
-    from flow.plan import Shard
-    from flow.request import INTERRUPTED as BY_USER
-    from flow.request import Batch
+    from flow.extraction import INTERRUPTED as BY_USER
+    from flow.extraction import Batch, Shard, run_batch
 
     summary = run_batch(
         Batch(

@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from scripts._command import Talk, run_command
-from scripts._scores import ScoreFiles
+from scripts.common import ScoreFiles, Talk, run_command
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from fusion.bootstrap import Measure
-    from fusion.evaluation import Evaluation, SplitEvaluation
+    from fusion.judge import Evaluation, Measure, SplitEvaluation
     from storage.scores import ScoreTable
 
 
@@ -60,9 +58,8 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from fusion.evaluation import evaluate
-    from fusion.made import fusion_of, how_fused
-    from storage.score_files import write_scores
+    from fusion.judge import evaluate, fusion_of, how_fused
+    from storage.scores import write_scores
 
     if not options.tables:
         raise UserError("give one score file a stream, as in: fuse A.npz B.npz --out F.npz")
@@ -80,7 +77,7 @@ def run(options: Options) -> int:
         common_only=options.files.common_videos,
     )
     if options.json:
-        print(json.dumps(figures(judged) | {"out": str(options.out), "made": fused.made}))
+        print(json.dumps(figures(judged) | {"out": str(options.out), "made": fused.provenance}))
     else:
         print("\n".join(summary(judged)))
         fusion = fusion_of(fused)
@@ -91,9 +88,7 @@ def run(options: Options) -> int:
 
 def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
     """One call for the method asked for; mistakes in the combination of options are named."""
-    import fusion.averaging
-    import fusion.svm
-    import fusion.weighting
+    from fusion.scores import average, svm, weighted
 
     common = options.files.common_videos
     if options.method == "average":
@@ -101,17 +96,17 @@ def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
             raise UserError("--fit is for --method weighted or svm; an average learns nothing")
         weights = parse_weights(options.weights) if options.weights else None
         how = options.normalise or "softmax"
-        return fusion.averaging.average(tables, weights, how, common_only=common)
+        return average(tables, weights, how, common_only=common)
     if options.weights:
         raise UserError(f"--weights is for --method average; {options.method} finds its own")
     fit = options.files.read(options.fit, part="validation") if options.fit else None
     if options.out_of_fold and fit:
-        fit = [replace(table, made=table.made | {"out_of_fold": True}) for table in fit]
+        fit = [replace(table, provenance=table.provenance | {"out_of_fold": True}) for table in fit]
     settings: dict[str, Any] = {"fit_on_test": options.fit_on_test, "common_only": common}
     if options.method == "weighted":
-        return fusion.weighting.weighted(tables, fit, options.normalise or "softmax", **settings)
+        return weighted(tables, fit, options.normalise or "softmax", **settings)
     how = options.normalise or "l2"
-    return fusion.svm.svm(tables, fit, how, seed=options.seed, **settings)
+    return svm(tables, fit, how, seed=options.seed, **settings)
 
 
 def parse_weights(text: str) -> list[float]:

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from scripts._command import FAILED, OK, Talk, run_command
+from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -79,9 +79,7 @@ class Options:
 def run(options: Options) -> int:
     from tqdm import tqdm
 
-    from storage.import_flow import FAILURES, import_flow
-    from storage.import_plan import plan_import
-    from storage.import_wishes import Wishes
+    from storage.convert import FAILURES, Wishes, import_flow, plan_import
 
     if not options.sources:
         raise UserError("name the folder (or the zip, HDF5 or .npy file) that holds the flow")
@@ -140,7 +138,7 @@ def flow_made_by(preset: str) -> dict[str, Any]:
         return {}
     from dataclasses import asdict
 
-    from flow.params import TVL1
+    from flow.tvl1 import TVL1
 
     parameters = TVL1.preset(preset)
     return {

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scripts._command import Talk, run_command
+from scripts.common import Talk, run_command
 
 if TYPE_CHECKING:
-    from storage.config import StoreConfig, VideoMeta
-    from storage.summary import Summary
+    from storage.store import StoreConfig, Summary, VideoMeta
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class Options:
 
 def run(options: Options) -> int:
     from storage.errors import UserError
-    from storage.store import open_store
-    from storage.summary import summarise
+    from storage.store import open_store, summarise
 
     with open_store(options.store) as store:
         if options.video is not None:

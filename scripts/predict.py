@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from scripts._command import FAILED, OK, Talk, run_command
+from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from fusion.timeline import Fusing, Row
-    from scripts._prediction import Prediction
+    from fusion.report import Fusing, Row
+    from scripts.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Options:
 def run(options: Options) -> int:
     from tqdm import tqdm
 
-    from fusion.timeline import window_starts
-    from scripts._prediction import Looking, Trained, plan_passes, predict
-    from streams.distributed import pick_device
+    from fusion.report import window_starts
+    from scripts.prediction import Looking, Trained, plan_passes, predict
     from streams.scoring import Views
+    from streams.training import pick_device
 
     if not options.videos:
         raise UserError("name at least one video file, or the number of a camera")
@@ -144,9 +144,9 @@ def run(options: Options) -> int:
 
 
 def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, ...]) -> Fusing:
-    from fusion.averaging import check_weights
-    from fusion.made import fusion_of
-    from fusion.timeline import Fusing
+    from fusion.judge import fusion_of
+    from fusion.report import Fusing
+    from fusion.scores import check_weights
 
     weights, normalise = options.weights, options.normalise
     if options.like is not None:

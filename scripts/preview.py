@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from scripts._command import Talk, run_command
+from scripts.common import Talk, run_command
 
 if TYPE_CHECKING:
-    from flow.preview import Shown
+    from flow.pictures import Shown
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Options:
 
 def find(options: Options) -> Shown:
     """What the options name, stored or as a file."""
-    from flow.preview import DecodedVideo, StoredVideo, wanted_frames
+    from flow.pictures import DecodedVideo, StoredVideo, wanted_frames
     from storage.errors import UserError
     from storage.store import open_store
 
@@ -72,8 +72,8 @@ def find(options: Options) -> Shown:
         raise UserError(f"no file {options.video!r}; an id needs --store STORE")
 
     from flow.algorithms import algorithm
-    from flow.recipe import Recipe
-    from flow.resize import Resize
+    from flow.extraction import Recipe
+    from flow.video import Resize
 
     recipe = Recipe(
         resize=Resize(options.short_side),
@@ -89,7 +89,7 @@ def find(options: Options) -> Shown:
 
 
 def run(options: Options) -> int:
-    from flow.preview import full_speed, write_film, write_strip
+    from flow.pictures import full_speed, write_film, write_strip
     from storage.errors import UserError
 
     if min(options.columns, options.limit, options.step) < 1:

@@ -19,8 +19,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from scripts._command import Talk, run_command
-from scripts._scores import ScoreFiles
+from scripts.common import ScoreFiles, Talk, run_command
 from storage.errors import UserError
 
 

@@ -15,8 +15,8 @@ from typing import Annotated
 
 import tyro
 
-from flow.synthetic import SampleData
-from scripts._command import Talk, run_command
+from scripts.common import Talk, run_command
+from scripts.samples import SampleData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Options(SampleData):
 def run(options: Options) -> int:
     from tqdm import tqdm
 
-    from flow.synthetic import make_sample_data, sample_clips
+    from scripts.samples import make_sample_data, sample_clips
 
     data = SampleData(**{one.name: getattr(options, one.name) for one in fields(SampleData)})
     number = len(data.classes) * data.groups * data.clips

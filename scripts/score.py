@@ -12,18 +12,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from scripts._command import Talk, run_command
-from streams.options import DataOptions, LoopOptions
-from streams.patience import wait_asleep
-
-SCORERS = {"fusion": "fusion.conv_scorer"}
-"""Kind of a run -> the module whose `open_scorer(run, device)` can use it; others are streams."""
+from scripts.common import Talk, run_command, scorer_module
+from storage.errors import UserError
+from streams.samples import DataOptions
+from streams.training import LoopOptions, wait_asleep
 
 
 @dataclass(frozen=True)
@@ -66,17 +63,13 @@ def run(options: Options) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from storage.errors import UserError
-    from streams.distributed import pick_device
-    from streams.runs import Run
-    from streams.scoring import Views, score_table
-    from streams.source import open_source
+    from streams.samples import open_source
+    from streams.scoring import Run, Views, score_table
+    from streams.training import pick_device
 
     trained = Run.open(options.run)
     device = pick_device(options.loop.device, 0)
-    scorer = import_module(SCORERS.get(trained.kind, "streams.stream_scorer")).open_scorer(
-        trained, device
-    )
+    scorer = scorer_module(trained.kind).open_scorer(trained, device)
     views = Views.parse(options.views, scorer.crop.flip)
     if not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: the folder {options.out.parent} does not exist")
@@ -107,9 +100,9 @@ def run(options: Options) -> int:
             stream=trained.kind,
             probabilities=options.average == "probabilities",
             watch=bar.update,
-            made={
+            provenance={
                 "run": str(options.run),
-                "recipe": trained.made.get("recipe", ""),
+                "recipe": trained.origin.get("recipe", ""),
                 "store": str(options.store),
                 "store_fingerprint": source.config.fingerprint,
                 "validation": trained.validation,

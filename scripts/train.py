@@ -3,7 +3,7 @@
     twostream train spatial --store ucf.store --labels ucfTrainTestlist --out runs/spatial
     twostream train temporal --store ucf.store --labels ucfTrainTestlist --out runs/temporal
     twostream train temporal --store S --labels L --out RUN --recipe small --length 5 --epochs 20
-    torchrun --nproc-per-node 4 -m scripts train temporal --store S --labels L --out RUN
+    torchrun --nproc-per-node 4 -m twostream train temporal --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. `twostream train KIND --help` lists the
 options of a kind; `--recipe NAME` before it shows that recipe's values.

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts._command import run_command
-from scripts._training import TrainOptions, asked_recipe
+from scripts.common import TrainOptions, asked_recipe, run_command
 from storage.errors import UserError
 
 RecipeName = Literal["modern", "small"]
@@ -40,8 +39,8 @@ class Options(TrainOptions):
 
 def options_type(name: str) -> Any:
     """The options, with the values of a recipe as defaults."""
-    from fusion.conv_recipe import FUSION_RECIPES, Fusing
-    from streams.recipes import Optimisation
+    from fusion.network import FUSION_RECIPES, Fusing
+    from streams.training import Optimisation
 
     chosen = FUSION_RECIPES[name]()
     parts = [
@@ -52,14 +51,10 @@ def options_type(name: str) -> Any:
 
 
 def run(options: Any) -> int:
-    from fusion.conv_recipe import FusionRecipe
-    from fusion.conv_task import FusionTask
-    from fusion.towers import load_tower
-    from streams.distributed import ranks
-    from streams.resnet import parameters_of
-    from streams.run_folder import RunFolder
-    from streams.source import open_source
-    from streams.train import train
+    from fusion.network import FusionRecipe, FusionTask, load_tower
+    from streams.networks import parameters_of
+    from streams.samples import open_source
+    from streams.training import RunFolder, ranks, train
 
     spatial, temporal = (
         load_tower(getattr(options, kind), kind, options.unfinished)
@@ -77,7 +72,7 @@ def run(options: Any) -> int:
         trained = parameters_of(task.build_model(initial=False))  # an unfit stage stops here
         if options.restart and where.first:
             folder.clear()
-        made = {
+        origin = {
             "store": str(options.data.store.resolve()),
             "labels": str(options.data.labels.resolve()),
             "spatial": str(spatial.path.resolve()),
@@ -87,7 +82,9 @@ def run(options: Any) -> int:
             "device": str(where.device),
         }
         left_out, quiet = source.left_out(), options.talk.quiet
-        state = train(task, folder, where, options.loop, made=made, left_out=left_out, quiet=quiet)
+        state = train(
+            task, folder, where, options.loop, origin=origin, left_out=left_out, quiet=quiet
+        )
         if not where.first:
             return 0
     best = state.best or {}

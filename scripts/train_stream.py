@@ -6,10 +6,8 @@ import json
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal, get_args
 
-from scripts._command import run_command
-from scripts._training import TrainOptions, asked_recipe
-from streams.patience import wait_asleep
-from streams.recipes import PARTS, Recipe, recipe
+from scripts.common import TrainOptions, asked_recipe, run_command
+from streams.training import PARTS, Recipe, recipe, wait_asleep
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
 
@@ -17,7 +15,7 @@ DESCRIPTION = """Train the {kind} stream from a store.
 
     twostream train {kind} --store S --labels L --out RUN
     twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
-    torchrun --nproc-per-node 4 -m scripts train {kind} --store S --labels L --out RUN
+    torchrun --nproc-per-node 4 -m twostream train {kind} --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. The defaults below are those of the
 recipe {recipe}; every one can be changed by its option."""
@@ -47,11 +45,8 @@ def options_type(kind: str, name: str) -> Any:
 
 def run(kind: str, options: Any) -> int:
     wait_asleep()
-    from streams.distributed import ranks
-    from streams.run_folder import RunFolder
-    from streams.source import open_source
-    from streams.stream_task import StreamTask
-    from streams.train import train
+    from streams.samples import open_source
+    from streams.training import RunFolder, StreamTask, ranks, train
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
     folder = RunFolder(options.out)
@@ -60,7 +55,7 @@ def run(kind: str, options: Any) -> int:
         task = StreamTask(kind, chosen, source, options.seed)
         if options.restart and where.first:
             folder.clear()
-        made = {
+        origin = {
             "store": str(options.data.store.resolve()),
             "labels": str(options.data.labels.resolve()),
             "recipe": options.recipe,
@@ -68,7 +63,9 @@ def run(kind: str, options: Any) -> int:
             "device": str(where.device),
         }
         left_out, quiet = source.left_out(), options.talk.quiet
-        state = train(task, folder, where, options.loop, made=made, left_out=left_out, quiet=quiet)
+        state = train(
+            task, folder, where, options.loop, origin=origin, left_out=left_out, quiet=quiet
+        )
         if not where.first:
             return 0
         summary = {

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scripts._command import FAILED, OK, Talk, run_command
+from scripts.common import FAILED, OK, Talk, run_command
 
 if TYPE_CHECKING:
-    from storage.verify import Report
+    from storage.store import Report
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from storage.verify import verify
+    from storage.store import verify
 
     report = verify(options.store, options.repair, progress=logging.info)
     if options.json:

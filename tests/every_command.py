@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.algorithms import algorithm
-from flow.extract import extract_video
-from flow.recipe import Recipe
-from flow.synthetic import SampleData, make_sample_data
-from storage.scores import ScoreTable
-from storage.store import open_store
+from flow.algorithms.table import algorithm
+from flow.extraction.extract import extract_video
+from flow.extraction.recipe import Recipe
+from scripts.samples.sample_videos import SampleData, make_sample_data
+from storage.scores.table import ScoreTable
+from storage.store.store import open_store
 
 SIZE = "--recipe small --size 24 --epochs 1 --batch 4 --ema 0 --workers 0"
 CALLS = {
@@ -192,12 +192,12 @@ def make_place(home: Path) -> Place:
 
 def write_runs(home: Path) -> None:
     """RUN and RUN2, spatial and temporal, as training leaves them; random weights."""
-    from streams import checkpoint
-    from streams.options import DataOptions
-    from streams.recipes import recipe
-    from streams.run_folder import RunFolder
-    from streams.source import open_source
-    from streams.stream_task import StreamTask
+    from streams.samples.options import DataOptions
+    from streams.samples.source import open_source
+    from streams.training import checkpoint
+    from streams.training.recipes import recipe
+    from streams.training.run_folder import RunFolder
+    from streams.training.stream_task import StreamTask
 
     for name, kind in (("RUN", "spatial"), ("RUN2", "temporal")):
         chosen = recipe("small", kind)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from surroundings import ROOT
 
-from storage.config import StoreConfig
-from storage.quantize import Quantizer
-from storage.store import open_store
+from storage.codecs.quantize import Quantizer
+from storage.store.config import StoreConfig
+from storage.store.store import open_store
 
 APPEARANCES = ("Red", "Blue")
 MOTIONS = ("Left", "Right")

@@ -112,6 +112,6 @@ def test_a_command_opens_with_examples(command: str) -> None:
 
 
 def test_the_command_pages_are_the_help() -> None:
-    from scripts.help_pages import pages
+    from scripts.docs.commands import pages
 
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == pages(), "run `make docs`"

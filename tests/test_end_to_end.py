@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.picture import draw
-from storage.scores import ScoreTable
+from scripts.docs.picture import draw
+from storage.scores.table import ScoreTable
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

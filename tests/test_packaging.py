@@ -120,7 +120,9 @@ def test_the_wheel_holds_every_source_and_what_is_read_beside_it(wheel: Path) ->
         if path.suffix in kinds
     }
     assert ours <= inside
-    assert any(name.startswith("flow/kernels/") and name.endswith(".cu") for name in inside)
+    assert any(
+        name.startswith("flow/tvl1/gpu/kernels/") and name.endswith(".cu") for name in inside
+    )
     others = {name for name in inside - ours if ".dist-info/" not in name}
     assert not others, "nothing but our own files"
     assert any(name.endswith("/licenses/LICENSE") for name in inside)
@@ -150,7 +152,7 @@ def check_installed(environment: Path, folder: Path) -> None:
             python,
             "-c",
             "import importlib.resources as r, flow, scripts; print(flow.__file__);"
-            "print(sorted(f.name for f in r.files('flow.kernels').iterdir()))",
+            "print(sorted(f.name for f in r.files('flow.tvl1.gpu.kernels').iterdir()))",
         ],
         cwd=folder,
         env=env,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from surroundings import ROOT
 
-from storage.scores import ScoreTable
-from storage.store import open_store
+from storage.scores.table import ScoreTable
+from storage.store.store import open_store
 
 MARK = "<!-- a test runs the commands of this block, on real clips -->"
 

@@ -115,7 +115,7 @@ def poison(folder: Path, video: str) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(
         "import os\n"
-        "from flow.workshop import Workshop\n"
+        "from flow.extraction.worker import Workshop\n"
         "extract = Workshop._extract\n"
         "def deadly(shop, task, *rest):\n"
         f"    if task.video == {video!r}:\n"

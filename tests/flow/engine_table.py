@@ -13,8 +13,9 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from flow import cpu, opencv, reference
-from flow.params import DIALECTS, TVL1
+from flow.tvl1 import opencv, reference
+from flow.tvl1.cpu import engine as cpu
+from flow.tvl1.params import DIALECTS, TVL1
 
 Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]
@@ -37,7 +38,7 @@ class Engine:
 
 
 def gpu(frames: Frames, params: TVL1) -> Flow:
-    from flow import gpu as engine
+    from flow.tvl1.gpu import engine
 
     if engine.status() == "ok":
         return engine.compute(frames, params)

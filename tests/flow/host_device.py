@@ -1,4 +1,4 @@
-"""A `flow.gpu_device.Device` that runs the CUDA sources on the CPU, and checks every address."""
+"""A `Device` that runs the CUDA sources on the CPU, and checks every address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from surroundings import missing_system_part
 
-from flow.gpu_device import DeviceMemoryError, Scalar
+from flow.tvl1.gpu.device import DeviceMemoryError, Scalar
 
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parent.parent / "flow" / "kernels"

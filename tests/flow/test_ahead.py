@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flow.ahead import Stalled, ahead
+from flow.extraction.prefetch import Stalled, ahead
 
 
 def count(to: int) -> Iterator[int]:

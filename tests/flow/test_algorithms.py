@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flow.algorithms import ALGORITHMS, algorithm
-from flow.params import TVL1
+from flow.algorithms.table import ALGORITHMS, algorithm
+from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 import video_files
 
-from flow.algorithms import algorithm
-from flow.batch import run_batch
-from flow.plan import Shard
-from flow.recipe import Recipe
-from flow.request import Batch
-from storage.store import open_store
+from flow.algorithms.table import algorithm
+from flow.extraction.batch import run_batch
+from flow.extraction.options import Batch
+from flow.extraction.plan import Shard
+from flow.extraction.recipe import Recipe
+from storage.store.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOW = ["--flow", "dis", "--codec", "jpeg:95", "--workers", "2", "--json"]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import video_files
 
-from flow.algorithms import algorithm
-from flow.batch import run_batch
-from flow.failures import read_failures
-from flow.recipe import Recipe
-from flow.request import Batch
+from flow.algorithms.table import algorithm
+from flow.extraction.batch import run_batch
+from flow.extraction.failures import read_failures
+from flow.extraction.options import Batch
+from flow.extraction.recipe import Recipe
 from storage.errors import UserError
-from storage.store import open_store
+from storage.store.store import open_store
 
 CHEAP = Recipe(flow=algorithm("dis"), codec="jpeg:95")
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,10 +9,10 @@ import pytest
 from host_device import HostDevice
 from moving_texture import moving, shift
 
-from flow import bench_gpu
-from flow.gpu_batch import Batch
-from flow.gpu_plan import Plan
-from flow.params import TVL1
+from flow.tvl1.gpu.batch import Batch
+from flow.tvl1.gpu.layout import Plan
+from flow.tvl1.params import TVL1
+from scripts.bench import gpu as bench_gpu
 
 PARAMS = replace(TVL1(), scales=1, warps=2, inner=6, epsilon=0)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import video_files
 
-from storage.store import open_store
+from storage.store.store import open_store
 
 pytest.importorskip("distributed")
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,11 +129,11 @@ def test_a_cluster_does_it_all_though_one_worker_is_killed(
 def test_no_scheduler_and_no_workers_are_mistakes(
     tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flow import cluster
-    from flow.algorithms import algorithm
-    from flow.batch import run_batch
-    from flow.recipe import Recipe
-    from flow.request import Batch
+    from flow.algorithms.table import algorithm
+    from flow.extraction import cluster
+    from flow.extraction.batch import run_batch
+    from flow.extraction.options import Batch
+    from flow.extraction.recipe import Recipe
     from storage.errors import UserError
 
     monkeypatch.setattr(cluster, "PATIENCE", "1s")

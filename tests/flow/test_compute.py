@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import flow
-from flow import compute
-from flow.params import TVL1
+from flow.tvl1 import compute
+from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
 FRAMES = np.zeros((3, 20, 30), np.uint8)
@@ -38,7 +38,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
         "missing": "flow.fake_missing",
         "quick": "flow.fake_quick",
         "steady": "flow.fake_steady",
-        "reference": "flow.reference",
+        "reference": "flow.tvl1.reference",
     }
     monkeypatch.setattr(compute, "ENGINES", table)
     monkeypatch.setattr(compute, "_said", set())

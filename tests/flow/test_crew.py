@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flow.crew import Crew, Event
+from flow.extraction.pool import Crew, Event
 from storage.errors import WorkFailed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -116,7 +116,7 @@ def test_workers_that_cannot_start_are_no_fault_of_the_jobs(
 def test_workers_end_with_their_employer(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
-        "from flow.crew import Crew\n"
+        "from flow.extraction.pool import Crew\n"
         "from test_crew import act\n"
         "with Crew(2) as crew:\n"
         "    jobs = ['pid', 'pid', 'sleep 60', 'sleep 60']\n"

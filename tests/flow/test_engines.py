@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_texture import moving, noise, shift, turn, zoom
 
-from flow import reference
-from flow.params import TVL1
+from flow.tvl1 import reference
+from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
 every_engine = pytest.mark.parametrize("engine", ENGINES, ids=str)

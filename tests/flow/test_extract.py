@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import video_files
 
-from flow import extract
-from flow.algorithms import algorithm
-from flow.compute import compute_flow
-from flow.extract import Extracted, Picture, extract_video, pairs_of
-from flow.recipe import FlowMaker, Recipe
-from flow.resize import Resize, to_grey
-from flow.video import VideoError, VideoReader
+from flow.algorithms.table import algorithm
+from flow.extraction import extract
+from flow.extraction.extract import Extracted, Picture, extract_video, pairs_of
+from flow.extraction.recipe import FlowMaker, Recipe
+from flow.tvl1.compute import compute_flow
+from flow.video.reader import VideoError, VideoReader
+from flow.video.resize import Resize, to_grey
 from storage.errors import UserError
-from storage.store import Store, open_store
+from storage.store.store import Store, open_store
 
 DIS = algorithm("dis")
 CHEAP = {"flow": DIS, "codec": "raw", "frame_codec": "raw"}

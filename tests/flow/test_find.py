@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flow.find import find_videos
-from flow.naming import assign_ids, name_of
+from flow.video.find import find_videos
+from flow.video.naming import assign_ids, name_of
 from storage.errors import UserError
 
 

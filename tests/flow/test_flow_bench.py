@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from surroundings import ROOT
 
-from flow import bench, bench_measure, reference
-from flow.bench_material import Material, drawn, from_truth, lengthen
-from flow.params import TVL1
+from flow.tvl1 import reference
+from flow.tvl1.params import TVL1
+from scripts.bench import flow as bench
+from scripts.bench import flow_measure as bench_measure
+from scripts.bench.flow_material import Material, drawn, from_truth, lengthen
 from storage.errors import UserError, WorkFailed
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -125,7 +127,7 @@ def test_the_gpu_bench_starts_without_numba_opencv_and_lmdb() -> None:
     code = (
         "import sys\n"
         "for name in ('cv2', 'numba', 'lmdb', 'av'): sys.modules[name] = None\n"
-        "from scripts.bench import main\n"
+        "from scripts.bench.command import main\n"
         "sys.exit(main(['flow', '--engine', 'reference', '--sizes', '20x20', '--check',\n"
         "               '--rounds', '1', '--preset', 'opencv-cuda']))"
     )

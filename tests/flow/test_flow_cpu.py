@@ -16,10 +16,13 @@ import pytest
 from moving_texture import moving, noise, shift
 from surroundings import ROOT
 
-from flow import cpu, cpu_median, cpu_plan, cpu_solver
-from flow.cpu_sweep import PLANES, iterate
-from flow.cpu_vector import LANES
-from flow.params import TVL1
+from flow.tvl1.cpu import engine as cpu
+from flow.tvl1.cpu import layout as cpu_plan
+from flow.tvl1.cpu import median as cpu_median
+from flow.tvl1.cpu import solver as cpu_solver
+from flow.tvl1.cpu.simd import LANES
+from flow.tvl1.cpu.sweep import PLANES, iterate
+from flow.tvl1.params import TVL1
 
 QUICK = TVL1(scales=2, warps=2, inner=8)
 
@@ -140,7 +143,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 sys.path.insert(0, sys.argv[1])
 import flow
 frames = np.zeros((2, 16, 16), np.uint8)
-print(flow.compute_flow(frames, engine="cpu").shape, flow.cpu.__file__)
+print(flow.compute_flow(frames, engine="cpu").shape, flow.tvl1.cpu.engine.__file__)
 """
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from flow.params import TVL1
+from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
 

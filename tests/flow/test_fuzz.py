@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import video_files
 
-from flow.video import VideoError, VideoReader
-from storage.store import Store, open_store
+from flow.video.reader import VideoError, VideoReader
+from storage.store.store import Store, open_store
 
 KINDS = {
     "mpeg4.avi": {"codec": "mpeg4"},

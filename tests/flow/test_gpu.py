@@ -11,13 +11,14 @@ import pytest
 from host_device import HostDevice
 from numpy.typing import NDArray
 
-from flow import gpu, reference
-from flow.gpu_batch import Batch
-from flow.gpu_plan import Plan
-from flow.gpu_stream import SLOTS, stream_flow
-from flow.params import TVL1
+from flow.tvl1 import reference
+from flow.tvl1.gpu import engine as gpu
+from flow.tvl1.gpu.batch import Batch
+from flow.tvl1.gpu.layout import Plan
+from flow.tvl1.gpu.stream import SLOTS, stream_flow
+from flow.tvl1.params import TVL1
+from storage.codecs.quantize import RULES, Quantizer
 from storage.errors import UserError
-from storage.quantize import RULES, Quantizer
 
 PRESETS = ("opencv-cuda", "opencv-cpu")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flow.gpu_plan import block_bytes
-from flow.gpu_source import FILE_OF, KERNELS, compile_options, source
+from flow.tvl1.gpu.kernel_source import FILE_OF, KERNELS, compile_options, source
+from flow.tvl1.gpu.layout import block_bytes
 
 NVCC = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
 TILE_ROWS = {70: 8, 75: 4, 80: 8, 90: 8, 100: 8}

@@ -13,11 +13,12 @@ import pytest
 from host_device import HostDevice
 from moving_texture import moving, shift
 
-from flow import gpu, gpu_cupy
-from flow.compute import choose_engine, engines
-from flow.params import TVL1
+from flow.tvl1.compute import choose_engine, engines
+from flow.tvl1.gpu import cupy_device as gpu_cupy
+from flow.tvl1.gpu import engine as gpu
+from flow.tvl1.params import TVL1
+from storage.codecs.quantize import Quantizer
 from storage.errors import UserError
-from storage.quantize import Quantizer
 
 SMALL = replace(TVL1(), scales=2, warps=2, inner=12)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.gpu_plan import (
+from flow.tvl1.gpu.layout import (
     MAX_HALO,
     TILE_WIDTH,
     WARPS,
@@ -18,7 +18,7 @@ from flow.gpu_plan import (
     block_bytes,
     choose_pairs,
 )
-from flow.params import TVL1
+from flow.tvl1.params import TVL1
 
 
 def cut(index: int, count: int, size: int, extent: int, halo: int) -> tuple[int, int, int]:

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from flow.algorithms import algorithm
-from flow.extract import Source, extract_video
-from flow.live import Block, frames_of, passages, recipe_of
-from flow.recipe import FlowMaker, Recipe
-from flow.resize import Resize
-from flow.synthetic import SampleData, make_sample_data
-from flow.webcam import Webcam, open_camera
+from flow.algorithms.table import algorithm
+from flow.extraction.extract import Source, extract_video
+from flow.extraction.recipe import FlowMaker, Recipe
+from flow.pictures.live import Block, frames_of, passages, recipe_of
+from flow.pictures.webcam import Webcam, open_camera
+from flow.video.resize import Resize
+from scripts.samples.sample_videos import SampleData, make_sample_data
 from storage import Quantizer, StoreConfig, UserError, open_store
 
 FAST = algorithm("dis", preset="ultrafast")

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from flow.overlay import HEIGHT, WIDTH, Overlay, _ticks
+from flow.pictures.overlay import HEIGHT, WIDTH, Overlay, _ticks
 from storage import UserError
 
 CLASSES = ("Archery", "Biking", "A class whose name is far too long to be written in a column")

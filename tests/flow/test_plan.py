@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.extract import fingerprint
-from flow.failures import Failure, read_failures, record_failures
-from flow.find import find_videos
-from flow.plan import Plan, Shard, make_plan
+from flow.extraction.extract import fingerprint
+from flow.extraction.failures import Failure, read_failures, record_failures
+from flow.extraction.plan import Plan, Shard, make_plan
+from flow.video.find import find_videos
 from storage.errors import UserError
 
 

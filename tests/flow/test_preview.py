@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import video_files
 
-from flow.algorithms import algorithm
-from flow.extract import extract_video
-from flow.preview import StoredVideo, full_speed, wheel_disc, write_film, write_strip
-from flow.recipe import Recipe
+from flow.algorithms.table import algorithm
+from flow.extraction.extract import extract_video
+from flow.extraction.recipe import Recipe
+from flow.pictures.preview import StoredVideo, full_speed, wheel_disc, write_film, write_strip
 from scripts.preview import main
-from storage.store import open_store
+from storage.store.store import open_store
 
 
 @pytest.fixture(scope="module")

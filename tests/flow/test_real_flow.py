@@ -11,10 +11,11 @@ import pytest
 from engine_table import FAST, Engine
 from surroundings import SHARED
 
-from flow import cpu, opencv
-from flow.bench_material import Material, from_clips, from_truth
-from flow.bench_measure import agreement, own_drift
-from flow.params import TVL1
+from flow.tvl1 import opencv
+from flow.tvl1.cpu import engine as cpu
+from flow.tvl1.params import TVL1
+from scripts.bench.flow_material import Material, from_clips, from_truth
+from scripts.bench.flow_measure import agreement, own_drift
 
 OPENCV_CPU = TVL1.preset("opencv-cpu")
 KNOWN_ERRORS = {"Dimetrodon": 0.181, "Grove2": 0.158, "RubberWhale": 0.157, "Venus": 0.308}

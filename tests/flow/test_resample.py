@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.recipe import Recipe
-from flow.resample import resample
-from flow.video import Frame, VideoError
+from flow.extraction.recipe import Recipe
+from flow.video.frame_rate import resample
+from flow.video.reader import Frame, VideoError
 from storage.errors import UserError
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import video_files
 
-from flow.resize import Resize, to_grey
+from flow.video.resize import Resize, to_grey
 from storage.errors import UserError
 
 

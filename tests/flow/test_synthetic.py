@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flow.algorithms import algorithm
-from flow.synthetic import SampleData, make_sample_data, sample_clips
-from flow.synthetic_classes import APPEARANCES, MOTIONS, class_name
+from flow.algorithms.table import algorithm
+from scripts.samples.classes import APPEARANCES, MOTIONS, class_name
+from scripts.samples.sample_videos import SampleData, make_sample_data, sample_clips
 from storage.errors import UserError
 
 SMALL = SampleData(groups=3, clips=2, appearances=4, motions=8)

@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from flow.compute import compute_flow
-from flow.synthetic_classes import APPEARANCES, MOTIONS
-from flow.synthetic_scene import Place, Window
+from flow.tvl1.compute import compute_flow
+from scripts.samples.classes import APPEARANCES, MOTIONS
+from scripts.samples.scene import Place, Window
 
 HEIGHT, WIDTH, FRAMES = 72, 96, 13
 WINDOWS = 220

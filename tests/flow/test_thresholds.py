@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.thresholds import code_thresholds
-from storage.quantize import RULES, Quantizer
+from storage.codecs.quantize import RULES, Quantizer
+from storage.codecs.thresholds import code_thresholds
 
 
 @pytest.mark.parametrize("rule", RULES)

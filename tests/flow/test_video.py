@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import video_files
 
-from flow.video import Frame, VideoError, VideoReader, probe
+from flow.video.reader import Frame, VideoError, VideoReader, probe
 
 KINDS = [
     ("plain.avi", {}),

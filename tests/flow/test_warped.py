@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flow.algorithms import algorithm
-from flow.camera import (
+from flow.algorithms.camera import (
     FrameFeatures,
     camera_held_still,
     camera_motion,
     is_sane,
     moved_by,
 )
-from flow.extract import extract_video
-from flow.recipe import Recipe
-from flow.synthetic import write_video
-from flow.warped import warped_flow
-from storage.store import open_store
+from flow.algorithms.table import algorithm
+from flow.algorithms.warped import warped_flow
+from flow.extraction.extract import extract_video
+from flow.extraction.recipe import Recipe
+from scripts.samples.sample_videos import write_video
+from storage.store.store import open_store
 
 HEIGHT, WIDTH = 144, 192
 dis = algorithm("dis").compute

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import video_files
 
-from flow.algorithms import algorithm
-from flow.extract import extract_video
-from flow.plan import Task
-from flow.recipe import Recipe
-from flow.workshop import Workshop
-from storage.store import open_store
+from flow.algorithms.table import algorithm
+from flow.extraction.extract import extract_video
+from flow.extraction.plan import Task
+from flow.extraction.recipe import Recipe
+from flow.extraction.worker import Workshop
+from storage.store.store import open_store
 
 RECIPE = Recipe(flow=algorithm("dis"), codec="raw", frame_codec="raw")
 

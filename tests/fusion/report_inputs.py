@@ -10,7 +10,7 @@ import numpy as np
 from made_up_scores import made_up
 
 import fusion
-from fusion.report import ReportInputs
+from fusion.report.report import ReportInputs
 from storage import ScoreTable, StoreConfig, open_store
 
 HOSTILE = '<img src=x onerror=alert(1)></script><script>alert("a\'&b")</script>{{ 7 * 7 }}'
@@ -26,7 +26,12 @@ def stream(name: str, split: int = 1, part: str = "test", skill: float = 1.2) ->
         videos=videos,
         classes=CLASSES,
         features=np.eye(6, 16)[table.labels] * 4 + generator.normal(size=(72, 16)),
-        made={"run": f"runs/{name}", "note": HOSTILE, "parameters": 23_500_000, "flops": 4.1e9},
+        provenance={
+            "run": f"runs/{name}",
+            "note": HOSTILE,
+            "parameters": 23_500_000,
+            "flops": 4.1e9,
+        },
     )
 
 

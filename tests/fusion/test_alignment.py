@@ -17,24 +17,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion.conv_recipe import Fusing, FusionRecipe
-from fusion.conv_task import FusionTask, shared_crop
-from fusion.towers import Tower
-from storage.catalog import Catalog, Clip, Listing
-from storage.config import StoreConfig
-from storage.passage import Passage
-from storage.quantize import Quantizer
-from storage.store import open_store
-from streams.batch import collate
-from streams.crops import Crop
-from streams.inputs import RGB, FlowStack
-from streams.options import LoopOptions
-from streams.passage_scores import score_passage
-from streams.recipes import Recipe
-from streams.runs import Run
-from streams.sampling import Draw, Sampling
-from streams.scoring import Views, score_clips
-from streams.source import Source
+from fusion.network.recipe import Fusing, FusionRecipe
+from fusion.network.task import FusionTask, shared_crop
+from fusion.network.towers import Tower
+from storage.catalog.catalog import Catalog, Clip, Listing
+from storage.codecs.quantize import Quantizer
+from storage.store.config import StoreConfig
+from storage.store.store import open_store
+from storage.store.window import Passage
+from streams.inputs.inputs import RGB, FlowStack
+from streams.samples.batch import collate
+from streams.samples.crops import Crop
+from streams.samples.sampling import Draw, Sampling
+from streams.samples.source import Source
+from streams.scoring.runs import Run
+from streams.scoring.scoring import Views, score_clips
+from streams.scoring.window_scores import score_passage
+from streams.training.options import LoopOptions
+from streams.training.recipes import Recipe
 
 QUANTIZER = Quantizer("round")
 REST, SPEED = int(QUANTIZER.zero), 220
@@ -191,10 +191,10 @@ class Looking:
     """A scorer that keeps what it is shown."""
 
     def __init__(self, task: FusionTask) -> None:
-        self.inputs, self.crop = task.made, task.crop
+        self.inputs, self.crop = task.tower_inputs, task.crop
         self.sampling = task.recipe.fusing.sampling
         self.net: nn.Module = nn.Identity()
-        self.made: dict[str, Any] = {}
+        self.provenance: dict[str, Any] = {}
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -247,7 +247,7 @@ def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
 def test_the_check_can_fail(source: Source, wrong: RGB) -> None:
     stack = STACKS["forward"]
     task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
-    task.made["spatial"] = wrong
+    task.tower_inputs["spatial"] = wrong
     data = task.data("validation")
     inputs = task.inputs(collate([data[i] for i in range(len(data))]))
     with pytest.raises(AssertionError, match="not close"):

@@ -5,8 +5,8 @@ import pytest
 from made_up_scores import made_up
 from scipy.special import softmax
 
-from fusion.averaging import average
-from fusion.normalise import NORMALISATIONS, normalise
+from fusion.judge.normalisation import NORMALISATIONS, normalise
+from fusion.scores.averaging import average
 from storage import ScoreTable, UserError
 
 
@@ -59,7 +59,7 @@ def test_the_average_of_three_streams() -> None:
     p = [softmax(t.scores.astype(float), axis=1) for t in tables]
     np.testing.assert_allclose(fused.scores, (p[0] + 2 * p[1] + 0.5 * p[2]) / 3.5, rtol=1e-6)
     assert (fused.kind, fused.stream) == ("probabilities", "average 1:2:0.5 (softmax)")
-    assert fused.made["fusion"] == {
+    assert fused.provenance["fusion"] == {
         "streams": ["spatial", "temporal", "audio"],
         "method": "average",
         "normalise": "softmax",
@@ -70,16 +70,16 @@ def test_the_average_of_three_streams() -> None:
 
 
 def test_streams_of_one_name_are_told_apart() -> None:
-    tables = [made_up("rgb", seed=k, made={"run": f"runs/{k}"}) for k in (1, 2)]
-    made = average(tables).made
+    tables = [made_up("rgb", seed=k, provenance={"run": f"runs/{k}"}) for k in (1, 2)]
+    made = average(tables).provenance
     assert made["fusion"]["streams"] == ["rgb", "rgb (2)"]
     assert made["sources"] == {"rgb": {"run": "runs/1"}, "rgb (2)": {"run": "runs/2"}}
 
 
 def test_a_fused_table_can_be_fused_again_and_keeps_how_its_streams_were_made() -> None:
-    one = average([made_up("spatial", made={"run": "runs/a"}), made_up("temporal")])
+    one = average([made_up("spatial", provenance={"run": "runs/a"}), made_up("temporal")])
     two = average([one, made_up("audio")], (2, 1))
-    assert two.made["sources"][one.stream]["sources"]["spatial"] == {"run": "runs/a"}
+    assert two.provenance["sources"][one.stream]["sources"]["spatial"] == {"run": "runs/a"}
 
 
 @pytest.mark.parametrize(

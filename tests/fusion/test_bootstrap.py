@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from fusion.bootstrap import (
+from fusion.judge.bootstrap import (
     holm,
     interval,
     mcnemar,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.charts import Chart, Line, Mark, number, ticks
+from fusion.report.charts import Chart, Line, Mark, number, ticks
 
 
 def test_a_chart_is_whole_svg_and_its_text_is_escaped() -> None:

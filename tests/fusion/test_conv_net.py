@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from fusion.conv_net import ConvFusionNet, fused_logits
-from fusion.conv_start import PENALTY, align, fit_head, set_scales
-from fusion.joins import BilinearJoin, ConvJoin, SumJoin, make_join
-from fusion.pooling import SnapshotPool
+from fusion.network.joins import BilinearJoin, ConvJoin, SumJoin, make_join
+from fusion.network.net import ConvFusionNet, fused_logits
+from fusion.network.pooling import SnapshotPool
+from fusion.network.start import PENALTY, align, fit_head, set_scales
 from storage.errors import UserError
-from streams.build import build_stream
-from streams.resnet import StreamNet
+from streams.networks.build import build_stream
+from streams.networks.resnet import StreamNet
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")

@@ -7,10 +7,10 @@ import pytest
 from made_up_scores import made_up
 
 import fusion
-from fusion.evaluation import evaluate
-from fusion.groups import groups_of
-from fusion.made import costs_of
-from fusion.metrics import judge
+from fusion.judge.evaluation import evaluate
+from fusion.judge.groups import groups_of
+from fusion.judge.metrics import judge
+from fusion.judge.provenance import costs_of
 from storage import UserError
 
 
@@ -81,7 +81,7 @@ def test_weights_that_differ_between_splits_still_have_a_mean() -> None:
             for part in ("test", "validation")
         )  # fmt: skip
         fused = fusion.weighted(streams, fit)
-        found.add(tuple(fused.made["fusion"]["weights"]))
+        found.add(tuple(fused.provenance["fusion"]["weights"]))
         tables += [*streams, fused]
     assert len(found) == 2
     assert "weighted (softmax)" in evaluate(tables, draws=100).mean
@@ -120,7 +120,9 @@ def test_no_table_and_tables_of_one_name() -> None:
         evaluate([])
     split = evaluate([made_up("spatial"), made_up("spatial", seed=5)], draws=100).splits[0]
     assert [f.name for f in split.figures] == ["spatial", "spatial (2)"]
-    runs = [made_up("fusion", made={"run": f"runs/{name}"}) for name in ("sum", "conv", "conv")]
+    runs = [
+        made_up("fusion", provenance={"run": f"runs/{name}"}) for name in ("sum", "conv", "conv")
+    ]
     split = evaluate(runs, draws=100).splits[0]
     assert [f.name for f in split.figures] == ["fusion", "fusion (conv)", "fusion (2)"]
     assert all(f.fusion for f in split.figures)
@@ -162,20 +164,20 @@ def test_intervals_know_the_groups() -> None:
 
 def test_a_late_fusion_costs_what_its_streams_cost() -> None:
     made = {"parameters": 10, "flops": 2e9, "seconds_per_video": 0.5}
-    tables = [made_up("a", made=made), made_up("b", made=made | {"parameters": 30})]
-    assert costs_of(fusion.average(tables).made) == {
+    tables = [made_up("a", provenance=made), made_up("b", provenance=made | {"parameters": 30})]
+    assert costs_of(fusion.average(tables).provenance) == {
         "parameters": 40.0, "flops": 4e9, "seconds_per_video": 1.0,
     }  # fmt: skip
-    assert costs_of(fusion.average([tables[0], made_up("c")]).made) == {}
+    assert costs_of(fusion.average([tables[0], made_up("c")]).provenance) == {}
     conv = {"fusion": {"method": "conv", "streams": ["a", "b"]}, "parameters": 7}
     assert costs_of(conv) == {"parameters": 7.0}
 
 
 def test_known_ceilings() -> None:
     stated = {"spatial": 0.25, "temporal": 0.5, "fused": 1.0}
-    tables = [made_up(s, made={"ceiling": stated}) for s in ("spatial", "temporal")]
+    tables = [made_up(s, provenance={"ceiling": stated}) for s in ("spatial", "temporal")]
     fused = fusion.average(tables)
     split = evaluate([*tables, fused], draws=100).splits[0]
     assert split.ceilings == {"spatial": 0.25, "temporal": 0.5, fused.stream: 1.0}
-    alone = evaluate([made_up("x", made={"ceiling": 0.3}), made_up("y")], draws=100).splits[0]
+    alone = evaluate([made_up("x", provenance={"ceiling": 0.3}), made_up("y")], draws=100).splits[0]
     assert alone.ceilings == {"x": 0.3}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up_scores import made_up
 
-from fusion.features_map import feature_map, thinned
+from fusion.report.features_map import feature_map, thinned
 from storage import ScoreTable, UserError
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made_up_scores import made_up
 
-from fusion.metrics import judge, top_k
-from fusion.svm import LinearSVMFusion, best_temperature, svm
-from fusion.weighting import best_weights, weight_grid, weighted
+from fusion.judge.metrics import judge, top_k
+from fusion.scores.linear_svm import LinearSVMFusion, best_temperature, svm
+from fusion.scores.weighting import best_weights, weight_grid, weighted
 from storage import ScoreTable, UserError
 
 STREAMS = ("spatial", "temporal")
@@ -36,7 +36,7 @@ def test_fitting_on_validation_is_noted_and_helps(fuse: Fuse) -> None:
     tables = two_streams()
     fused = fuse(tables, validation())
     assert fused.videos == tables[0].videos
-    fit = fused.made["fusion"]["fit"]
+    fit = fused.provenance["fusion"]["fit"]
     assert {k: fit[k] for k in ("part", "split", "videos", "leak", "same_videos")} == {
         "part": "validation", "split": 1, "videos": 120, "leak": False, "same_videos": False,
     }  # fmt: skip
@@ -66,7 +66,7 @@ def test_a_test_part_is_refused_with_the_command_to_give(fuse: Fuse) -> None:
 @FITTED
 def test_a_leak_that_was_asked_for_is_marked(fuse: Fuse) -> None:
     fused = fuse(two_streams(), fit_on_test=True)
-    assert fused.made["fusion"]["fit"]["leak"] is True
+    assert fused.provenance["fusion"]["fit"]["leak"] is True
 
 
 @FITTED
@@ -75,7 +75,7 @@ def test_validation_scores_that_are_test_videos_in_disguise_are_refused(fuse: Fu
     disguised = [replace(t, part="validation").rows(range(50)) for t in tables]
     with pytest.raises(UserError, match="--fit shares videos with the tables to fuse"):
         fuse(tables, disguised)
-    assert fuse(tables, disguised, fit_on_test=True).made["fusion"]["fit"]["leak"] is True
+    assert fuse(tables, disguised, fit_on_test=True).provenance["fusion"]["fit"]["leak"] is True
 
 
 @FITTED
@@ -83,13 +83,13 @@ def test_training_scores_must_be_out_of_fold(fuse: Fuse) -> None:
     train = [replace(t, part="train") for t in validation()]
     with pytest.raises(UserError, match=r"learned by heart.*--out-of-fold"):
         fuse(two_streams(), train)
-    marked = [replace(t, made={"out_of_fold": True}) for t in train]
-    assert fuse(two_streams(), marked).made["fusion"]["fit"]["out_of_fold"] is True
+    marked = [replace(t, provenance={"out_of_fold": True}) for t in train]
+    assert fuse(two_streams(), marked).provenance["fusion"]["fit"]["out_of_fold"] is True
 
 
 @FITTED
 def test_validation_tables_may_be_fitted_on_themselves(fuse: Fuse) -> None:
-    fit = fuse(validation()).made["fusion"]["fit"]
+    fit = fuse(validation()).provenance["fusion"]["fit"]
     assert (fit["leak"], fit["same_videos"]) == (False, True)
 
 
@@ -164,7 +164,7 @@ def test_the_svm_gives_probabilities_that_hold_on_new_videos() -> None:
 def test_a_class_that_the_fit_never_saw_comes_last_and_is_named() -> None:
     fit = [t.rows(np.flatnonzero(t.labels != 2)) for t in validation()]
     fused = svm(two_streams(), fit)
-    assert fused.made["fusion"]["classes_not_fitted"] == ["Class2"]
+    assert fused.provenance["fusion"]["classes_not_fitted"] == ["Class2"]
     assert (fused.scores.argmin(axis=1) == 2).all()
 
 
@@ -180,7 +180,7 @@ def test_two_classes_and_one_class() -> None:
 def test_one_group_leaves_no_fold_and_takes_the_usual_c() -> None:
     fit = [replace(t, groups=("g",) * 120) for t in validation()]
     fused = svm(two_streams(), fit)
-    assert fused.made["fusion"]["C"] == 1.0
+    assert fused.provenance["fusion"]["C"] == 1.0
 
 
 def test_fuse_before_fit_is_an_error() -> None:

@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from fusion import bench_measure
-from fusion.bench_measure import Case, check_start
+from scripts.bench import fusion_measure as bench_measure
+from scripts.bench.fusion_measure import Case, check_start
 from scripts.cli import main
 from storage.errors import WorkFailed
 

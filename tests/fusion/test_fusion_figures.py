@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.conv_net import fused_logits
-from fusion.conv_recipe import Fusing, FusionRecipe
-from fusion.conv_task import NAMES, FusionTask
-from fusion.towers import load_tower
+from fusion.network.net import fused_logits
+from fusion.network.recipe import Fusing, FusionRecipe
+from fusion.network.task import NAMES, FusionTask
+from fusion.network.towers import load_tower
 from scripts.cli import main
 from scripts.sample_data import main as sample_data
-from storage.scores import ScoreTable
-from streams.batch import collate
-from streams.options import DataOptions
-from streams.source import open_source
+from storage.scores.table import ScoreTable
+from streams.samples.batch import collate
+from streams.samples.options import DataOptions
+from streams.samples.source import open_source
 
 KINDS = {
     "conv": [],

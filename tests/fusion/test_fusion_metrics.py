@@ -8,8 +8,8 @@ from made_up_scores import made_up
 from scipy.special import softmax
 from sklearn import metrics as truth
 
-from fusion.calibration import calibration
-from fusion.metrics import confusion, judge, log_loss, per_class, top_k
+from fusion.judge.calibration import calibration
+from fusion.judge.metrics import confusion, judge, log_loss, per_class, top_k
 
 
 @pytest.mark.parametrize("elements", [90, 1 << 20])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fusion.report_charts import run_charts
-from fusion.runs import read_run
+from fusion.report.chart_data import run_charts
+from fusion.report.runs import read_run
 from storage import UserError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fusion
-from fusion.metrics import judge, top_k
+from fusion.judge.metrics import judge, top_k
 from storage import ScoreTable, read_scores
 
 

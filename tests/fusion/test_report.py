@@ -17,10 +17,10 @@ from made_up_scores import made_up
 from report_inputs import HOSTILE, everything, streams
 
 import fusion
-from fusion.examples import choose_examples
-from fusion.pictures import moments, strip
-from fusion.report import ReportInputs, Written, write_report
-from fusion.report_files import latex_text
+from fusion.report.examples import choose_examples
+from fusion.report.files import latex_text
+from fusion.report.pictures import moments, strip
+from fusion.report.report import ReportInputs, Written, write_report
 from storage import StoreConfig, UserError, open_store
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -263,8 +263,10 @@ def test_whatever_a_table_says_of_its_making_the_report_stands(
 ) -> None:
     fusion_said = {"fit": fit, "streams": streams_, "method": said}
     tables = [
-        made_up("spatial", made={"fusion": said, "ceiling": said, "parameters": cost}),
-        made_up("fused", made={"fusion": fusion_said, "ceiling": {"fused": fit}, "sources": said}),
+        made_up("spatial", provenance={"fusion": said, "ceiling": said, "parameters": cost}),
+        made_up(
+            "fused", provenance={"fusion": fusion_said, "ceiling": {"fused": fit}, "sources": said}
+        ),
     ]
     done = write_report(ReportInputs(tables, draws=100), tmp_path / "r.html")
     Page(done.paths[0].read_text("utf-8"))

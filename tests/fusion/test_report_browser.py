@@ -12,7 +12,7 @@ import pytest
 from report_inputs import HOSTILE, everything
 from surroundings import missing_system_part
 
-from fusion.report import Written, write_report
+from fusion.report.report import Written, write_report
 
 
 @pytest.fixture(scope="module")

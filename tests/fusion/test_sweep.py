@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from made_up_scores import made_up
 
-from fusion.averaging import average
-from fusion.bootstrap import resample
-from fusion.metrics import judge, top_k
-from fusion.sweep import weight_curve, weight_curves, winning_shares
+from fusion.judge.bootstrap import resample
+from fusion.judge.metrics import judge, top_k
+from fusion.scores.averaging import average
+from fusion.scores.sweep import weight_curve, weight_curves, winning_shares
 
 
 @pytest.mark.parametrize("how", ["softmax", "logits", "l1", "l2", "zscore"])

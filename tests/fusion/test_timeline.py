@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.timeline import Fusing, StreamScores, overall, running, timeline, window_starts
+from fusion.report.video_timeline import (
+    Fusing,
+    StreamScores,
+    overall,
+    running,
+    timeline,
+    window_starts,
+)
 from storage import UserError
 
 CLASSES = ("a", "b", "c")

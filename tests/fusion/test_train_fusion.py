@@ -15,8 +15,8 @@ import torch
 from streams_tiny import Tiny, start
 
 from scripts.cli import main
-from storage.scores import ScoreTable
-from streams import checkpoint
+from storage.scores.table import ScoreTable
+from streams.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--recipe", "small", "--batch", "4", "--workers", "0", "--quiet"]
@@ -89,7 +89,7 @@ def test_a_fusion_is_scored_fused_and_judged_like_a_stream(
     costs = {name: one["costs"] for name, one in shown.items()}
     for key in ("parameters", "flops", "seconds_per_video"):
         assert costs["late"][key] == pytest.approx(sum(costs[k][key] for k in KINDS))
-        assert costs["fusion"][key] == tables["fusion"].made[key] > 0
+        assert costs["fusion"][key] == tables["fusion"].provenance[key] > 0
     # The towers, and what joins them: 1 x 1 filters over both maps, 3 x 3 x 3 over the result.
     more = costs["fusion"]["parameters"] - costs["late"]["parameters"]
     assert more == (2 * 512 * 512 + 512) + (27 * 512 * 512 + 512) - (512 + 1) * 4

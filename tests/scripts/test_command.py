@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from surroundings import ROOT
 
-from scripts._command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, run_command
+from scripts.common.command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, run_command
 from storage.errors import UserError, WorkFailed
 
 

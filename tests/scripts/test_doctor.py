@@ -16,8 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 from surroundings import ROOT
 
-from flow.compute import ENGINES
-from scripts import _health, doctor
+from flow.tvl1.compute import ENGINES
+from scripts import doctor
+from scripts.common import health as _health
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -98,7 +99,7 @@ def test_it_works_where_most_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_is_broken_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("h5py", "av", "streams.networks.torchvision_compat", "flow.compute"):
+    for module in ("h5py", "av", "streams.networks.torchvision_compat", "flow.tvl1.compute"):
         monkeypatch.setitem(sys.modules, module, None)
     packages = _health.look_at_packages()
     assert packages["h5py"]["version"] is None
@@ -107,7 +108,7 @@ def test_what_is_broken_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
     assert packages["torchvision"]["version"] is None
     assert _health.libav() is None
     (engines,) = _health.look_at_engines().values()
-    assert "flow.compute" in engines["every engine"]
+    assert "flow.tvl1.compute" in engines["every engine"]
 
 
 def test_a_problem_that_stops_the_main_job_is_exit_code_1(

@@ -15,7 +15,7 @@ from every_command import CALLS, NAMES, NUMBERS, TOO_LONG_HERE, Place, make_plac
 from surroundings import ROOT
 
 from scripts import cli
-from scripts.help_pages import all_calls, help_of
+from scripts.docs.commands import all_calls, help_of
 
 CALLED = [" ".join(words) for words in all_calls()]
 WHOLE = [call for call in CALLED if call in CALLS]

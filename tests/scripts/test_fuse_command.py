@@ -64,8 +64,8 @@ def test_every_method_writes_a_table_and_says_what_it_gains(
     assert main([*AB, "--method", method, *fit, "--out", "F.npz", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     fused = ScoreTable.load("F.npz")
-    assert said["made"] == fused.made
-    assert fused.made["fusion"]["method"] == method
+    assert said["made"] == fused.provenance
+    assert fused.provenance["fusion"]["method"] == method
     right = (fused.scores.argmax(1) == fused.labels).mean()
     assert said["top1"][fused.stream]["value"] == right
     assert said["tests"][0]["name"] == fused.stream
@@ -84,7 +84,7 @@ def test_a_leak_is_marked_in_the_output_and_in_the_table(
 ) -> None:
     assert main([*AB, "--method", "weighted", "--fit-on-test", "--out", "F.npz"]) == 0
     assert "FITTED ON THE TEST PART" in capsys.readouterr().out
-    assert ScoreTable.load("F.npz").made["fusion"]["fit"]["leak"] is True
+    assert ScoreTable.load("F.npz").provenance["fusion"]["fit"]["leak"] is True
 
 
 def test_a_name_can_be_given(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,5 +143,5 @@ def test_bare_matrices_with_the_official_lists(files: Path) -> None:
     assert main(["rgb.mat:fc", "flow.mat:fc", *lists, "--out", "F.npz"]) == 0
     fused = ScoreTable.load("F.npz")
     assert (fused.split, fused.part, fused.classes) == (3, "test", ("a", "b", "c", "d"))
-    assert fused.made["fusion"]["streams"] == ["rgb", "flow"]
+    assert fused.provenance["fusion"]["streams"] == ["rgb", "flow"]
     np.testing.assert_array_equal(fused.labels, one.labels)

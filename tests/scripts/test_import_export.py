@@ -13,8 +13,8 @@ import pytest
 from foreign_tools import codes, files_of, frames, put
 
 from storage import StoreError, open_store
-from storage.catalog import load_catalog
-from storage.writer import VideoWriter
+from storage.catalog.catalog import load_catalog
+from storage.store.writer import VideoWriter
 
 Run = Callable[..., CompletedProcess[str]]
 

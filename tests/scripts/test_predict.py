@@ -16,35 +16,36 @@ import pytest
 import torch
 from foreign_tools import files_of, put
 
-from flow.algorithms import algorithm
-from flow.extract import Source, extract_video
-from flow.live import passages
-from flow.params import TVL1
-from flow.recipe import FlowMaker, Recipe
-from flow.resize import Resize, to_grey
-from flow.synthetic import SampleData, make_sample_data
-from flow.video import VideoReader
+from flow.algorithms.table import algorithm
+from flow.extraction.extract import Source, extract_video
+from flow.extraction.recipe import FlowMaker, Recipe
+from flow.pictures.live import passages
+from flow.tvl1.params import TVL1
+from flow.video.reader import VideoReader
+from flow.video.resize import Resize, to_grey
 from fusion import average
-from fusion.conv_recipe import Fusing as ConvFusing
-from fusion.conv_recipe import FusionRecipe
-from fusion.conv_task import FusionTask, fusion_net
-from fusion.normalise import probabilities
-from fusion.timeline import Fusing
-from fusion.towers import load_tower
+from fusion.judge.normalisation import probabilities
+from fusion.network.recipe import Fusing as ConvFusing
+from fusion.network.recipe import FusionRecipe
+from fusion.network.task import FusionTask, fusion_net
+from fusion.network.towers import load_tower
+from fusion.report.video_timeline import Fusing
 from scripts import predict as command
-from scripts._prediction import Looking, Pass, Trained, plan_passes, predict
+from scripts.prediction.prediction import Looking, Pass, Trained, plan_passes, predict
+from scripts.samples.sample_videos import SampleData, make_sample_data
 from storage import Quantizer, ScoreTable, UserError, open_store
-from storage.import_flow import import_flow
-from storage.import_plan import plan_import
-from storage.import_wishes import Wishes
-from streams import checkpoint
-from streams.options import DataOptions, LoopOptions
-from streams.passage_scores import score_passage
-from streams.recipes import recipe
-from streams.run_folder import RunFolder
-from streams.scoring import Views, score_table
-from streams.source import open_source
-from streams.stream_task import StreamTask
+from storage.convert.import_options import Wishes
+from storage.convert.import_plan import plan_import
+from storage.convert.importer import import_flow
+from streams.samples.options import DataOptions
+from streams.samples.source import open_source
+from streams.scoring.scoring import Views, score_table
+from streams.scoring.window_scores import score_passage
+from streams.training import checkpoint
+from streams.training.options import LoopOptions
+from streams.training.recipes import recipe
+from streams.training.run_folder import RunFolder
+from streams.training.stream_task import StreamTask
 
 flow_made_by = import_module("scripts.import").flow_made_by  # `import` is a keyword
 
@@ -114,7 +115,7 @@ def scored(house: Path, kind: str, views: Views) -> ScoreTable:
     data = DataOptions(house / "store", house / "lists", validation=0, empty_classes=True)
     source = open_source(data, trained.scorer.inputs, ("test",))
     loop = LoopOptions(workers=0)
-    return score_table(trained.scorer, source, "test", views, CPU, loop, stream=kind, made={})
+    return score_table(trained.scorer, source, "test", views, CPU, loop, stream=kind, provenance={})
 
 
 FEW = Views(6, 1)
@@ -178,7 +179,7 @@ def test_a_fusion_network_has_a_timeline(house: Path, tmp_path: Path) -> None:
 
 def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment that is scored in a sliding window has the score it has in the whole video."""
-    from streams import passage_scores
+    from streams.scoring import window_scores as passage_scores
 
     passes = plan_passes(opened(house, **BOTH), "auto", 1)
     fusing = Fusing(passes[0].runs["spatial"].run.classes, KINDS)
@@ -192,7 +193,7 @@ def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch)
             seen[scorer.kind, frame] = logits
         return found
 
-    monkeypatch.setattr("scripts._prediction.score_passage", watched)
+    monkeypatch.setattr("scripts.prediction.prediction.score_passage", watched)
     for name, window, stride in (("whole", 10.0, 5.0), ("sliding", 0.8, 0.4)):
         seen.clear()
         found = predict(a_video(house), passes, fusing, looking(Views(20, 1), window, stride), CPU)
@@ -250,7 +251,7 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     path = Path(a_video(house))
     with VideoReader(path) as reader:
         rgb = [frame.rgb for frame in reader][:14]
-    codes = quantizer.quantize(flow.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
+    codes = quantizer.quantize(flow.tvl1.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
     folder = tmp_path / "flows" / path.parent.name / path.stem
     put(folder, files_of(codes, np.stack(rgb), base=0))
     wishes = Wishes(bound=20, fps=25, **flow_made_by("opencv-cpu"))
@@ -361,4 +362,4 @@ def test_like_takes_the_weights_of_an_average_and_of_nothing_else(tmp_path: Path
     torn = {"method": "average", "streams": list(KINDS)}
     for made in ({}, {"fusion": "by hand"}, {"fusion": {"method": "svm"}}, {"fusion": torn}):
         with pytest.raises(UserError, match="is not an average"):
-            like(replace(tables[0], made=made))
+            like(replace(tables[0], provenance=made))

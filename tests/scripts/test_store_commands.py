@@ -99,7 +99,7 @@ def test_mistakes_are_one_line(
 
 
 def test_a_bench_runs_and_checks(capsys: pytest.CaptureFixture[str]) -> None:
-    from storage.bench import StoreBench, run
+    from scripts.bench.store import StoreBench, run
 
     options = StoreBench(videos=1, pairs=3, rounds=2, index=50, alternatives=True, quiet=True)
     assert run(options) == 0

@@ -19,7 +19,7 @@ def table(**fields: Any) -> ScoreTable:
         "split": 2,
         "part": "validation",
         "groups": ("g1", "g1", "g2"),
-        "made": {"run": "runs/x", "views": 25},
+        "provenance": {"run": "runs/x", "views": 25},
     }
     return ScoreTable(**(plain | fields))
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.catalog import Clip, load_catalog
-from storage.catalog_groups import cut_validation, group_of
-from storage.catalog_lines import video_id
-from storage.catalog_match import match_clips
+from storage.catalog.catalog import Clip, load_catalog
+from storage.catalog.groups import cut_validation, group_of
+from storage.catalog.lines import video_id
+from storage.catalog.match import match_clips
 from storage.errors import UserError
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage import StoreError
-from storage.chunk import count, head_length, pack, unpack
+from storage.store.chunk import count, head_length, pack, unpack
 
 ITEMS = st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(lambda b: b"\xff\xd8" + b))
 

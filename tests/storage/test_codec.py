@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.codec import Half, Jpeg, flow_codec, frame_codec, halve
+from storage.codecs.codec import Half, Jpeg, flow_codec, frame_codec, halve
+from storage.codecs.quantize import Quantizer
 from storage.errors import StoreError, UserError
-from storage.quantize import Quantizer
 
 SIZES = st.integers(1, 40)
 QUANTIZER = Quantizer()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from storage.colorwheel import flow_to_rgb, wheel
+from storage.codecs.colorwheel import flow_to_rgb, wheel
 
 
 def test_the_wheel_has_the_55_hues_of_middlebury() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from store_material import RAW, add, check, codes, filled
 
-from storage import shard
-from storage.compact import compact
-from storage.store import open_store
-from storage.verify import verify
+from storage.store import shard
+from storage.store.compaction import compact
+from storage.store.store import open_store
+from storage.store.verification import verify
 
 
 def test_space_is_given_back(tmp_path: Path) -> None:

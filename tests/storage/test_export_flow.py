@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from storage import Quantizer, StoreConfig, UserError, open_store
-from storage.export_flow import Arrays, RawFrames
-from storage.export_pictures import Pictures, other_tools_quantizer, place_of
-from storage.export_shards import Shards, key_of
-from storage.import_flow import import_flow
-from storage.import_plan import plan_import
-from storage.import_wishes import Wishes
-from storage.store import Store
+from storage.convert.export_flow import Arrays, RawFrames
+from storage.convert.export_pictures import Pictures, other_tools_quantizer, place_of
+from storage.convert.export_shards import Shards, key_of
+from storage.convert.import_options import Wishes
+from storage.convert.import_plan import plan_import
+from storage.convert.importer import import_flow
+from storage.store.store import Store
 
 ROUND = Quantizer("round", 20)
 

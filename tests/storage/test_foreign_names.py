@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.foreign_names import recognise
+from storage.convert.foreign_names import recognise
 
 CASES = [
     # path, video, component, number, step

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import StoreError, UserError, open_store
-from storage.flow_files import read_flo
-from storage.foreign_files import MAX_FILE, Archive, decode_picture, picture_size
-from storage.import_flow import FAILURES, import_flow
-from storage.import_plan import plan_import
-from storage.import_wishes import Wishes
+from storage.convert.flow_files import read_flo
+from storage.convert.foreign_files import MAX_FILE, Archive, decode_picture, picture_size
+from storage.convert.import_options import Wishes
+from storage.convert.import_plan import plan_import
+from storage.convert.importer import FAILURES, import_flow
 
 Files = dict[str, bytes]
 

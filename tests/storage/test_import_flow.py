@@ -13,11 +13,11 @@ from foreign_tools import H, W, codes, encode, files_of, frames, put, put_zip
 from numpy.typing import NDArray
 
 from storage import Quantizer, UserError, open_store
-from storage.flow_files import read_flo, write_flo
-from storage.import_flow import Imported, import_flow
-from storage.import_plan import Plan, plan_import
-from storage.import_wishes import Wishes
-from storage.store import Store
+from storage.convert.flow_files import read_flo, write_flo
+from storage.convert.import_options import Wishes
+from storage.convert.import_plan import Plan, plan_import
+from storage.convert.importer import Imported, import_flow
+from storage.store.store import Store
 
 GREY = cv2.IMREAD_GRAYSCALE
 

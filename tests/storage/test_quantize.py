@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.codecs.quantize import RULES, Quantizer
 from storage.errors import UserError
-from storage.quantize import RULES, Quantizer
 
 BOUNDS = st.sampled_from([0.5, 1.0, 15.0, 20.0, 25.0, 32.0, 100.0])
 VALUES = st.floats(-200, 200, width=32)

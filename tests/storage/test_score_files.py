@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from small_tables import same, table
 
 from storage import UserError, read_scores, write_scores
-from storage.score_foreign import Foreign
+from storage.scores.foreign import Foreign
 
 ENDINGS = [".npz", ".csv", ".json", ".mat", ".h5"]
 
@@ -87,7 +87,7 @@ def test_one_npz_with_several_score_arrays(tmp_path: Path) -> None:
     path = foreign_npz(tmp_path / "all.npz")
     rgb = read_scores(f"{path}:rgb", Foreign(split=3, part="validation"))
     assert (rgb.stream, rgb.split, rgb.part) == ("rgb", 3, "validation")
-    assert rgb.made == {"imported": "all.npz", "array": "rgb"}
+    assert rgb.provenance == {"imported": "all.npz", "array": "rgb"}
     with pytest.raises(UserError, match=r"holds rgb, flow; say which .*all.npz:rgb"):
         read_scores(path)
     with pytest.raises(UserError, match="has no scores 'depth'; it has rgb, flow"):

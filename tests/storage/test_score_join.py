@@ -8,7 +8,7 @@ import pytest
 from small_tables import same, table
 
 from storage import UserError
-from storage.score_join import join
+from storage.scores.joining import join
 
 
 def test_joining_puts_rows_and_columns_in_order_by_name() -> None:

@@ -42,6 +42,6 @@ def test_a_wrong_table_is_refused_and_says_why(fields: dict[str, Any], message: 
 
 def test_a_single_video_of_a_single_class_is_a_table() -> None:
     one = table(
-        videos=("a",), labels=[0], classes=("x",), scores=np.ones((1, 1)), groups=(), made={}
+        videos=("a",), labels=[0], classes=("x",), scores=np.ones((1, 1)), groups=(), provenance={}
     )
     assert repr(one) == "ScoreTable(spatial, split 2 validation: 1 videos x 1 classes of logits)"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from store_material import RAW, add, check, filled
 
-from storage import manifest, shard, writer
 from storage.errors import StoreError
-from storage.store import Store, open_store
-from storage.verify import check as check_shard
-from storage.writer import VideoWriter, drop_numbers
+from storage.store import manifest, shard, writer
+from storage.store.store import Store, open_store
+from storage.store.verification import check as check_shard
+from storage.store.writer import VideoWriter, drop_numbers
 
 FORK = multiprocessing.get_context("fork")
 VIDEOS = {f"v{number:02d}": 10 + 7 * (number % 5) for number in range(24)}

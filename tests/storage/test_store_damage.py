@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from store_material import RAW, add, check, codes, filled
 
-from storage import claim
-from storage.chunk import pack
 from storage.errors import StoreError
-from storage.store import open_store
-from storage.verify import verify
+from storage.store import claim
+from storage.store.chunk import pack
+from storage.store.store import open_store
+from storage.store.verification import verify
 
 VIDEOS = {"a": 5, "b": 40, "c": 0, "d/e": 90, "f" * 600: 12}
 DATA = Path("shards/000000/data.mdb")
@@ -79,7 +79,7 @@ def test_missing_and_surplus_records_are_seen(folder: Path) -> None:
     part = store._shard("000000")
     number = store._place("b").entry.number
     other = store._place("a").entry.number
-    from storage.keys import record_key
+    from storage.store.keys import record_key
 
     def work(txn) -> None:
         txn.delete(record_key(number, "forward", 1), db=part.records)

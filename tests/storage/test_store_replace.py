@@ -10,7 +10,7 @@ import pytest
 from store_material import add, check, filled
 
 from storage import StoreError, open_store
-from storage.verify import verify
+from storage.store.verification import verify
 
 
 def test_a_video_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from store_material import RAW, add, check, filled
 
 from storage.errors import StoreError
-from storage.store import open_store
-from storage.verify import verify
+from storage.store.store import open_store
+from storage.store.verification import verify
 
 FORK = multiprocessing.get_context("fork")
 ROOT = os.geteuid() == 0

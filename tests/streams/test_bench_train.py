@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from scripts.bench import train as bench
+from scripts.bench.train import Row, TrainBench
 from scripts.cli import main
 from storage.errors import UserError, WorkFailed
-from streams import bench
-from streams.bench import Row, TrainBench
 
 
 def test_it_runs_on_drawn_data(capsys: pytest.CaptureFixture[str]) -> None:

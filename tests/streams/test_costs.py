@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from streams.build import build_stream
-from streams.costs import Costs
+from streams.networks.build import build_stream
+from streams.scoring.costs import Costs
 
 
 def flops_by_hand(net: nn.Module, inputs: Any) -> float:
@@ -39,7 +39,7 @@ def test_flops_and_parameters_of_a_stream(half: bool) -> None:
             net(views)
         with costs.of(2):
             net(views)
-    made = costs.made(net, torch.device("cpu"))
+    made = costs.summary(net, torch.device("cpu"))
     assert made["flops"] == wanted / 2
     published = 11_689_512  # torchvision's ResNet-18
     assert made["parameters"] == published - 1000 * 513 + 7 * 513 + (6 - 3) * 64 * 49

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import UserError
-from streams.crops import Box, Crop, centre_box, five_boxes, place, training_box
+from streams.samples.crops import Box, Crop, centre_box, five_boxes, place, training_box
 
 
 def test_the_ten_crops_of_a_standard_picture() -> None:

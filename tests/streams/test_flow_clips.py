@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from storage import Quantizer, StoreConfig, UserError, open_store
-from storage.catalog import Clip
+from storage.catalog.catalog import Clip
 from streams import FlowClips
 
 H, W, PAIRS = 24, 32, 12

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from storage.config import StoreConfig, VideoMeta
+from storage.codecs.quantize import RULES, Quantizer
 from storage.errors import UserError
-from storage.quantize import RULES, Quantizer
-from storage.store import Store, open_store
-from streams.inputs import RGB, FlowStack, Input, RGBDifference, input_from, settings_of
-from streams.stacks import backward_pairs, forward_pairs
-from streams.trajectory import along_trajectories
+from storage.store.config import StoreConfig, VideoMeta
+from storage.store.store import Store, open_store
+from streams.inputs.inputs import RGB, FlowStack, Input, RGBDifference, input_from, settings_of
+from streams.inputs.stacks import backward_pairs, forward_pairs
+from streams.inputs.trajectory import along_trajectories
 
 FRAMES, HEIGHT, WIDTH = 12, 6, 8
 

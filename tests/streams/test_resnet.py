@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from storage.errors import UserError
-from streams import weights
-from streams.average import Average
-from streams.build import build_stream
-from streams.consensus import Consensus
-from streams.resnet import StreamNet
-from streams.task import decay_groups
+from streams.networks import weights
+from streams.networks.build import build_stream
+from streams.networks.consensus import Consensus
+from streams.networks.resnet import StreamNet
 from streams.networks.torchvision_compat import models
-from streams.weights import cross_modality, file_state, fill, load_initial
+from streams.networks.weights import cross_modality, file_state, fill, load_initial
+from streams.training.average import Average
+from streams.training.task import decay_groups
 
 
 @pytest.fixture(scope="module")

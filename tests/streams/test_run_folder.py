@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from storage.errors import UserError
-from streams import checkpoint
-from streams.curve import draw_curve
-from streams.distributed import Ranks, pick_device
-from streams.metrics import Tally, better
-from streams.options import LoopOptions
-from streams.precision import Precision
-from streams.recipes import RECIPES, Network, Optimisation, recipe, recipe_from
-from streams.run_folder import RunFolder, differences
-from streams.schedule import learning_rate, steps_per_epoch, total_steps
+from streams.networks.options import NetworkOptions
+from streams.training import checkpoint
+from streams.training.curve import draw_curve
+from streams.training.distributed import Ranks, pick_device
+from streams.training.metrics import Tally, better
+from streams.training.options import LoopOptions
+from streams.training.precision import Precision
+from streams.training.recipes import RECIPES, Optimisation, recipe, recipe_from
+from streams.training.run_folder import RunFolder, differences
+from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
 
 CPU = torch.device("cpu")
 
@@ -78,7 +79,7 @@ def test_optimisation_that_makes_no_sense(changes: dict[str, float], said: str) 
 
 def test_other_values_that_make_no_sense() -> None:
     with pytest.raises(UserError, match=r"--dropout 1\.0"):
-        Network(dropout=1.0)
+        NetworkOptions(dropout=1.0)
     with pytest.raises(UserError, match="--recipe 'best' is not one of 2014"):
         recipe("best", "spatial")
     with pytest.raises(UserError, match="stream 'sound'"):
@@ -195,7 +196,8 @@ def test_the_curve_is_a_picture(tmp_path: Path) -> None:
 def test_torchvision_is_imported_whether_or_not_it_needs_help() -> None:
     """In a fresh process: the import works, and says what it did."""
     code = (
-        "from streams.networks.torchvision_compat import OPERATORS, WORKAROUND, is_declared, models, v2\n"
+        "from streams.networks.torchvision_compat import OPERATORS, WORKAROUND, is_declared\n"
+        "from streams.networks.torchvision_compat import models, v2\n"
         "import torch\n"
         "assert all(map(is_declared, OPERATORS)), 'not declared'\n"
         "models.resnet18(weights=None); v2.resize(torch.rand(1, 3, 8, 8), [4, 4])\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import UserError
-from streams.sampling import (
+from streams.samples.sampling import (
     Draw,
     SampleStream,
     Sampling,

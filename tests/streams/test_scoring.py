@@ -10,16 +10,18 @@ import torch
 from streams_tiny import Tiny
 
 from storage.errors import UserError
-from streams.crops import Crop
-from streams.dataset import ClipDataset
-from streams.inputs import FlowStack, Input
-from streams.options import DataOptions, LoopOptions
-from streams.recipes import Network, Recipe
-from streams.sampling import Sampling
-from streams.scoring import Views, score_table
-from streams.source import open_source
-from streams.stream_task import stream_net
-from streams.transforms import resized, test_crops
+from streams.inputs.inputs import FlowStack, Input
+from streams.networks.options import NetworkOptions
+from streams.samples.crops import Crop
+from streams.samples.dataset import ClipDataset
+from streams.samples.options import DataOptions
+from streams.samples.sampling import Sampling
+from streams.samples.source import open_source
+from streams.samples.transforms import resized, test_crops
+from streams.scoring.scoring import Views, score_table
+from streams.training.options import LoopOptions
+from streams.training.recipes import Recipe
+from streams.training.stream_task import stream_net
 
 test_crops.__test__ = False  # type: ignore[attr-defined]
 
@@ -29,12 +31,12 @@ class Tower:
 
     def __init__(self, consensus: str = "average") -> None:
         torch.manual_seed(0)
-        network = Network(depth=18, weights="none", dropout=0.5, consensus=consensus)  # type: ignore[arg-type]
+        network = NetworkOptions(depth=18, weights="none", dropout=0.5, consensus=consensus)  # type: ignore[arg-type]
         self.recipe = Recipe(FlowStack(3), Sampling(3), Crop(size=24), network)
         self.inputs: dict[str, Input] = {"temporal": FlowStack(3)}
         self.sampling, self.crop = self.recipe.sampling, self.recipe.crop
         self.net = stream_net(self.recipe, 4).eval()
-        self.made: dict[str, Any] = {"by": "a tower"}
+        self.provenance: dict[str, Any] = {"by": "a tower"}
 
     def score(self, views: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.net.features(views["temporal"])
@@ -48,13 +50,17 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     views = Views(6, 10)
     cpu, options = torch.device("cpu"), LoopOptions(workers=0)
     table = score_table(
-        tower, source, "test", views, cpu, options, stream="temporal", made={"run": "r"}
+        tower, source, "test", views, cpu, options, stream="temporal", provenance={"run": "r"}
     )
     assert table.videos == tuple(clip.video for clip in source.parts["test"])
     assert table.groups[0] == "RedLeft_g01"
     costs = {"parameters", "flops", "seconds_per_video", "device"}
-    assert table.made.keys() == {"views", "run", "by", *costs}
-    assert (table.made["views"], table.made["run"], table.made["by"]) == ("6x10", "r", "a tower")
+    assert table.provenance.keys() == {"views", "run", "by", *costs}
+    assert (table.provenance["views"], table.provenance["run"], table.provenance["by"]) == (
+        "6x10",
+        "r",
+        "a tower",
+    )
     # one video by hand: every crop is a video of 6 snapshots
     clip = source.parts["test"][3]
     data = ClipDataset(
@@ -77,7 +83,7 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     assert table.features is not None
     np.testing.assert_allclose(table.features[3], features.numpy(), rtol=2e-4, atol=2e-5)
     soft = score_table(
-        tower, source, "test", views, cpu, options, stream="t", made={}, probabilities=True
+        tower, source, "test", views, cpu, options, stream="t", provenance={}, probabilities=True
     )
     np.testing.assert_allclose(soft.scores[3], logits.softmax(1).mean(0).numpy(), rtol=2e-4)
     assert soft.kind == "probabilities"
@@ -97,7 +103,7 @@ def test_broken_weights_are_not_scored(tiny: Tiny) -> None:
             torch.device("cpu"),
             LoopOptions(workers=0),
             stream="t",
-            made={},
+            provenance={},
         )
 
 

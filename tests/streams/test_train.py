@@ -13,24 +13,26 @@ from streams_tiny import Tiny
 from torch import nn
 
 from storage.errors import UserError
-from streams import checkpoint, interrupt
-from streams.crops import Crop
-from streams.distributed import Ranks
-from streams.inputs import RGB, FlowStack
-from streams.options import DataOptions, LoopOptions
-from streams.recipes import Network, Optimisation, Recipe
-from streams.run_folder import RunFolder
-from streams.sampling import Sampling
-from streams.source import open_source
-from streams.stream_task import StreamTask
-from streams.train import State, train
+from streams.inputs.inputs import RGB, FlowStack
+from streams.networks.options import NetworkOptions
+from streams.samples.crops import Crop
+from streams.samples.options import DataOptions
+from streams.samples.sampling import Sampling
+from streams.samples.source import open_source
+from streams.training import checkpoint, interrupt
+from streams.training.distributed import Ranks
+from streams.training.options import LoopOptions
+from streams.training.recipes import Optimisation, Recipe
+from streams.training.run_folder import RunFolder
+from streams.training.stream_task import StreamTask
+from streams.training.trainer import State, train
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 RECIPE = Recipe(
     FlowStack(2),
     Sampling(2, balanced=True),
     Crop(size=24),
-    Network(depth=18, weights="none", dropout=0.3),
+    NetworkOptions(depth=18, weights="none", dropout=0.3),
     Optimisation(epochs=3, batch=4, lr=0.01, ema=0.9),
 )
 
@@ -132,8 +134,8 @@ def test_the_rate_the_clip_and_the_decay_are_those_of_sgd(tiny: Tiny, tmp_path: 
     recipe = replace(RECIPE, network=network, optim=optim)
     source = open_source(DataOptions(tiny.store, tiny.labels), {"temporal": recipe.input})
     task = StreamTask("temporal", recipe, source, 3)
-    from streams.batch import collate
-    from streams.sampling import SampleStream
+    from streams.samples.batch import collate
+    from streams.samples.sampling import SampleStream
 
     net = task.build_model(initial=True).train()
     data = task.data("train")
@@ -199,7 +201,7 @@ def plain(made: Any, amp: str, flip: bool) -> Recipe:
         made,
         Sampling(1),
         Crop(size=24, flip=flip),
-        Network(depth=18, weights="none", dropout=0.0),
+        NetworkOptions(depth=18, weights="none", dropout=0.0),
         Optimisation(epochs=20, batch=12, lr=0.02, amp=amp, smoothing=0.0),  # type: ignore[arg-type]
     )
 

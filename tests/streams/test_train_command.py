@@ -18,12 +18,12 @@ import torch
 from streams_tiny import FRAMES, Tiny, start, write_tiny, write_tiny_lists
 
 from scripts.cli import main
-from storage.catalog import load_catalog
-from storage.config import StoreConfig
-from storage.scores import ScoreTable
-from storage.store import open_store
-from streams import checkpoint
-from streams.resnet import StreamNet
+from storage.catalog.catalog import load_catalog
+from storage.scores.table import ScoreTable
+from storage.store.config import StoreConfig
+from storage.store.store import open_store
+from streams.networks.resnet import StreamNet
+from streams.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--recipe", "small", "--size", "24", "--batch", "4", "--epochs", "3", "--ema", "0.9"]
@@ -210,7 +210,7 @@ def test_scores_of_all_parts(tiny: Tiny, tmp_path: Path, trained: Path) -> None:
         assert table.features is not None
         assert table.features.shape == (count, 512)
         assert table.groups[0].startswith("RedLeft_g")
-        assert table.made["store_fingerprint"] == "made up"
+        assert table.provenance["store_fingerprint"] == "made up"
         videos |= set(table.videos)
     assert len(videos) == 24
 
@@ -253,7 +253,7 @@ def test_what_scoring_refuses(tiny: Tiny, tmp_path: Path, trained: Path, said: S
     words = ["--store", str(tiny.store), "--labels", str(lists), "--split", "2", "--other-lists"]
     words += ["--out", str(tmp_path / "o.npz"), "--views", "1x1", "--quiet", "--workers", "0"]
     assert main(["score", str(trained), *words]) == 0
-    made = ScoreTable.load(tmp_path / "o.npz").made
+    made = ScoreTable.load(tmp_path / "o.npz").provenance
     assert (made["trained_on_split"], made["other_lists"]) == (1, True)
 
 

@@ -16,20 +16,20 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from storage.catalog import Clip
-from storage.config import StoreConfig
+from storage.catalog.catalog import Clip
+from storage.codecs.quantize import Quantizer
 from storage.errors import UserError
-from storage.quantize import Quantizer
-from storage.store import open_store
-from streams.batch import Sample, collate
-from streams.crops import Box, Crop
-from streams.dataset import ClipDataset, quantiser_table, shared_moments
-from streams.inputs import RGB, FlowStack, Input
-from streams.loader import make_loader, plainly
-from streams.lookup import looked_up
-from streams.sampling import Draw, Sampling
+from storage.store.config import StoreConfig
+from storage.store.store import open_store
+from streams.inputs.inputs import RGB, FlowStack, Input
+from streams.inputs.lookup import looked_up
 from streams.networks.torchvision_compat import torchvision
-from streams.transforms import decoded, prepare, test_crops
+from streams.samples.batch import Sample, collate
+from streams.samples.crops import Box, Crop
+from streams.samples.dataset import ClipDataset, quantiser_table, shared_moments
+from streams.samples.loader import make_loader, plainly
+from streams.samples.sampling import Draw, Sampling
+from streams.samples.transforms import decoded, prepare, test_crops
 
 test_crops.__test__ = False  # type: ignore[attr-defined]
 v2 = torchvision.transforms.v2.functional
@@ -101,7 +101,7 @@ def test_a_batch_is_its_samples(store: Path, flow: FlowStack) -> None:
 
 
 def _key(sample: Sample) -> tuple[int, ...]:
-    from streams.batch import kind_of
+    from streams.samples.batch import kind_of
 
     return kind_of(sample)
 

@@ -1,0 +1,136 @@
+"""The books of a run while it goes on: progress bar, summary and failures.json, always true."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flow.extraction.failures import NAME, Failure, record_failures
+from flow.extraction.options import Batch
+from flow.extraction.plan import Task
+from flow.extraction.pool import Event
+from flow.extraction.summary import Summary
+from flow.extraction.worker import Outcome
+from flow.video import as_text
+
+TRIES = 2
+"""A video whose worker died is tried again; the second death is taken to be its own fault."""
+
+
+DIED = "worker died"
+
+
+class Stop:
+    """Whether the run should end early, and why; set by Ctrl-C and by failures."""
+
+    def __init__(self) -> None:
+        self.why = ""
+
+    def ask(self, why: str) -> None:
+        self.why = self.why or why
+
+
+def record(
+    batch: Batch, stop: Stop, failures: Sequence[Failure], settled: Sequence[str] = ()
+) -> None:
+    """Keep failures.json true; where that cannot be, no video can be stored either."""
+    try:
+        record_failures(batch.out, failures, settled)
+    except OSError as error:
+        stop.ask(f"{batch.out}/{NAME} cannot be written: {error.strerror}; what was stored is safe")
+
+
+class Account:
+    """Keeps the progress bar, the summary and failures.json true while work goes on."""
+
+    def __init__(self, tasks: Sequence[Task], summary: Summary, batch: Batch, stop: Stop) -> None:
+        from tqdm import tqdm
+
+        self.summary, self.batch, self.stop = summary, batch, stop
+        told = [task.frames / task.bytes for task in tasks if task.frames and task.bytes]
+        self._frames_a_byte = statistics.median(told) if told else 0.0
+        self._expected = {task.video: self._guess(task) for task in tasks}
+        self._done: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}
+        self._settled = 0
+        self._total = len(tasks)
+        self._bar = tqdm(
+            total=sum(self._expected.values()),
+            unit="pair",
+            disable=batch.quiet,
+            dynamic_ncols=True,
+            smoothing=0.05,
+            mininterval=0.2 if os.isatty(2) else 15,
+        )
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _guess(self, task: Task) -> int:
+        """Pairs that a video will give; where its headers are silent, by its size."""
+        frames = task.frames or round(task.bytes * self._frames_a_byte)
+        return max(0, frames - self.batch.recipe.step)
+
+    def progress(self, task: Task, pairs: int) -> None:
+        self._done[task.video] = self._done.get(task.video, 0) + pairs
+        self._bar.update(pairs)
+
+    def try_again(self, task: Task) -> bool:
+        """After its worker's death: whether the task gets another chance."""
+        self._deaths[task.video] = self._deaths.get(task.video, 0) + 1
+        again = self._deaths[task.video] < TRIES and not self.stop.why
+        if again:
+            self._bar.update(-self._done.pop(task.video, 0))
+        return again
+
+    def settle(self, task: Task, outcome: Outcome, lost: bool = False) -> None:
+        """A task has come to its end. `lost`: an earlier worker of ours may have done it, and
+        died before it could say so."""
+        if outcome.status == "already" and (lost or task.video in self._deaths):
+            outcome = replace(outcome, status="stored")
+        done, expected = self._done.pop(task.video, 0), self._expected[task.video]
+        truth = outcome.pairs if outcome.status == "stored" else 0
+        self._bar.total = max(0, self._bar.total + truth - expected)
+        self._bar.update(truth - done)
+        if outcome.status == "fatal":
+            self.stop.ask(outcome.reason)
+            return
+        if outcome.kind == DIED and self.stop.why:
+            return  # it was dropped together with the run, not at fault
+        source = as_text(task.path)
+        before = len(self.summary.failures)
+        self.summary.take(outcome, source)
+        new = self.summary.failures[before:]
+        settled = [task.video] if outcome.status in ("stored", "already") else []
+        record(self.batch, self.stop, new, settled)
+        if new and self.batch.on_error == "stop":
+            self.stop.ask(f"{new[0].video}: {new[0].reason}")
+        self._settled += 1
+        self._bar.set_postfix_str(
+            f"{self._settled}/{self._total} videos, {self.summary.failed} failed", refresh=False
+        )
+
+
+def outcome_of(event: Event) -> Outcome:
+    """The outcome that an event means for its task."""
+    video = event.job.video
+    if event.kind == "done":
+        outcome: Outcome = event.value
+        return outcome
+    if event.kind == "died":
+        reason = f"{DIED}: {death(event.value)}, {TRIES} times"
+        return Outcome(video, "failed", kind=DIED, reason=reason)
+    return Outcome(video, "failed", kind="error", reason=f"error: {event.value}")
+
+
+def death(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name} (out of memory?)" if name == "SIGKILL" else name

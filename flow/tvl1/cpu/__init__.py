@@ -1,0 +1,1 @@
+"""TV-L1 in Numba, on any processor."""

@@ -1,0 +1,236 @@
+"""Judging streams and fusions side by side: figures, intervals, tests and headroom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.judge.bootstrap import (
+    DRAWS,
+    Measure,
+    Paired,
+    holm,
+    interval,
+    paired,
+    resample,
+    resampled_mean_recall,
+    resampled_sums,
+)
+from fusion.judge.calibration import Calibration, calibration
+from fusion.judge.groups import groups_of, indices
+from fusion.judge.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
+from fusion.judge.provenance import ceilings_of, costs_of, fusion_of
+from storage.scores import PARTS, ScoreTable, join, unique_names
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that is said of one table on one split."""
+
+    name: str
+    fusion: dict[str, Any] | None
+    """How it was fused; None for a single stream."""
+    kind: str
+    top: dict[int, Measure]
+    """k -> share of videos with the true class among the k highest; k smaller than the classes."""
+    mean_class: Measure
+    log_loss: float
+    calibration: Calibration
+    per_class: PerClass
+    judged: Judged
+    costs: dict[str, float]
+    """What is known of `parameters`, `flops` and `seconds_per_video`."""
+    provenance: dict[str, Any]
+
+    @property
+    def fitted_on_test(self) -> bool:
+        return bool(self.fusion and self.fusion.get("fit", {}).get("leak"))
+
+    @property
+    def accuracy(self) -> float:
+        return self.top[1].value
+
+
+@dataclass(frozen=True)
+class SplitEvaluation:
+    """The tables of one split, on the same videos in the same order."""
+
+    split: int
+    part: str
+    classes: tuple[str, ...]
+    videos: tuple[str, ...]
+    labels: NDArray[np.int64]
+    group: NDArray[np.int64]
+    """(N,): which group a video belongs to."""
+    grouping: str
+    """Where the groups come from, in words."""
+    figures: tuple[Figures, ...]
+    tests: tuple[Paired, ...]
+    oracle: Measure | None
+    """Share of videos that at least one single stream has right; None with fewer than two."""
+    ceilings: dict[str, float]
+    """Best accuracy that a table can have on these videos, where their maker knows it."""
+    tables: tuple[ScoreTable, ...] = field(repr=False)
+
+    @property
+    def groups(self) -> int:
+        return int(self.group.max()) + 1
+
+    def __getitem__(self, name: str) -> Figures:
+        return next(f for f in self.figures if f.name == name)
+
+    @property
+    def singles(self) -> tuple[Figures, ...]:
+        return tuple(f for f in self.figures if f.fusion is None)
+
+    @property
+    def best(self) -> Figures:
+        """The table with the highest top-1; one fitted on the test part only if all are."""
+        honest = [f for f in self.figures if not f.fitted_on_test] or list(self.figures)
+        return max(honest, key=lambda f: f.accuracy)
+
+    def best_single(self, figures: Figures) -> Figures | None:
+        """The best of a fusion's own streams, or of all single streams where those are unknown."""
+        own = [f for f in self.singles if f.name in (figures.fusion or {}).get("streams", ())]
+        return max(own or self.singles, key=lambda f: f.accuracy, default=None)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One or more splits."""
+
+    splits: tuple[SplitEvaluation, ...]
+    mean: dict[str, Measure]
+    """Top-1, mean over the splits of one part, of the tables that every such split has."""
+    averaged: tuple[int, ...]
+    """Those splits; empty where no part has two."""
+    draws: int
+    seed: int
+
+
+def evaluate(
+    tables: Sequence[ScoreTable],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    common_only: bool = False,
+) -> Evaluation:
+    """Judge tables of one or more splits; those of a split are joined by video id.
+
+    `common_only` judges the videos that all tables of a split have, instead of refusing.
+    """
+    by_split: dict[tuple[int, str], list[ScoreTable]] = {}
+    for table in tables:
+        by_split.setdefault((table.split, table.part), []).append(table)
+    if not by_split:
+        join([])  # says what is missing
+    splits = tuple(
+        evaluate_split(join(unique_names(group), common_only=common_only), draws, seed)
+        for _, group in sorted(by_split.items())
+    )
+    parts = [[s for s in splits if s.part == part] for part in PARTS]
+    several = max(parts, key=len)
+    mean = mean_over_splits(several, draws, seed) if len(several) > 1 else {}
+    averaged = tuple(s.split for s in several) if mean else ()
+    return Evaluation(splits, mean, averaged, draws, seed)
+
+
+def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> SplitEvaluation:
+    """Judge tables that are joined already."""
+    first = joined[0]
+    group, grouping = groups_of(joined)
+    groups = int(group.max()) + 1
+    counts = resample(groups, draws, seed)
+    figures = tuple(_figures(table, group, counts) for table in joined)
+    singles = [f.judged.right for f in figures if f.fusion is None]
+    either = np.any(singles, axis=0) if singles else None
+    result = SplitEvaluation(
+        split=first.split,
+        part=first.part,
+        classes=first.classes,
+        videos=first.videos,
+        labels=first.labels,
+        group=group,
+        grouping=grouping,
+        figures=figures,
+        tests=(),
+        oracle=_share(either, group, counts) if either is not None and len(singles) > 1 else None,
+        ceilings=ceilings_of(joined),
+        tables=tuple(joined),
+    )
+    return replace(result, tests=_tests(result, counts, seed))
+
+
+def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uint8]) -> Figures:
+    judged = judge(table)
+    classes = len(table.classes)
+    by_class = per_class(judged, table.labels, classes)
+    recall = resampled_mean_recall(counts, group, table.labels, judged.right, classes)
+    return Figures(
+        name=table.stream,
+        fusion=fusion_of(table),
+        kind=table.kind,
+        top={k: _share(judged.rank < k, group, counts) for k in TOP if k < max(classes, 2)},
+        mean_class=interval(by_class.mean_accuracy, recall, counts.shape[1]),
+        log_loss=log_loss(judged),
+        calibration=calibration(judged.confidence, judged.right),
+        per_class=by_class,
+        judged=judged,
+        costs=costs_of(table.provenance),
+        provenance=table.provenance,
+    )
+
+
+def _share(hits: NDArray[np.bool_], group: NDArray[np.int64], counts: NDArray[np.uint8]) -> Measure:
+    sums = resampled_sums(counts, group, np.stack([hits, np.ones_like(hits)], axis=1).astype(float))
+    return interval(float(hits.mean()), sums[:, 0] / sums[:, 1], counts.shape[1])
+
+
+def _tests(split: SplitEvaluation, counts: NDArray[np.uint8], seed: int) -> tuple[Paired, ...]:
+    tests = []
+    for figures in split.figures:
+        single = split.best_single(figures) if figures.fusion is not None else None
+        if single is not None:
+            right, other = figures.judged.right, single.judged.right
+            tests.append(paired(figures.name, single.name, right, other, split.group, counts, seed))
+    corrected = holm([test.p for test in tests])
+    return tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
+
+
+def mean_over_splits(
+    splits: Sequence[SplitEvaluation], draws: int, seed: int
+) -> dict[str, Measure]:
+    """Top-1, mean over the splits; a group that several splits test is drawn once for all."""
+    names = [f.name for f in splits[0].figures]
+    names = [n for n in names if all(n in [f.name for f in s.figures] for s in splits)]
+    # A group is known across splits by its members; where two splits hold different clips of
+    # one source, the group's first video stands for it.
+    keys = [_group_keys(split) for split in splits]
+    shared = indices([key for split_keys in keys for key in split_keys])
+    counts = resample(int(shared.max()) + 1, draws, seed)
+    means: dict[str, Measure] = {}
+    for name in names:
+        value, drawn, start = 0.0, np.zeros(draws), 0
+        for split, split_keys in zip(splits, keys, strict=True):
+            at = shared[start : start + len(split_keys)][split.group]
+            start += len(split_keys)
+            right = split[name].judged.right
+            sums = resampled_sums(
+                counts, at, np.stack([right, np.ones_like(right)], 1).astype(float)
+            )
+            drawn += sums[:, 0] / np.maximum(sums[:, 1], 1) / len(splits)
+            value += float(right.mean()) / len(splits)
+        means[name] = interval(value, drawn, counts.shape[1])
+    return means
+
+
+def _group_keys(split: SplitEvaluation) -> list[str]:
+    first: dict[int, str] = {}
+    for video, group in zip(split.videos, split.group.tolist(), strict=True):
+        if group not in first or video < first[group]:
+            first[group] = video
+    return [first[i] for i in range(len(first))]

@@ -1,0 +1,82 @@
+"""What a table's `provenance` says that the evaluation uses; anybody may have written it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from storage.scores import ScoreTable
+
+COSTS = ("parameters", "flops", "seconds_per_video")
+
+
+def fusion_of(table: ScoreTable) -> dict[str, Any] | None:
+    """How a table was fused, always with `streams` (names) and `fit`; None for a single stream."""
+    said = table.provenance.get("fusion")
+    if not said and not table.stream.lower().startswith("fus"):
+        return None
+    fusion = said if isinstance(said, dict) else {"method": str(said or table.stream)}
+    streams, fit = fusion.get("streams"), fusion.get("fit")
+    return fusion | {
+        "streams": [str(name) for name in streams] if isinstance(streams, list) else [],
+        "fit": fit if isinstance(fit, dict) else {},
+    }
+
+
+def how_fused(fusion: dict[str, Any], name: str) -> str:
+    """Streams, weights that were found, and normalisation, as far as the table's name is silent."""
+    said = [" + ".join(fusion["streams"])] if fusion["streams"] else []
+    weights = fusion.get("weights")
+    if isinstance(weights, list) and all(_number(w) is not None for w in weights):
+        ratio = ":".join(f"{w:.4g}" for w in weights)
+        said += [f"weights {ratio}"] if ratio not in name else []
+    normalise = fusion.get("normalise")
+    if isinstance(normalise, str) and normalise not in name:
+        said.append(f"normalised by {normalise}")
+    return ", ".join(said)
+
+
+def costs_of(provenance: dict[str, Any]) -> dict[str, float]:
+    """Parameters, FLOPs and seconds a video, where stated; of a late fusion, its streams' sums."""
+    own = {k: number for k in COSTS if (number := _number(provenance.get(k))) is not None}
+    fusion, sources = provenance.get("fusion"), provenance.get("sources")
+    streams = fusion.get("streams") if isinstance(fusion, dict) else None
+    if own or not isinstance(streams, list) or not streams or not isinstance(sources, dict):
+        return own
+    found = [sources.get(str(stream)) for stream in streams]
+    each = [costs_of(source) if isinstance(source, dict) else {} for source in found]
+    return {k: sum(c[k] for c in each) for k in COSTS if all(k in c for c in each)}
+
+
+def ceilings_of(joined: Sequence[ScoreTable]) -> dict[str, float]:
+    """Table -> the accuracy that cannot be passed, from `provenance["ceiling"]`.
+
+    That is a number, for the table that holds it, or {"spatial": ..., "fused": ...} for all.
+    """
+    stated = {t.stream: t.provenance["ceiling"] for t in joined if "ceiling" in t.provenance}
+    known = {k: v for each in stated.values() if isinstance(each, dict) for k, v in each.items()}
+    found = {t.stream: known.get(t.stream if fusion_of(t) is None else "fused") for t in joined}
+    found |= {name: value for name, value in stated.items() if not isinstance(value, dict)}
+    numbers = {name: _number(value) for name, value in found.items()}
+    return {name: value for name, value in numbers.items() if value is not None and 0 <= value <= 1}
+
+
+def fitted_on(fusion: dict[str, Any] | None) -> str | None:
+    """The part that a fusion was fitted on, in words; None where nothing was fitted."""
+    fit = fusion["fit"] if fusion else {}
+    if not fit:
+        return None
+    part = (
+        "out-of-fold train" if fit.get("out_of_fold") else str(fit.get("part", "an unknown part"))
+    )
+    return f"{part}, these very videos" if fit.get("same_videos") and part != "test" else part
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number with more than 308 digits
+        return None

@@ -1,0 +1,68 @@
+"""Scoring a run of conv-level fusion."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusion.network.net import fused_logits
+from fusion.network.recipe import fusion_recipe_from
+from fusion.network.task import NAMES, fusion_net, shared_crop
+from storage.errors import UserError
+from streams.scoring import Run
+from streams.training import recipe_from, stream_net
+
+
+class FusionScorer:
+    """The network of a fusion run; it needs neither tower's run any more.
+
+    A view of more snapshots than the network was trained on is several clips of that many, one
+    behind the other (`streams.samples.sampling.testing_dense`), whose scores are averaged.
+    """
+
+    def __init__(self, run: Run, device: torch.device) -> None:
+        recipe = fusion_recipe_from(run.settings["recipe"])
+        towers = [recipe_from(run.settings["towers"][name]["recipe"]) for name in NAMES]
+        self.inputs = dict(zip(NAMES, (tower.input for tower in towers), strict=True))
+        fusing = recipe.fusing
+        self.provenance = {
+            "fusion": {
+                "method": f"{fusing.join} after {', '.join(fusing.stages)}",
+                "streams": list(NAMES),
+                "level": "network",
+                "pool": fusing.pool,
+                "snapshots": fusing.snapshots,
+                "two_towers": fusing.two_towers,
+            }
+        }
+        self.sampling = recipe.fusing.sampling
+        self.crop = shared_crop(*towers)
+        self.net = fusion_net(recipe, *(stream_net(tower, len(run.classes)) for tower in towers))
+        saved = run.best()
+        if saved["classes"] != list(run.classes):
+            raise UserError(f"{run.path}: best.pt and config.json name different classes")
+        try:
+            self.net.load_state_dict(saved["model"])
+        except RuntimeError as error:
+            raise UserError(
+                f"{run.path}: best.pt does not fit the network in config.json: "
+                f"{str(error).splitlines()[-1].strip()}"
+            ) from None
+        self.net.to(device).eval()
+
+    def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        frames, flow = (views[name] for name in NAMES)
+        snapshots = self.sampling.segments
+        clips = frames.shape[1] // snapshots if frames.shape[1] % snapshots == 0 else 1
+        if clips > 1:
+            frames, flow = (
+                v.unflatten(1, (clips, snapshots)).flatten(0, 1) for v in (frames, flow)
+            )
+        features = self.net.features((frames, flow))
+        logits = fused_logits(self.net.classify(features))
+        each = (-1, clips)
+        return logits.unflatten(0, each).mean(1), features[0].unflatten(0, each).mean(1)
+
+
+def open_scorer(run: Run, device: torch.device) -> FusionScorer:
+    return FusionScorer(run, device)

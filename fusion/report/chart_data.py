@@ -1,0 +1,90 @@
+"""The report's line charts: weights, calibration, learning curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fusion.judge import BINS
+from fusion.report.charts import Chart, Line
+from fusion.report.runs import RunFolder
+
+MOST_RUN_CHARTS = 4
+FIRST = ("loss", "top1", "top5", "lr")
+
+
+def weight_charts(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One chart a pair of streams and part, with a line a normalisation."""
+    by_pair: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for curve in curves:
+        by_pair.setdefault((curve["first"], curve["second"], curve["part"]), []).append(curve)
+    charts = []
+    for (first, second, part), group in by_pair.items():
+        lines = [
+            Line(
+                c["normalise"], c["share"], c["accuracy"], i,
+                low=c["low"] if i == 0 else None, high=c["high"] if i == 0 else None,
+            )
+            for i, c in enumerate(group)
+        ]  # fmt: skip
+        chart = Chart(
+            title=f"{first} and {second}",
+            lines=lines,
+            x_label=f"share of {second}, %",
+            y_label="top-1, %",
+            percent_x=True,
+            percent_y=True,
+            x_range=(0, 1),
+        )
+        charts.append({"chart": chart, "part": part, "curves": group})
+    return charts
+
+
+def reliability_chart(table: dict[str, Any], colour: int) -> Chart:
+    """Accuracy over confidence; the diagonal is what confidence should mean."""
+    bins = table["reliability"]
+    total = sum(bins["videos"])
+    bars = []
+    for sure, videos in zip(bins["confidence"], bins["videos"], strict=True):
+        start = min(int(sure * BINS), BINS - 1) / BINS
+        bars.append((start, start + 1 / BINS, videos / total))
+    return Chart(
+        title=table["name"],
+        lines=[
+            Line("perfect", [0, 1], [0, 1], 7, dashed=True),
+            Line("accuracy", bins["confidence"], bins["accuracy"], colour, dots=True),
+        ],
+        x_label="confidence, %",
+        y_label="accuracy, %",
+        percent_x=True,
+        percent_y=True,
+        x_range=(0, 1),
+        y_range=(0, 1),
+        bars=bars,
+        size=(350, 250),
+    )
+
+
+def run_charts(run: RunFolder) -> list[Chart]:
+    """One chart a figure (loss, top1, ...), with a line a part (train, validation)."""
+    by_figure: dict[str, list[str]] = {}
+    for name in run.series:
+        by_figure.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+    order = sorted(by_figure, key=lambda f: FIRST.index(f) if f in FIRST else len(FIRST))
+    charts = []
+    for figure in order[:MOST_RUN_CHARTS]:
+        lines = []
+        for i, name in enumerate(sorted(by_figure[figure])):
+            points = run.series[name]
+            lines.append(
+                Line(
+                    name.rsplit("/", 1)[0] if "/" in name else figure,
+                    [x for x, _ in points],
+                    [y for _, y in points],
+                    i,
+                    dots=len(points) <= 40,
+                )
+            )
+        share = figure.startswith(("top", "acc"))
+        label = f"{figure}, %" if share else figure
+        charts.append(Chart(f"{run.name}: {figure}", lines, run.step, label, percent_y=share))
+    return charts

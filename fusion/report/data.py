@@ -1,0 +1,157 @@
+"""An evaluation as plain JSON values: what report.json holds and what the page shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.judge import (
+    LEVEL,
+    Evaluation,
+    Figures,
+    SplitEvaluation,
+    confusion,
+    fitted_on,
+    how_fused,
+)
+from fusion.report.features_map import FeatureMap
+from fusion.report.runs import RunFolder
+from fusion.scores import WeightCurve
+
+FORMAT, VERSION = "twostream-report", 1
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report can show of a split beside its figures."""
+
+    curves: list[WeightCurve] = field(default_factory=list)
+    """On the split's own part."""
+    fitted_curves: list[WeightCurve] = field(default_factory=list)
+    """On validation scores, where these are given."""
+    maps: list[FeatureMap] = field(default_factory=list)
+    store: dict[str, Any] | None = None
+    """How the store was made that the examples come from."""
+
+
+def report_data(
+    evaluation: Evaluation, extras: list[Extras], runs: list[RunFolder], title: str
+) -> dict[str, Any]:
+    """Everything the report says in numbers; NaN becomes null."""
+    return plain(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "title": title,
+            "level": LEVEL,
+            "draws": evaluation.draws,
+            "seed": evaluation.seed,
+            "averaged_splits": evaluation.averaged,
+            "mean_over_splits": {n: asdict(m) for n, m in evaluation.mean.items()},
+            "splits": [
+                split_data(s, extra) for s, extra in zip(evaluation.splits, extras, strict=True)
+            ],
+            "runs": [asdict(run) for run in runs],
+        }
+    )
+
+
+def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
+    tests = {test.name: test for test in split.tests}
+    shown = shown_first(split)
+    single = split.best_single(shown) if shown.fusion is not None else None
+    return {
+        "split": split.split,
+        "part": split.part,
+        "videos": len(split.videos),
+        "groups": split.groups,
+        "grouping": split.grouping,
+        "classes": split.classes,
+        "best": split.best.name,
+        "shown": shown.name,
+        "compared_with": single.name if single else None,
+        "oracle": asdict(split.oracle) if split.oracle else None,
+        "tables": [
+            table_data(f, split) | {"test": asdict(tests[f.name]) if f.name in tests else None}
+            for f in split.figures
+        ],
+        "store": extras.store,
+        "curves": [curve_data(c) for c in (*extras.curves, *extras.fitted_curves)],
+    }
+
+
+def shown_first(split: SplitEvaluation) -> Figures:
+    """The table that the page opens with: the best fusion, else the best table."""
+    fusions = [f for f in split.figures if f.fusion is not None]
+    honest = [f for f in fusions if not f.fitted_on_test] or fusions
+    return max(honest, key=lambda f: f.accuracy, default=split.best)
+
+
+def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
+    by_class = figures.per_class
+    matrix = confusion(figures.judged, split.labels, len(split.classes))
+    rows, columns = np.nonzero(matrix)
+    return {
+        "name": figures.name,
+        "fusion": figures.fusion,
+        "how_fused": how_fused(figures.fusion, figures.name) if figures.fusion else "",
+        "kind": figures.kind,
+        "fitted_on": fitted_on(figures.fusion),
+        "fitted_on_test": figures.fitted_on_test,
+        **{f"top{k}": asdict(m) for k, m in figures.top.items()},
+        "mean_class": asdict(figures.mean_class),
+        "log_loss": figures.log_loss,
+        "ece": figures.calibration.expected_error,
+        "overconfidence": figures.calibration.overconfidence,
+        "tied": figures.judged.tied,
+        "ceiling": split.ceilings.get(figures.name),
+        "costs": figures.costs,
+        "reliability": asdict(figures.calibration),
+        "per_class": {
+            "videos": by_class.videos,
+            "predicted": by_class.predicted,
+            "right": by_class.right,
+            "recall": by_class.recall,
+            "precision": by_class.precision,
+        },
+        "confusion": np.stack([rows, columns, matrix[rows, columns]], axis=1),
+        "made": figures.provenance,
+    }
+
+
+def curve_data(curve: WeightCurve) -> dict[str, Any]:
+    return asdict(curve) | {"best_share": curve.best_share}
+
+
+def similar_order(figures: Figures, split: SplitEvaluation) -> NDArray[np.int64]:
+    """(C,): the classes in an order in which those that are confused lie side by side."""
+    classes = len(split.classes)
+    if classes < 3:
+        return np.arange(classes)
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    matrix = confusion(figures.judged, split.labels, classes).astype(float)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    distance = 1 - np.minimum(share + share.T, 1)
+    np.fill_diagonal(distance, 0)
+    return leaves_list(linkage(squareform(distance, checks=False), "average")).astype(np.int64)
+
+
+def plain(value: Any) -> Any:
+    """JSON values: arrays to lists, NaN and infinity to None."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

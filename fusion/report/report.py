@@ -1,0 +1,108 @@
+"""The report: one HTML file that needs nothing else, and its numbers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusion.judge import DRAWS, Evaluation, SplitEvaluation, evaluate, resample
+from fusion.report.data import Extras, report_data
+from fusion.report.features_map import feature_map
+from fusion.report.files import latex_table, write_numbers
+from fusion.report.page import render
+from fusion.report.pictures import store_facts
+from fusion.report.runs import read_run
+from fusion.scores import WeightCurve, weight_curves
+from storage.errors import UserError
+from storage.scores import ScoreTable
+
+if TYPE_CHECKING:
+    from storage.store import Store
+
+CURVE_DRAWS = 500
+
+
+@dataclass
+class ReportInputs:
+    """What a report is made from."""
+
+    tables: Sequence[ScoreTable]
+    """Streams and fusions, of one or more splits."""
+    fit: Sequence[ScoreTable] = ()
+    """Validation scores of the streams; their weight curve is drawn beside the test part's."""
+    store: Store | None = None
+    """Where the examples' frames and flow are read."""
+    runs: Sequence[str | Path] = ()
+    """Run folders whose learning curves and recipes are shown."""
+    title: str = "Two-stream report"
+    ceilings: dict[str, Any] = field(default_factory=dict)
+    """{"spatial": 0.25, "fused": 1.0}: accuracies that cannot be passed on these videos."""
+    map_method: str = "tsne"
+    common_only: bool = False
+    draws: int = DRAWS
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report left on disk, and its numbers."""
+
+    paths: list[Path]
+    data: dict[str, Any]
+    evaluation: Evaluation
+
+
+def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> Written:
+    """Judge the tables and write OUT.html, and OUT.json and CSV files beside it."""
+    page = Path(out)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {page} must end in .html; its numbers go beside it")
+    if not page.parent.is_dir():
+        raise UserError(f"{page.parent} is not a folder; make it first")
+    tables = [_with_ceilings(table, inputs.ceilings) for table in inputs.tables]
+    evaluation = evaluate(
+        tables, draws=inputs.draws, seed=inputs.seed, common_only=inputs.common_only
+    )
+    runs = [read_run(run) for run in inputs.runs]
+    fitted = list(inputs.fit)
+    extras = [_extras(split, fitted, inputs) for split in evaluation.splits]
+    data = report_data(evaluation, extras, runs, inputs.title)
+    stem = page.with_suffix("")
+    paths = [page, *write_numbers(data, evaluation, stem)]
+    page.write_text(render(evaluation, extras, data, runs, inputs.store), "utf-8", errors="replace")
+    if latex:
+        paths.append(stem.with_name(stem.name + ".tex"))
+        paths[-1].write_text(latex_table(data), encoding="utf-8", errors="replace")
+    return Written(paths, data, evaluation)
+
+
+def _with_ceilings(table: ScoreTable, ceilings: dict[str, Any]) -> ScoreTable:
+    if not ceilings or "ceiling" in table.provenance:
+        return table
+    return replace(table, provenance=table.provenance | {"ceiling": ceilings})
+
+
+def _extras(split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInputs) -> Extras:
+    singles = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
+    counts = resample(split.groups, min(inputs.draws, CURVE_DRAWS), inputs.seed)
+    maps = [feature_map(table, inputs.map_method, inputs.seed) for table in split.tables]
+    return Extras(
+        curves=weight_curves(singles, split.group, counts),
+        fitted_curves=_fitted_curves(split, fitted, inputs),
+        maps=[m for m in maps if m is not None],
+        store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
+    )
+
+
+def _fitted_curves(
+    split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInputs
+) -> list[WeightCurve]:
+    """The curves on validation scores of this split, which is where a weight may be chosen."""
+    mine = [table for table in fitted if table.split == split.split]
+    if len(mine) < 2:
+        return []
+    judged = evaluate(mine, draws=2, common_only=inputs.common_only).splits[0]
+    counts = resample(judged.groups, min(inputs.draws, CURVE_DRAWS), inputs.seed)
+    return weight_curves(list(judged.tables), judged.group, counts)

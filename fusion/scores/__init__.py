@@ -1,0 +1,13 @@
+"""Late fusion: of scores."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from fusion.scores.averaging import average, check_weights
+    from fusion.scores.linear_svm import LinearSVMFusion, svm
+    from fusion.scores.sweep import WeightCurve, weight_curves
+    from fusion.scores.weighting import weighted
+
+__getattr__, __all__ = exports(__name__, __file__)

@@ -1,0 +1,10 @@
+"""From a video of one's own to what happens in it."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from scripts.prediction.prediction import Looking, Prediction, Trained, plan_passes, predict
+
+__getattr__, __all__ = exports(__name__, __file__)

@@ -1,0 +1,13 @@
+"""Videos, their labels and their official splits."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from storage.catalog.catalog import Catalog, Clip, load_catalog
+    from storage.catalog.groups import group_of
+    from storage.catalog.lines import VIDEO_ENDINGS
+    from storage.catalog.match import match_clips
+
+__getattr__, __all__ = exports(__name__, __file__)

@@ -1,0 +1,14 @@
+"""Flow and frames as bytes: quantisers and codecs."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from storage.codecs.codec import Codec, Jpeg, flow_codec, frame_codec
+    from storage.codecs.colorwheel import flow_to_rgb
+    from storage.codecs.files import join_files, split_files
+    from storage.codecs.quantize import RULES, Quantizer
+    from storage.codecs.thresholds import code_thresholds
+
+__getattr__, __all__ = exports(__name__, __file__)

@@ -1,0 +1,181 @@
+"""Score matrices in MATLAB .mat (version 5 and 7.3) and HDF5 files."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.errors import UserError
+from storage.scores.budget import Budget
+from storage.scores.foreign import ALIASES, Raw, choose_matrix, text_list
+from storage.scores.mat_limits import check_mat
+from storage.scores.table import ScoreTable, check_header
+
+FEW = 64
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def write_mat(table: ScoreTable, path: Path) -> None:
+    """MATLAB version 5: cell arrays of names, and labels that count from 1, as MATLAB does."""
+    from scipy.io import savemat
+
+    arrays: dict[str, Any] = {
+        "videos": _cells(table.videos),
+        "classes": _cells(table.classes),
+        "labels": (table.labels + 1).astype(np.float64)[:, None],
+        "label_base": 1.0,
+        "scores": table.scores,
+        "header": json.dumps(table.header),
+    }
+    if table.groups:
+        arrays["groups"] = _cells(table.groups)
+    if table.features is not None:
+        arrays["features"] = table.features
+    with open(path, "wb") as file:
+        savemat(file, arrays, do_compression=True)
+
+
+def _cells(names: tuple[str, ...]) -> np.ndarray[Any, Any]:
+    cells = np.empty((len(names), 1), object)
+    cells[:, 0] = names
+    return cells
+
+
+def read_mat(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
+    """Read a .mat; version 7.3 files are HDF5 inside."""
+    from scipy.io import loadmat, whosmat
+
+    with open(path, "rb") as file:
+        if HDF5_MAGIC in file.read(1024):
+            return read_hdf5(path, array, max_bytes)
+    try:
+        check_mat(path, Budget(path, max_bytes))
+        names = [name for name, _, _ in whosmat(str(path))]
+        data = loadmat(str(path), variable_names=names)
+    except UserError:
+        raise
+    except Exception as error:  # scipy's reader raises whatever a damaged byte leads it to
+        raise UserError(f"{path} is not a readable .mat file ({error})") from None
+    plain: dict[str, Any] = {}
+    for name in names:
+        value = data[name]
+        plain[name] = (
+            [str(np.asarray(cell).ravel()[0]) if np.size(cell) else "" for cell in value.ravel()]
+            if value.dtype == object
+            else value
+        )
+    return _table(path, array, plain)
+
+
+def write_hdf5(table: ScoreTable, path: Path) -> None:
+    """A dataset an array, the header as the file's attribute."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        text = h5py.string_dtype()
+        file.attrs["header"] = json.dumps(table.header)
+        for name in ("videos", "classes", "groups"):
+            if getattr(table, name):
+                file.create_dataset(name, data=list(getattr(table, name)), dtype=text)
+        file.create_dataset("labels", data=table.labels)
+        file.create_dataset("scores", data=table.scores, compression="gzip")
+        if table.features is not None:
+            file.create_dataset("features", data=table.features, compression="gzip")
+
+
+def read_hdf5(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
+    """Read datasets of the file's top level; links out of the file are refused."""
+    import h5py
+
+    plain: dict[str, Any] = {}
+    budget = Budget(path, max_bytes)
+    try:
+        with h5py.File(path, "r") as file:
+            # An external link or external storage would read any file that the user may read.
+            names = [
+                n for n in file if not isinstance(file.get(n, getlink=True), h5py.ExternalLink)
+            ]
+            for name in names:
+                dataset = file[name]
+                if isinstance(dataset, h5py.Dataset) and not (
+                    dataset.external or dataset.is_virtual
+                ):
+                    plain[name] = _hdf5_value(file, dataset, budget)
+            if "header" in file.attrs:
+                plain["header"] = str(file.attrs["header"])
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise UserError(f"{path} is not a readable HDF5 file ({error})") from None
+    return _table(path, array, plain)
+
+
+def _hdf5_value(file: Any, dataset: Any, budget: Budget) -> Any:
+    """A dataset as an array, or as text where it is that."""
+    import h5py
+
+    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
+    kind = dataset.attrs.get("MATLAB_class")
+    if kind == b"cell":
+        return [_characters(file[ref], budget) for ref in dataset[()].ravel()]
+    if kind == b"char":
+        return _characters(dataset, budget)
+    if kind is not None:
+        return dataset[()].T  # MATLAB stores columns first
+    if h5py.check_string_dtype(dataset.dtype) is None:
+        return dataset[()]
+    texts: list[str] = []
+    for start in range(0, dataset.size, FEW):  # any number of items may point to one long text
+        piece = text_list(dataset[start : start + FEW] if dataset.ndim else dataset[()])
+        budget.take(sum(map(len, piece)))
+        texts += piece
+    return texts
+
+
+def _characters(dataset: Any, budget: Budget) -> str:
+    """MATLAB stores text as character codes."""
+    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
+    return "".join(map(chr, dataset[()].ravel()))
+
+
+def _table(path: Path, array: str | None, plain: dict[str, Any]) -> ScoreTable | Raw:
+    """Our own file as a table, any other as its arrays."""
+    side = {key: next((n for n in names if n in plain), "") for key, names in ALIASES.items()}
+    used = {*side.values(), "header", "label_base"}
+    matrices = [n for n, v in plain.items() if n not in used and np.ndim(v) >= 2]
+    name = choose_matrix(path, matrices, array)
+    base = plain.get("label_base")
+
+    def strings(key: str) -> list[str] | None:
+        return text_list(plain[side[key]]) if side[key] else None
+
+    raw = Raw(
+        scores=np.asarray(plain[name]),
+        name=name,
+        alone=len(matrices) == 1,
+        videos=strings("videos"),
+        labels=np.asarray(plain[side["labels"]]).ravel() if side["labels"] else None,
+        label_base=None if base is None else int(np.asarray(base).ravel()[0]),
+        classes=strings("classes"),
+        groups=strings("groups"),
+        features=plain[side["features"]] if side["features"] else None,
+    )
+    if "header" not in plain or name != "scores":
+        return raw
+    if raw.videos is None or raw.classes is None or raw.labels is None:
+        raise UserError(f"{path} has our header, but lacks videos, classes or labels")
+    try:
+        header = check_header(json.loads("".join(text_list(plain["header"]))))
+        return ScoreTable(
+            videos=tuple(raw.videos),
+            labels=raw.labels - (raw.label_base or 0),
+            classes=tuple(raw.classes),
+            scores=raw.scores,
+            groups=tuple(raw.groups or ()),
+            features=raw.features,
+            **header,
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: {error}") from None

@@ -1,0 +1,86 @@
+"""Giving back the space that deleted and replaced videos left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import lmdb
+
+from storage.store import shard
+from storage.store.claim import FRESH, unclaimed
+from storage.store.salvage import BROKEN
+from storage.store.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What became of one shard."""
+
+    name: str
+    before: int
+    """Bytes on disk."""
+    after: int
+    skipped: str = ""
+    """Why it was left as it is."""
+
+
+def compact(path: Path) -> list[Compacted]:
+    """Write every shard that nobody has open anew, without holes; drop second copies first."""
+    store = open_store(path, "a")
+    folder = path / "shards"
+    for left in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
+        shutil.rmtree(left)
+    drop_second_copies(store)
+    names = store.shards()
+    store.close()
+    return [compact_shard(folder / name) for name in names]
+
+
+def drop_second_copies(store: Store) -> None:
+    """Two processes may have stored a video at the same moment; the first shard's counts."""
+    seen: set[str] = set()
+    for name in store.shards():
+        videos = store.videos_in(name)
+        for video in seen.intersection(videos):
+            store.delete_in(name, video)
+        seen.update(videos)
+
+
+def compact_shard(folder: Path) -> Compacted:
+    data = folder / shard.DATA
+    before = shard.on_disk(data)
+    if shard.is_open(folder):
+        return Compacted(folder.name, before, before, "this process has it open")
+    with unclaimed(folder) as free:
+        if not free:
+            return Compacted(folder.name, before, before, "it is being written")
+        lock = os.open(folder / shard.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            # LMDB holds a shared lock on the first byte while it has the file open
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+        except (BlockingIOError, PermissionError):
+            os.close(lock)
+            return Compacted(folder.name, before, before, "another process reads it")
+        fresh = folder / f"{FRESH}compact"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        try:
+            shard.check_length(folder)
+            env = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=3, create=False)
+            try:
+                env.copy(str(fresh), compact=True)
+            finally:
+                env.close()
+            with open(fresh / shard.DATA, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(fresh / shard.DATA, data)
+        except lmdb.Error as error:
+            raise shard.explained(folder, error) from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            os.close(lock)
+    return Compacted(folder.name, before, shard.on_disk(data))

@@ -1,0 +1,78 @@
+"""The keys and values inside a shard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import lmdb
+
+from storage.errors import StoreError, UserError
+from storage.store.config import VideoMeta
+
+NEXT = b"next"
+"""In `info`: the number of the next video, u64."""
+PENDING = b"pending:"
+"""In `info`: with a video's number behind it, while its records are written."""
+KINDS = {"frames": b"F", "forward": b"f", "backward": b"b", "warped": b"w"}
+PER_CHUNK = {"frames": 8, "forward": 16, "backward": 16, "warped": 16}
+"""Items in a chunk; the last one of a video may hold fewer."""
+LONGEST = 500
+"""Bytes of an id that are a key as they are; LMDB's own limit is 511."""
+NUMBER = struct.Struct(">Q")
+RECORD = struct.Struct(">QcI")
+
+
+class Entry(NamedTuple):
+    """A video as the index has it."""
+
+    number: int
+    meta: VideoMeta
+    per_chunk: dict[str, int]
+
+
+def check_id(video: object) -> str:
+    """A video's id is any text; it is a key and never becomes a path."""
+    if not isinstance(video, str) or not video or "\0" in video:
+        raise UserError(f"video id {video!r} is not a text of one or more characters without NUL")
+    return video
+
+
+def video_key(video: str) -> bytes:
+    key = video.encode("utf-8", "surrogatepass")
+    # no UTF-8 begins with FF, so a hashed key meets no other
+    return key if len(key) <= LONGEST else b"\xff" + hashlib.sha256(key).digest()
+
+
+def record_key(number: int, kind: str, chunk: int) -> bytes:
+    return RECORD.pack(number, KINDS[kind], chunk)
+
+
+def entry_value(entry: Entry) -> bytes:
+    content = {"number": entry.number, "per_chunk": entry.per_chunk, **entry.meta.to_json()}
+    text = json.dumps(content, separators=(",", ":")).encode()
+    return struct.pack("<I", crc32(text)) + text
+
+
+def parse_entry(value: bytes | memoryview) -> Entry:
+    text = bytes(value[4:])
+    if len(value) < 5 or crc32(text) != struct.unpack_from("<I", value)[0]:
+        raise StoreError("an index entry does not match its checksum")
+    content: dict[str, Any] = json.loads(text)
+    return Entry(content["number"], VideoMeta.from_json(content), content["per_chunk"])
+
+
+def record_keys(txn: lmdb.Transaction, records: Any, number: int) -> Iterator[bytes]:
+    """The keys of all records of a video."""
+    with txn.cursor(records) as cursor:
+        found = cursor.set_range(NUMBER.pack(number))
+        while found:
+            key = bytes(cursor.key())
+            if key[:8] != NUMBER.pack(number):
+                return
+            yield key
+            found = cursor.next()

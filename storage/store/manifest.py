@@ -1,0 +1,87 @@
+"""The small file that makes a directory a store: its schema and how its content was made."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from storage.errors import StoreError
+from storage.store.config import SCHEMA, StoreConfig
+
+NAME = "store.json"
+
+
+def read(folder: Path) -> StoreConfig:
+    """Read `folder`/store.json, or say why this is no store that can be used."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema"]
+    except FileNotFoundError:
+        raise StoreError(
+            f"{folder} is not a store: it holds no {NAME}; `twostream extract ... --out {folder}` "
+            "makes one"
+        ) from None
+    except (NotADirectoryError, PermissionError) as error:
+        raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None
+    if schema != SCHEMA:
+        raise StoreError(
+            f"{folder} has schema version {schema!r}, this program reads {SCHEMA}; "
+            "use the program that wrote it, or extract again into another folder"
+        )
+    return StoreConfig.from_json(content)
+
+
+def create(folder: Path, config: StoreConfig) -> bool:
+    """Make `folder` a store; False where it was one already. Two processes may try at once."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; a store is a folder, give another path")
+    # not the process's number: containers that start together on one file system have the same
+    fresh = folder / f".{NAME}.{uuid.uuid4().hex}"
+    try:
+        if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
+            raise StoreError(
+                f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
+            )
+        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        with open(fresh, "w", encoding="utf-8") as file:
+            json.dump(config.to_json(), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return put_in_place(fresh, folder / NAME)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            fresh.unlink()
+
+
+def put_in_place(fresh: Path, path: Path) -> bool:
+    """Give `fresh` the name `path`, whole or not at all; False if there is one already."""
+    try:
+        os.link(fresh, path)  # unlike a rename, this fails where there is one
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if path.exists():  # a file system without links
+            return False
+        os.rename(fresh, path)
+    return True
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in a folder that is no part of a store being made."""
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name != "shards" and not entry.name.startswith(f".{NAME}.")
+    )

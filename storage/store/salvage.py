@@ -1,0 +1,101 @@
+"""Getting whole videos out of a shard that LMDB cannot open: truncated, or with damaged pages.
+
+The file is searched page by page for leaves of its trees. Index entries and items carry checksums,
+so what is found is either right or not used; what was deleted shortly before may come back.
+The layout of the pages is that of LMDB 0.9 on 64-bit machines.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage.errors import StoreError
+from storage.store import chunk
+from storage.store.keys import KINDS, RECORD, Entry, parse_entry, record_key
+from storage.store.store import Store
+
+BROKEN = ".broken-"
+"""A shard that was given up is kept under a name that begins so, until `compact`."""
+PAGE = struct.Struct("=QHHHH")  # number, padding, flags, end of the node pointers, unused
+OVERFLOW = struct.Struct("=QHHI")  # number, padding, flags, count of pages
+NODE = struct.Struct("=HHHH")  # length of the value (low, high), flags, length of the key
+LEAF, LARGE = 0x02, 0x01
+
+
+def salvage(folder: Path, store: Store) -> list[str]:
+    """Copy every whole video of a broken shard into `store`; returns their ids."""
+    entries: dict[str, Entry] = {}
+    places: dict[bytes, list[tuple[int, int]]] = {}
+    with open(folder / "data.mdb", "rb") as file:
+        if file.seek(0, 2) == 0:
+            return []
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for key, start, length in leaves(data):
+                if len(key) == RECORD.size and key[8:9] in KINDS.values():
+                    places.setdefault(key, []).append((start, length))
+                    continue
+                try:
+                    entry = parse_entry(data[start : start + length])
+                except (StoreError, ValueError, KeyError, TypeError):
+                    continue
+                known = entries.get(entry.meta.video)
+                if known is None or known.number < entry.number:
+                    entries[entry.meta.video] = entry
+            return [
+                video
+                for video, entry in sorted(entries.items())
+                if video not in store and copy(data, entry, places, store)
+            ]
+
+
+def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
+    """Key, start and length of the value of every node on every page that looks like a leaf."""
+    size = mmap.PAGESIZE
+    for number in range(len(data) // size):
+        base = number * size
+        found, _, flags, end, _ = PAGE.unpack_from(data, base)
+        if found != number or flags & ~0x10 != LEAF or not PAGE.size <= end <= size:
+            continue
+        for (offset,) in struct.iter_unpack("=H", data[base + PAGE.size : base + end - end % 2]):
+            if not PAGE.size <= offset <= size - NODE.size:
+                continue
+            low, high, node_flags, key_length = NODE.unpack_from(data, base + offset)
+            length = low | high << 16
+            start = base + offset + NODE.size + key_length
+            key = data[base + offset + NODE.size : start]
+            if node_flags & LARGE and start + 8 <= len(data):
+                (page,) = struct.unpack_from("=Q", data, start)
+                start = page * size + OVERFLOW.size
+            if start + length <= len(data):
+                yield key, start, length
+
+
+def copy(
+    data: mmap.mmap, entry: Entry, places: dict[bytes, list[tuple[int, int]]], store: Store
+) -> bool:
+    """Store a video again if all of it can be read."""
+    found: list[tuple[str, list[bytes]]] = []
+    for kind, per_chunk in entry.per_chunk.items():
+        total = entry.meta.frames if kind == "frames" else entry.meta.pairs
+        for first in range(0, total, per_chunk):
+            items = min(per_chunk, total - first)
+            key = record_key(entry.number, kind, first // per_chunk)
+            for start, length in places.get(key, []):
+                try:
+                    record = data[start : start + length]
+                    found.append((kind, chunk.unpack(record, 0, items)))
+                    break
+                except StoreError:
+                    continue
+            else:
+                return False
+    meta = entry.meta
+    with store.write(meta.video) as writer:
+        for kind, coded in found:
+            for item in coded:
+                writer.encoded(kind, item, meta.height, meta.width)
+        writer.finish(fps=meta.fps, source=meta.source, engine=meta.engine, quality=meta.quality)
+    return True

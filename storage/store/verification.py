@@ -1,0 +1,279 @@
+"""Reading every record of a store: what is whole, what is damaged, and dropping what is damaged.
+
+Each shard is read in a process of its own, for a damaged page can end the process that reads it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lmdb
+
+from storage.errors import StoreError
+from storage.store import chunk, shard
+from storage.store.claim import unclaimed
+from storage.store.keys import NUMBER, Entry, parse_entry, record_key, record_keys
+from storage.store.salvage import BROKEN, salvage
+from storage.store.store import open_store
+from storage.store.writer import drop_numbers, pending_numbers
+
+T = TypeVar("T")
+CRASHED = "its pages are damaged: reading them ends the process that does"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One video that cannot be read as a whole."""
+
+    shard: str
+    key: bytes
+    """Of the index entry."""
+    video: str
+    number: int | None
+    """None where the entry itself is damaged."""
+    reason: str
+
+
+@dataclass
+class ShardReport:
+    """What one shard holds."""
+
+    name: str
+    whole: list[str] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+    frames: int = 0
+    pairs: int = 0
+    records: int = 0
+    bytes: int = 0
+    strays: list[int] = field(default_factory=list)
+    """Numbers with records that nothing names."""
+    unfinished: list[int] = field(default_factory=list)
+    """Numbers of videos that were begun: being written now, or left by a process that died."""
+    broken: str = ""
+    """Why the shard cannot be read at all."""
+
+    @property
+    def hurt(self) -> bool:
+        return bool(self.damaged or self.strays or self.broken)
+
+
+@dataclass
+class Report:
+    """What a store holds, and what `repair` did about it."""
+
+    store: str
+    shards: list[ShardReport]
+    dropped: list[str] = field(default_factory=list)
+    salvaged: list[str] = field(default_factory=list)
+    """Videos that were copied out of broken shards."""
+
+    @property
+    def damaged(self) -> bool:
+        return any(part.hurt for part in self.shards)
+
+    @property
+    def videos(self) -> int:
+        return len({video for part in self.shards for video in part.whole})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "store": self.store,
+            "videos": self.videos,
+            "stored_twice": sum(len(part.whole) for part in self.shards) - self.videos,
+            **{
+                name: sum(getattr(part, name) for part in self.shards)
+                for name in ("frames", "pairs", "records", "bytes")
+            },
+            "shards": len(self.shards),
+            "unfinished": sum(len(part.unfinished) for part in self.shards),
+            "stray_records_of": sum(len(part.strays) for part in self.shards),
+            "damaged": [
+                {"video": d.video, "shard": d.shard, "reason": d.reason}
+                for part in self.shards
+                for d in part.damaged
+            ],
+            "broken_shards": {part.name: part.broken for part in self.shards if part.broken},
+            "dropped": self.dropped,
+            "salvaged": self.salvaged,
+        }
+
+
+def verify(
+    path: Path, repair: bool = False, progress: Callable[[str], None] = lambda text: None
+) -> Report:
+    """Read everything; with `repair`, drop what is damaged, so that extract makes it again."""
+    store = open_store(path, "a" if repair else "r")
+    report = Report(str(path), [])
+    given_up = []
+    for name in store.shards():
+        progress(f"shard {name}")
+        folder = path / "shards" / name
+        with unclaimed(folder) as free:
+            found = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
+            report.shards.append(found)
+            if repair and found.hurt:
+                if mended(folder, found, free):
+                    report.dropped += [damage.video for damage in found.damaged]
+                elif free:
+                    given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
+                else:
+                    raise StoreError(
+                        f"shard {name} is broken and still being written: stop its writer first"
+                    )
+    for broken in given_up:
+        progress(f"shard {broken.name}: copying what is whole")
+        report.salvaged += salvage(broken, store)
+    store.close()
+    return report
+
+
+def apart(work: Callable[..., T], *arguments: object) -> T | None:
+    """Call `work` in a process of its own; None if that did not survive."""
+    context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool:
+            return None
+
+
+def check(folder: Path, alone: bool) -> ShardReport:
+    """Read every record of one shard; `alone` if nobody writes it meanwhile."""
+    report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
+    if report.broken:
+        return report
+    part = shard.acquire(folder)
+    try:
+        with part.reading() as txn:
+            named = set()
+            with txn.cursor(part.videos) as cursor:
+                for key, value in cursor:
+                    found = check_video(part, txn, bytes(key), bytes(value), report)
+                    if found is not None:
+                        named.add(found)
+            report.unfinished = pending_numbers(txn, part)
+            present = numbers(txn, part.records)
+            report.strays = sorted(present - named - set(report.unfinished))
+    except StoreError as error:
+        report.broken = str(error)
+    finally:
+        shard.release(part)
+    return report
+
+
+def damaged_pages(folder: Path) -> str:
+    """What is wrong with the shard's trees themselves, as far as this lmdb can tell."""
+    try:
+        from lmdb.verify import VerifyError
+        from lmdb.verify import verify as walk
+    except ImportError:  # before lmdb 3; reading the records finds most of it
+        return ""
+    try:
+        shard.check_length(folder)
+        findings = walk(str(folder / shard.DATA), subdir=False)
+    except (VerifyError, StoreError) as error:
+        return str(error)
+    return f"its pages are damaged: {findings[0]}" if findings else ""
+
+
+def check_video(
+    part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
+) -> int | None:
+    """Check one video's records and add it to the report; returns its number where it is known."""
+    try:
+        entry = parse_entry(value)
+    except StoreError as error:
+        video = key.decode("utf-8", "replace")
+        report.damaged.append(Damage(report.name, key, video, None, str(error)))
+        return None
+    try:
+        size = check_records(part, txn, entry)
+    except StoreError as error:
+        damage = Damage(report.name, key, entry.meta.video, entry.number, str(error))
+        report.damaged.append(damage)
+    else:
+        report.whole.append(entry.meta.video)
+        report.frames += entry.meta.frames
+        report.pairs += entry.meta.pairs
+        report.bytes += size
+        report.records += sum(1 for _ in record_keys(txn, part.records, entry.number))
+    return entry.number
+
+
+def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> int:
+    """Bytes of all records of a video; an error if one is missing, damaged or too many."""
+    expected: dict[bytes, int] = {}
+    for kind, per_chunk in entry.per_chunk.items():
+        items = entry.meta.frames if kind == "frames" else entry.meta.pairs
+        for first in range(0, items, per_chunk):
+            key = record_key(entry.number, kind, first // per_chunk)
+            expected[key] = min(per_chunk, items - first)
+    size = 0
+    for key, items in expected.items():
+        record = txn.get(key, db=part.records)
+        if record is None:
+            raise StoreError("a record is missing")
+        if chunk.count(record) != items:
+            raise StoreError(f"a record holds {chunk.count(record)} items instead of {items}")
+        chunk.unpack(record, 0, items)
+        size += len(record)
+    if sum(1 for _ in record_keys(txn, part.records, entry.number)) != len(expected):
+        raise StoreError("there are more records than the index says")
+    return size
+
+
+def numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
+    """The numbers of all videos that have records."""
+    found = set()
+    with txn.cursor(records) as cursor:
+        more = cursor.first()
+        while more:
+            (number,) = NUMBER.unpack(bytes(cursor.key())[: NUMBER.size])
+            found.add(number)
+            more = cursor.set_range(NUMBER.pack(number + 1))
+    return found
+
+
+def mended(folder: Path, report: ShardReport, free: bool) -> bool:
+    """Drop what is damaged from a shard that can be read; False if that does not help."""
+    if report.broken:
+        return False
+    apart(mend, folder, report.damaged, free)
+    after = apart(check, folder, free)
+    return after is not None and not after.hurt
+
+
+def mend(folder: Path, damaged: list[Damage], free: bool) -> None:
+    """Drop damaged videos, and records that nothing names."""
+    part = shard.acquire(folder)
+    try:
+        for damage in damaged:
+            drop_entry(part, damage)
+        drop_numbers(part, strays(part, free))
+    except StoreError:
+        return  # what is left is found by the next check
+    finally:
+        shard.release(part)
+
+
+def drop_entry(part: shard.Shard, damage: Damage) -> None:
+    def work(txn: lmdb.Transaction) -> None:
+        txn.delete(damage.key, db=part.videos)
+
+    part.write(work)
+
+
+def strays(part: shard.Shard, free: bool) -> list[int]:
+    """Numbers with records that nothing names; of a shard that nobody writes also begun ones."""
+    with part.reading() as txn:
+        with txn.cursor(part.videos) as cursor:
+            named = {parse_entry(value).number for _, value in cursor}
+        begun = set(pending_numbers(txn, part))
+        return sorted((numbers(txn, part.records) | begun) - named - (set() if free else begun))

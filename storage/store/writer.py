@@ -1,0 +1,216 @@
+"""Writing one video: coded and chunked as it comes, visible only when it is whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.codecs import flow_codec, frame_codec
+from storage.errors import UserError
+from storage.store.chunk import pack
+from storage.store.config import StoreConfig, VideoMeta
+from storage.store.keys import (
+    NEXT,
+    NUMBER,
+    PENDING,
+    PER_CHUNK,
+    Entry,
+    entry_value,
+    parse_entry,
+    record_key,
+    record_keys,
+    video_key,
+)
+from storage.store.shard import Shard
+
+FLUSH = 8 << 20
+"""Bytes of coded records that are held back; memory does not grow beyond a few times this."""
+
+
+class VideoWriter:
+    """Takes frames and flow of one video in any order; made by `Store.write`.
+
+    Long videos are written in several transactions. Their records belong to a number that no
+    index entry names yet; the last transaction writes the entry. What a dead process left under
+    such a number is removed by the next owner of the shard.
+    """
+
+    def __init__(self, video: str, config: StoreConfig, shard: Shard) -> None:
+        self.video = video
+        self.config = config
+        self._shard = shard
+        self._flow = flow_codec(config.codec, config.quantizer)
+        self._frames = frame_codec(config.frame_codec)
+        self.number: int | None = None
+        """Under which records are written; None until the first ones are."""
+        self.published = False
+        """Whether it became visible; not if another process was quicker with the same video."""
+        self._count = dict.fromkeys(["frames", *config.fields], 0)
+        self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
+        self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
+        self._ready: list[tuple[str, int, bytes]] = []
+        self._ready_bytes = 0
+        self._bytes = 0
+        self._shape: tuple[int, int] | None = None
+        self._meta: dict[str, Any] | None = None
+
+    def frame(self, rgb: NDArray[np.uint8]) -> None:
+        """Append one frame, uint8 (H, W, 3), RGB."""
+        if self._frames is None:
+            raise UserError("this store was made without frames (frame_codec none)")
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise UserError(f"a frame is uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
+        self._check_shape(rgb.shape[0], rgb.shape[1])
+        self._append("frames", self._frames.encode(rgb))
+
+    def flow(self, codes: NDArray[np.uint8], field: str = "forward") -> None:
+        """Append pairs, uint8 (N, 2, H, W), to one of the store's fields."""
+        if field not in self.config.fields:
+            raise UserError(f"this store holds {', '.join(self.config.fields)} flow, not {field!r}")
+        if codes.ndim != 4 or codes.shape[1] != 2 or codes.dtype != np.uint8:
+            raise UserError(f"flow codes are uint8 (N, 2, H, W), not {codes.dtype} {codes.shape}")
+        self._check_shape(codes.shape[2], codes.shape[3])
+        for pair in codes:
+            self._append(field, self._flow.encode(pair))
+
+    def encoded(self, kind: str, item: bytes, height: int, width: int) -> None:
+        """Append one item, already coded as this store's codec does it, to frames or a field."""
+        if kind not in self._count or (kind == "frames" and self._frames is None):
+            raise UserError(f"this store holds no {kind!r}")
+        self._check_shape(height, width)
+        self._append(kind, item)
+
+    def finish(
+        self,
+        *,
+        fps: float,
+        source: dict[str, Any] | None = None,
+        engine: str = "",
+        quality: dict[str, Any] | None = None,
+    ) -> None:
+        """Say that all is there; the video becomes visible when the `with` block ends."""
+        self._meta = {
+            "fps": fps,
+            "source": source or {},
+            "engine": engine,
+            "quality": quality or {},
+        }
+
+    def _check_shape(self, height: int, width: int) -> None:
+        if self._shape is None:
+            if not (height and width):
+                raise UserError(f"an image of {width}x{height} cannot be stored")
+            self._shape = height, width
+        elif self._shape != (height, width):
+            raise UserError(
+                f"{self.video!r} is {self._shape[1]}x{self._shape[0]}, "
+                f"and then something of {width}x{height} came"
+            )
+
+    def _append(self, kind: str, item: bytes) -> None:
+        self._count[kind] += 1
+        waiting = self._items[kind]
+        waiting.append(item)
+        if len(waiting) == self.per_chunk[kind]:
+            self._close_chunk(kind)
+        if self._ready_bytes >= FLUSH:
+            self._flush()
+
+    def _close_chunk(self, kind: str) -> None:
+        waiting = self._items[kind]
+        if waiting:
+            record = pack(waiting)
+            self._ready.append((kind, (self._count[kind] - 1) // self.per_chunk[kind], record))
+            self._ready_bytes += len(record)
+            self._bytes += len(record)
+            waiting.clear()
+
+    def _flush(self) -> None:
+        self.number = self._shard.write(self._put)
+        self._ready.clear()
+        self._ready_bytes = 0
+
+    def _put(self, txn: lmdb.Transaction) -> int:
+        number = self.number
+        if number is None:
+            found = txn.get(NEXT, db=self._shard.info)
+            number = NUMBER.unpack(found)[0] if found else 0
+            txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
+            txn.put(PENDING + NUMBER.pack(number), b"", db=self._shard.info)
+        for kind, chunk, record in self._ready:
+            txn.put(record_key(number, kind, chunk), record, db=self._shard.records)
+        return number
+
+    def publish(self) -> None:
+        """Make the video visible, in one transaction, instead of any of that name in this shard."""
+        if self._meta is None:
+            raise UserError(f"{self.video!r} was not finished: call finish(...) in the block")
+        pairs = {self._count[field] for field in self.config.fields}
+        if len(pairs) > 1:
+            raise UserError(f"{self.video!r} has different numbers of pairs: {self._count}")
+        count = pairs.pop() if pairs else 0
+        frames = self._count["frames"]
+        if self._frames is not None and count and count + self.config.step > frames:
+            raise UserError(
+                f"{self.video!r} has {count} pairs a step of {self.config.step} apart, but only "
+                f"{frames} frames"
+            )
+        for kind in self._items:
+            self._close_chunk(kind)
+        height, width = self._shape or (0, 0)
+        meta = VideoMeta(
+            video=self.video,
+            frames=frames,
+            pairs=count,
+            height=height,
+            width=width,
+            size=self._bytes,
+            **self._meta,
+        )
+
+        def work(txn: lmdb.Transaction) -> list[int]:
+            number = self._put(txn)
+            entry = Entry(number, meta, self.per_chunk)
+            key = video_key(self.video)
+            before = txn.get(key, db=self._shard.videos)
+            replaced = [] if before is None else [parse_entry(before).number]
+            for old in replaced:
+                txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
+            txn.put(key, entry_value(entry), db=self._shard.videos)
+            txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
+            return replaced
+
+        replaced = self._shard.write(work)
+        self.published = True
+        drop_numbers(self._shard, replaced)
+
+
+def drop_numbers(shard: Shard, numbers: list[int]) -> None:
+    """Remove the records of videos that the index does not name, a few at a time."""
+    for number in numbers:
+
+        def work(txn: lmdb.Transaction, number: int = number) -> bool:
+            keys = record_keys(txn, shard.records, number)
+            some = [key for key, _ in zip(keys, range(1000), strict=False)]
+            for key in some:
+                txn.delete(key, db=shard.records)
+            if len(some) < 1000:
+                txn.delete(PENDING + NUMBER.pack(number), db=shard.info)
+            return len(some) < 1000
+
+        while not shard.write(work):
+            pass
+
+
+def pending_numbers(txn: lmdb.Transaction, shard: Shard) -> list[int]:
+    """Numbers whose videos were begun and are not finished."""
+    numbers = []
+    with txn.cursor(shard.info) as cursor:
+        found = cursor.set_range(PENDING)
+        while found and bytes(cursor.key()).startswith(PENDING):
+            numbers.append(NUMBER.unpack(bytes(cursor.key())[len(PENDING) :])[0])
+            found = cursor.next()
+    return numbers

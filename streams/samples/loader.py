@@ -1,0 +1,97 @@
+"""Batches read ahead by worker processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from storage.errors import UserError
+from streams.samples.batch import Batch, collate
+from streams.samples.dataset import ClipDataset
+from streams.samples.sampling import SampleStream, StepBatches
+
+
+def start_worker(_: int) -> None:
+    """A worker computes nothing in torch, and leaves Ctrl-C and a scheduler's SIGTERM (which go to
+    all processes of a job) to the training process, which first brings the step in hand to its
+    end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def make_loader(
+    data: ClipDataset, batches: Any, workers: int, pin: bool, keep: bool = False
+) -> DataLoader[Any]:
+    """A loader whose content depends on `data` and `batches` alone."""
+    return DataLoader(
+        data,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=start_worker,
+        persistent_workers=keep and workers > 0,
+        prefetch_factor=3 if workers else None,
+        # Drawing the workers' seed from a generator of its own leaves torch's untouched.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def training_batches(
+    data: ClipDataset,
+    *,
+    batch: int,
+    accumulate: int,
+    steps: range,
+    rank: int,
+    world: int,
+    workers: int,
+    pin: bool,
+) -> Iterator[Batch]:
+    """Micro-batches from the first of `steps` on, `accumulate` a step."""
+    if not len(data):
+        raise UserError("there is no training video")
+    stream = SampleStream(data.labels, data.seed, data.sampling.balanced)
+    batches = StepBatches(stream, batch, steps, accumulate=accumulate, rank=rank, world=world)
+    return plainly(make_loader(data, batches, workers, pin))
+
+
+def plainly(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The loader's batches; a user's mistake that a worker met is said as it was there, without
+    the worker's traceback."""
+    try:
+        yield from loader
+    except UserError as error:
+        text = str(error)
+        if not text.startswith("Caught "):
+            raise
+        name, _, said = text.strip().splitlines()[-1].partition(": ")
+        raise UserError(said or name) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            f"a reading process ended: {str(error).splitlines()[0]}; was it killed for want of "
+            "memory? --workers 0 reads without such processes"
+        ) from None
+
+
+class Slices:
+    """The clips 0 .. n-1 that fall to this process, in batches."""
+
+    def __init__(self, count: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        mine = range(rank, count, world)
+        self.batches: Sequence[list[int]] = [
+            list(mine[i : i + batch]) for i in range(0, len(mine), batch)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)

@@ -1,0 +1,77 @@
+"""From bytes to the network's input, on the training device, many samples at once.
+
+Order: decode (pixels of motion, or 0..1), crop, resize, mirror, normalise. Motion keeps the
+units of the stored picture when it is resized, as in every published protocol.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from streams.inputs import Input
+from streams.networks import v2
+from streams.samples.batch import Batch, Run
+from streams.samples.crops import Box, five_boxes
+
+CROPS = (1, 2, 5, 10)
+"""Crops of a testing view: the centre; with its mirror image; corners and centre; with mirrors."""
+
+
+def prepare(
+    batch: Batch, name: str, made: Input, table: Tensor, size: int, out: Tensor | None = None
+) -> Tensor:
+    """One input of a batch on its device -> float32 (B, K, C, size, size), in `out` if it fits.
+
+    On a CPU a fresh tensor of this size costs more than filling it, since the system hands out
+    its pages one by one; a training loop gives the tensor of the step before.
+    """
+    planes = batch.planes[name]
+    shape = (*planes.shape[:2], made.channels, size, size)
+    if out is None or out.shape != shape or out.device != planes.device:
+        out = planes.new_empty(shape, dtype=torch.float32)
+    for run in batch.runs[name]:
+        pictures = cropped(decoded(planes, run, made, table), run, size)
+        out[run.first : run.stop] = made.normalise(made.mirror(pictures) if run.flip else pictures)
+    return out
+
+
+def decoded(planes: Tensor, run: Run, made: Input, table: Tensor) -> Tensor:
+    """float32 (n, K, C, h, w) of one run's rows."""
+    rows = planes[run.first : run.stop, :, :, : run.height, : run.width]
+    return made.decode(rows.flatten(0, 1), table).unflatten(0, rows.shape[:2])
+
+
+def cropped(pictures: Tensor, run: Run, size: int) -> Tensor:
+    """Each row's box, resized: (n, K, C, size, size)."""
+    full = (0, 0, run.height, run.width)
+    if any(box != full for box in run.boxes):
+        boxes = zip(pictures, run.boxes, strict=True)
+        pictures = torch.stack([v2.crop(picture, *box) for picture, box in boxes])
+    return resized(pictures, size)
+
+
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """(..., h, w) -> (..., size, size), bilinear; with antialiasing where pixels are lost. (Where
+    none are, it changes nothing and takes twice as long.)"""
+    if pictures.shape[-2:] == (size, size):
+        return pictures
+    shrinks = max(pictures.shape[-2:]) > size
+    flat = v2.resize(pictures.flatten(0, -4), [size, size], antialias=shrinks)
+    return flat.unflatten(0, pictures.shape[:-3])
+
+
+def test_crops(pictures: Tensor, made: Input, share: float, size: int, crops: int) -> Tensor:
+    """Whole decoded pictures (N, C, h, w) -> normalised views (N, crops, C, size, size)."""
+    boxes = five_boxes(pictures.shape[-2], pictures.shape[-1], share)
+    if crops in (1, 2):
+        boxes = boxes[4:]
+    views = [resized(cut(pictures, box), size) for box in boxes]
+    if crops in (2, 10):
+        views += [made.mirror(view) for view in views]
+    return made.normalise(torch.stack(views, 1))
+
+
+def cut(pictures: Tensor, box: Box) -> Tensor:
+    done: Tensor = v2.crop(pictures, *box)
+    return done

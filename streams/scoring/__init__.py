@@ -1,0 +1,13 @@
+"""From a trained run to a score table."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from streams.scoring.costs import Costs, device_name
+    from streams.scoring.runs import Run, load_stream
+    from streams.scoring.scoring import Scorer, Views, score_table
+    from streams.scoring.window_scores import fields_needed, reach, score_passage
+
+__getattr__, __all__ = exports(__name__, __file__)

@@ -1,0 +1,30 @@
+"""Scoring a run of one stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from streams.scoring.runs import Run, load_stream
+
+
+class StreamScorer:
+    """The network of a spatial, temporal or difference run."""
+
+    def __init__(self, run: Run, device: torch.device) -> None:
+        recipe = run.recipe
+        self.kind = run.kind
+        self.inputs = {run.kind: recipe.input}
+        self.sampling, self.crop = recipe.sampling, recipe.crop
+        self.provenance: dict[str, Any] = {}
+        self.net = load_stream(run, device)
+
+    def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        features = self.net.features(views[self.kind])
+        return self.net.classify(features), features.mean(1)
+
+
+def open_scorer(run: Run, device: torch.device) -> StreamScorer:
+    return StreamScorer(run, device)

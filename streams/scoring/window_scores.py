@@ -1,0 +1,144 @@
+"""Scores of a stretch of video that is in memory, snapshot by snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from storage.store import Passage, StoreConfig, VideoMeta
+from streams.inputs import FlowStack, Input
+from streams.samples import (
+    Box,
+    Sample,
+    Sampling,
+    collate,
+    decoded,
+    quantiser_table,
+    shared_moments,
+    test_crops,
+    testing_dense,
+    testing_moments,
+)
+from streams.scoring.scoring import PICTURES, Scorer, Views
+from streams.scoring.stream_scorer import StreamScorer
+from streams.training import Precision
+
+LONG = 1_000_000
+
+
+@dataclass(frozen=True)
+class PassageScores:
+    """What a trained run says of some frames."""
+
+    whole: NDArray[np.float32]
+    """(C,) logits of all its snapshots together, as `twostream score` would give them."""
+    frames: tuple[int, ...]
+    """Where each score stands: at its snapshot; of a fusion of several, at the middle one."""
+    each: NDArray[np.float32]
+    """(len(frames), C) logits of each."""
+
+
+@torch.inference_mode()
+def score_passage(
+    scorer: Scorer, passage: Passage, within: range, views: Views, device: torch.device
+) -> PassageScores | None:
+    """Score `views.snapshots` evenly spread moments of the frames `within`.
+
+    None where no input can stand in them (the last frames of a video start no stack), unless they
+    are the whole of a video that is too short for the input: then its last pair repeats.
+    """
+    about = passage.about
+    possible = shared_moments(scorer.inputs, about, passage.meta)
+    chosen = _snapshots(possible, within, about, scorer.sampling, views.snapshots)
+    if not chosen:
+        return None
+    planes, boxes = {}, {}
+    whole = Box(0, 0, about.height, about.width)
+    for name, made in scorer.inputs.items():
+        planes[name] = [
+            made.read(passage, about, moment, passage.meta)  # type: ignore[arg-type]
+            for moment in chosen
+        ]
+        boxes[name] = whole
+    batch = collate([Sample(about.video, 0, planes, boxes, False, whole)]).to(device)
+    table = quantiser_table(passage.meta).to(device)
+    seen: dict[str, list[Tensor]] = {name: [] for name in scorer.inputs}
+    for name, made in scorer.inputs.items():
+        pictures = decoded(batch.planes[name], batch.runs[name][0], made, table)[0]
+        for few in pictures.split(max(1, PICTURES // views.crops)):
+            crop = scorer.crop
+            seen[name].append(test_crops(few, made, crop.test_share, crop.size, views.crops))
+    # (T, crops, ...) -> (crops, T, ...): each crop is a little video of its own.
+    clips = {name: torch.cat(parts).transpose(0, 1) for name, parts in seen.items()}
+    if isinstance(scorer, StreamScorer):
+        return _stream_scores(scorer, clips[scorer.kind], chosen, device)
+    return _clip_scores(scorer, clips, chosen, device)
+
+
+def _clip_scores(
+    scorer: Scorer, views: dict[str, Tensor], chosen: list[int], device: torch.device
+) -> PassageScores:
+    """A network that sees K snapshots together says one thing of each K."""
+    k = scorer.sampling.segments
+    alone = {
+        name: seen.unflatten(1, (-1, k)).transpose(0, 1).flatten(0, 1)
+        for name, seen in views.items()
+    }
+    with Precision.choose("auto", device).context():
+        logits = scorer.score(alone)[0].float()
+    each = logits.unflatten(0, (len(chosen) // k, -1)).mean(1)
+    middles = tuple(chosen[k // 2 :: k])
+    return PassageScores(each.mean(0).cpu().numpy(), middles, each.cpu().numpy())
+
+
+def _stream_scores(
+    scorer: StreamScorer, clips: Tensor, chosen: list[int], device: torch.device
+) -> PassageScores:
+    """One pass through the backbone serves the whole and each snapshot."""
+    features = []
+    with Precision.choose("auto", device).context():
+        for crop in clips:  # (T, C, S, S)
+            parts = [scorer.net.features(few[None])[0] for few in crop.split(PICTURES)]
+            features.append(torch.cat(parts))
+        stacked = torch.stack(features)
+        whole = scorer.net.classify(stacked).float().mean(0)
+        each = scorer.net.classify(stacked.flatten(0, 1)[:, None]).float()
+    each = each.unflatten(0, stacked.shape[:2]).mean(0)
+    return PassageScores(whole.cpu().numpy(), tuple(chosen), each.cpu().numpy())
+
+
+def _snapshots(
+    possible: range, within: range, about: VideoMeta, sampling: Sampling, count: int
+) -> list[int]:
+    there = range(max(possible.start, within.start), min(possible.stop, within.stop))
+    if not there:
+        alone = within.start == 0 and within.stop >= about.frames
+        there = possible if alone else range(0)
+    if not there:
+        return []
+    if sampling.snippets == "dense":
+        return [there[i] for i in testing_dense(len(there), count, sampling)]
+    return [there[i] for i in testing_moments(len(there), count)]
+
+
+def fields_needed(inputs: Mapping[str, Input], step: int) -> tuple[str, ...]:
+    """The stored flow fields that inputs read; empty where they need frames only."""
+    names: set[str] = set()
+    for made in inputs.values():
+        if isinstance(made, FlowStack):
+            names |= {name for name, _ in made.reads(0, step)}
+    return tuple(name for name in ("forward", "backward", "warped") if name in names)
+
+
+def reach(inputs: Mapping[str, Input], config: StoreConfig) -> int:
+    """Frames before and after a moment that inputs read, at most."""
+    values: dict[str, Any] = {"video": "", "height": 1, "width": 1, "fps": 1.0}
+    long = VideoMeta(frames=LONG, pairs=LONG - config.step, **values)
+    ranges = [made.moments(long, config) for made in inputs.values()]
+    return max(max(r.start, LONG - r.stop) for r in ranges) + 1

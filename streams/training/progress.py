@@ -1,0 +1,85 @@
+"""What a run shows and writes while it goes: bar, metrics.jsonl, TensorBoard, a picture."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from streams.training.curve import draw_curve
+from streams.training.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+REDRAW_SECONDS = 60.0
+
+
+class Progress:
+    """Silent in all processes but the first."""
+
+    def __init__(self, folder: RunFolder, total: int, first: bool, quiet: bool) -> None:
+        self.folder, self.total, self.first, self.quiet = folder, total, first, quiet
+        self.bar: Any = None
+        self.board: Any = None
+        self._drawn = 0.0
+        self._began = time.monotonic()
+
+    def begin(self, step: int) -> None:
+        if not self.first:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.bar = tqdm(total=self.total, initial=step, disable=self.quiet, unit="step")
+        self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
+        self._drawn = time.monotonic()
+
+    def step(self, step: int) -> None:
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+
+    def trained(self, step: int, row: dict[str, float]) -> None:
+        self._write("train", step, row)
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"loss {row['loss']:.3f} top-1 {row['top1']:.1%}")
+
+    def validated(self, step: int, row: dict[str, float], best: bool) -> None:
+        self._write("validation", step, row)
+        if not self.first:
+            return
+        with logging_redirect_tqdm():
+            log.info(
+                "step %d: validation top-1 %.1f %%, loss %.3f%s",
+                step,
+                100 * row["top1"],
+                row["loss"],
+                " (best so far)" if best else "",
+            )
+        if time.monotonic() - self._drawn > REDRAW_SECONDS:
+            self.draw()
+
+    def _write(self, part: str, step: int, row: dict[str, float]) -> None:
+        if not self.first:
+            return
+        self.folder.log({"part": part, "step": step, **row})
+        for name, value in row.items():
+            self.board.add_scalar(f"{part}/{name}", value, step)
+
+    def draw(self) -> None:
+        draw_curve(self.folder.rows(), self.folder.curve, self.folder.path.name)
+        self._drawn = time.monotonic()
+
+    def end(self) -> None:
+        """Write everything out, and the picture."""
+        if self.first and self.bar is not None:
+            self.close()
+            self.draw()
+
+    def close(self) -> None:
+        """Let go of bar and event file, whose writer is a thread; may be called again."""
+        if self.bar is not None:
+            self.bar.close()
+            self.board.close()
+            self.bar = None

@@ -1,0 +1,101 @@
+"""The plan of the house: every room, and the rooms whose public names it may import.
+
+`storage.errors` and the front door `twostream` may be imported from everywhere. The room that is
+named like a big room's folder is what lies in that folder itself, such as `scripts/extract.py`.
+"""
+
+from __future__ import annotations
+
+STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.training"}
+FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
+FUSION = {"fusion.judge", "fusion.scores", "fusion.network", "fusion.report"}
+STORAGE = {
+    "storage",
+    "storage.codecs",
+    "storage.store",
+    "storage.catalog",
+    "storage.scores",
+    "storage.convert",
+}
+COMMON = {"scripts.common", "scripts.samples"}
+
+PLAN: dict[str, set[str]] = {
+    # what lies on disk
+    "storage": set(),
+    "storage.codecs": set(),
+    "storage.scores": set(),
+    "storage.store": {"storage.codecs"},
+    "storage.catalog": {"storage.scores"},
+    "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
+    # from videos to flow
+    "flow": set(),
+    "flow.tvl1": {"storage.codecs"},
+    "flow.tvl1.cpu": {"flow.tvl1"},
+    "flow.tvl1.gpu": {"flow.tvl1", "storage.codecs"},
+    "flow.tvl1.gpu.kernels": set(),
+    "flow.algorithms": {"flow.tvl1"},
+    "flow.video": set(),
+    "flow.extraction": {
+        *("flow.algorithms", "flow.tvl1", "flow.video"),
+        *("storage.codecs", "storage.store"),
+    },
+    "flow.pictures": {
+        *("flow.algorithms", "flow.extraction", "flow.video"),
+        *("storage.codecs", "storage.store"),
+    },
+    # from flow and frames to trained networks
+    "streams": set(),
+    "streams.networks": set(),
+    "streams.inputs": {"storage.store"},
+    "streams.samples": {
+        *("streams.inputs", "streams.networks"),
+        *("storage.catalog", "storage.store"),
+    },
+    "streams.training": {"streams.inputs", "streams.networks", "streams.samples"},
+    "streams.scoring": STREAMS | {"storage.catalog", "storage.scores", "storage.store"},
+    # from scores and networks to a report
+    "fusion": set(),
+    "fusion.judge": {"storage.catalog", "storage.scores"},
+    "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.network": STREAMS | {"streams.scoring"},
+    "fusion.report": {
+        *("fusion.judge", "fusion.scores"),
+        *("storage.codecs", "storage.scores", "storage.store"),
+    },
+    "fusion.report.templates": set(),
+    # commands
+    "scripts.common": {
+        *("flow.tvl1", "storage.scores", "streams.samples", "streams.training"),
+    },
+    "scripts.samples": set(),
+    "scripts.prediction": {
+        *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
+        *("scripts.common", "storage.store", "streams.scoring"),
+    },
+    "scripts.bench": {
+        *(FLOW | STORAGE | STREAMS | COMMON),
+        *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
+    },
+    "scripts": {
+        *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
+        *("scripts.prediction", "streams.scoring"),
+    },
+    "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
+}
+
+NEVER = {
+    "streams": {"cv2", "cupy", "numba"},
+    "flow": {"torch", "torchvision"},
+    "storage": {"torch", "cv2.optflow", "cupy"},
+}
+"""Big room -> packages from outside that it leaves to others."""
+
+ALIKE: dict[str, set[str]] = {
+    # An engine's or a format's functions, a command's parts: one meaning, many modules.
+    "flow": {"compute", "status", "resize", "warp"},
+    "storage": {"read", "recognise"},
+    "streams": {"build"},
+    "fusion": set(),
+    "scripts": {"main", "run", "Options", "usage"},
+}
+"""Big room -> names that several of its modules define on purpose, all with the same meaning."""
