@@ -56,6 +56,7 @@ class Network(nn.Module):
         layout: Layout = "stack",
         frames: int = 1,
         fixed_size: bool = False,
+        smallest: int = 1,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -65,6 +66,8 @@ class Network(nn.Module):
         self.channels, self.size, self.layout, self.frames = channels, size, layout, frames
         self.fixed_size = fixed_size
         """The classifier takes only maps of `size` (and `frames`): fully connected layers."""
+        self.smallest = smallest
+        """Pixels of the shortest side that leaves a map behind the last pooling."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -142,4 +145,9 @@ class Network(nn.Module):
             raise UserError(
                 f"the classifier of this network takes inputs of {wanted} only, not "
                 f"{tuple(x.shape[1:])}; change --size (and --frames)"
+            )
+        if min(x.shape[-2:]) < self.smallest:
+            raise UserError(
+                f"this network takes inputs of {self.smallest} pixels and more, not "
+                f"{x.shape[-2]} x {x.shape[-1]}: nothing is left of them; change --size"
             )

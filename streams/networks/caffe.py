@@ -1,0 +1,152 @@
+"""The networks of the years of Caffe: CaffeNet, its offspring in LRCN, and VGG-M.
+
+    VGG-M-2048: CNN-M of Chatfield et al. (BMVC 2014) with fc7 of 2048, which the two-stream network
+    of Simonyan and Zisserman (NIPS 2014) is made of. 92,469,864 numbers, 1000 classes, 224 px.
+        conv1 96x7x7 /2, ReLU, LRN, pool 3/2 | conv2 256x5x5 /2 pad 1, ReLU, LRN, pool 3/2 |
+        conv3, conv4, conv5 512x3x3 pad 1, ReLU | pool 3/2 | fc6 4096 | fc7 2048
+        LRN over 5 channels, alpha 5e-4, beta 0.75, k 2. The temporal network has no second LRN.
+    CaffeNet: AlexNet (Krizhevsky et al., NIPS 2012) in one column, LRN behind the pooling.
+    60,965,224 numbers, 227 px.
+        conv1 96x11x11 /4, ReLU, pool 3/2, LRN | conv2 256x5x5 pad 2 in 2 groups, ReLU, pool 3/2,
+        LRN | conv3 384x3x3 pad 1 | conv4 384x3x3 in 2 groups | conv5 256x3x3 in 2 groups |
+        pool 3/2 | fc6 4096 | fc7 4096
+        LRN over 5 channels, alpha 1e-4, beta 0.75, k 1.
+    LRCN's (Donahue et al., CVPR 2015): CaffeNet's order with wider layers, 227 px.
+        conv1 96x7x7 /2 | conv2 384x5x5 /2 in 2 groups | conv3 512 | conv4 512 in 2 groups |
+        conv5 384 in 2 groups | 384 x 6 x 6 = 13,824 | fc6 4096 | fc7 4096
+
+Their fully connected layers take one size only. Weights start as He et al. have it, not from
+Gaussians of 0.01.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from streams.networks.initial import classifier, randomise
+from streams.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution: width, kernel, stride, padding, groups; pooled and normalised or not."""
+
+    width: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    pooled: bool = False
+    normalised: bool = False
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Local response normalisation over 5 channels, before or behind the pooling."""
+
+    alpha: float
+    k: float
+    first: bool
+
+    def layer(self) -> nn.LocalResponseNorm:
+        return nn.LocalResponseNorm(5, alpha=self.alpha, beta=0.75, k=self.k)
+
+
+VGG_M = (
+    Layer(96, 7, 2, pooled=True, normalised=True),
+    Layer(256, 5, 2, 1, pooled=True, normalised=True),
+    Layer(512, 3, 1, 1),
+    Layer(512, 3, 1, 1),
+    Layer(512, 3, 1, 1, pooled=True),
+)
+VGG_M_TEMPORAL = (VGG_M[0], Layer(256, 5, 2, 1, pooled=True), *VGG_M[2:])
+CAFFENET = (
+    Layer(96, 11, 4, pooled=True, normalised=True),
+    Layer(256, 5, 1, 2, 2, pooled=True, normalised=True),
+    Layer(384, 3, 1, 1),
+    Layer(384, 3, 1, 1, 2),
+    Layer(256, 3, 1, 1, 2, pooled=True),
+)
+LRCN = (
+    Layer(96, 7, 2, pooled=True, normalised=True),
+    Layer(384, 5, 2, 0, 2, pooled=True, normalised=True),
+    Layer(512, 3, 1, 1),
+    Layer(512, 3, 1, 1, 2),
+    Layer(384, 3, 1, 1, 2, pooled=True),
+)
+SIDE = 6
+"""Places of the last map, in all three."""
+
+
+def vgg_m(
+    channels: int,
+    classes: int,
+    *,
+    dropout: float = 0.5,
+    second_norm: bool | None = None,
+    width: int = 2048,
+) -> Network:
+    """float (N, channels, 224, 224) -> (N, classes).
+
+    `second_norm` None: as in the two-stream network, for RGB only. `width` of fc7: 2048, 1024 or
+    128 in Chatfield's, 4096 in CNN-M.
+    """
+    both = channels == 3 if second_norm is None else second_norm
+    layers = VGG_M if both else VGG_M_TEMPORAL
+    return chain(channels, classes, layers, Norm(5e-4, 2, True), 224, width, dropout)
+
+
+def caffenet(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
+    """float (N, channels, 227, 227) -> (N, classes); 4096 features."""
+    return chain(channels, classes, CAFFENET, Norm(1e-4, 1, False), 227, 4096, dropout)
+
+
+def lrcn_caffenet(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
+    """LRCN's frame network: float (N, channels, 227, 227) -> (N, classes); 4096 features."""
+    return chain(channels, classes, LRCN, Norm(1e-4, 1, False), 227, 4096, dropout)
+
+
+def chain(
+    channels: int,
+    classes: int,
+    layers: tuple[Layer, ...],
+    norm: Norm,
+    size: int,
+    width: int,
+    dropout: float,
+) -> Network:
+    """The parts conv1, relu1, norm1, pool1 ... pool5, fc6, relu6, drop6, fc7, relu7."""
+    parts: dict[str, nn.Module] = {}
+    given = channels
+    for number, layer in enumerate(layers, start=1):
+        parts[f"conv{number}"] = nn.Conv2d(
+            given, layer.width, layer.kernel, layer.stride, layer.padding, groups=layer.groups
+        )
+        parts[f"relu{number}"] = nn.ReLU()
+        behind = {f"norm{number}": norm.layer()} if layer.normalised else {}
+        if layer.pooled:
+            # Caffe's poolings count a last window that hangs over the edge.
+            pool = {f"pool{number}": nn.MaxPool2d(3, 2, ceil_mode=True)}
+            behind = behind | pool if norm.first else pool | behind
+        parts |= behind
+        given = layer.width
+    parts |= {
+        "flatten": nn.Flatten(),
+        "fc6": nn.Linear(given * SIDE**2, 4096),
+        "relu6": nn.ReLU(),
+        "drop6": nn.Dropout(dropout),
+        "fc7": nn.Linear(4096, width),
+        "relu7": nn.ReLU(),
+    }
+    net = Network(
+        parts,
+        classifier(width, classes),
+        channels=channels,
+        size=size,
+        fixed_size=True,
+        dropout=dropout,
+    )
+    randomise(net.backbone)
+    return net

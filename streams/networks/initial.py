@@ -1,0 +1,112 @@
+"""How a network starts: from random weights, or from weights for RGB at its first layer.
+
+Weights for pictures start a network for flow too: the filters of the first layer, three channels
+deep, are averaged over the three and repeated for as many channels as the input has (Wang et al.,
+TSN, ECCV 2016: "cross-modality initialisation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from storage.errors import UserError
+
+Rule = Literal["rescaled", "mean"]
+"""mean: each channel gets the mean of the three, as in TSN.
+rescaled: the same times 3 / channels, so that a stack whose channels all are one grey picture
+excites a filter exactly as that picture does in the RGB network, whose later layers expect that
+range."""
+
+DIMENSIONS = (4, 5)
+"""Of the weights of nn.Conv2d and nn.Conv3d."""
+
+
+def cross_modality(weight: Tensor, channels: int, rule: Rule = "rescaled") -> Tensor:
+    """Filters (F, 3, ...) of a 2-D or 3-D convolution -> (F, channels, ...)."""
+    if weight.ndim not in DIMENSIONS:
+        raise UserError(
+            f"the first layer's weights have shape {tuple(weight.shape)}, not that of a 2-D or 3-D "
+            "convolution; --weights takes weights of another network of the same name"
+        )
+    given = weight.shape[1]
+    scale = given / channels if rule == "rescaled" else 1.0
+    mean = weight.mean(dim=1, keepdim=True) * scale
+    return mean.expand(-1, channels, *mean.shape[2:]).clone()
+
+
+def adapted(
+    state: Mapping[str, Tensor], first: str, channels: int, rule: Rule = "rescaled"
+) -> dict[str, Tensor]:
+    """`state` for a network of `channels`; `first` names its first layer (`Network.first`)."""
+    key = f"{first}.weight"
+    if key not in state:
+        raise UserError(f"these weights have no {key}: they are of another network")
+    weight = state[key]
+    if weight.shape[1] == channels:
+        return dict(state)
+    return {**state, key: cross_modality(weight, channels, rule)}
+
+
+def widened(
+    convolution: nn.Module, channels: int, rule: Rule | None = "rescaled"
+) -> nn.Conv2d | nn.Conv3d:
+    """The same layer for `channels`: cross-modality weights, or with rule None random ones."""
+    if not isinstance(convolution, nn.Conv2d | nn.Conv3d) or convolution.groups != 1:
+        raise UserError(
+            f"the first layer is {convolution}: only an ungrouped convolution can be given "
+            f"{channels} channels; take another --network"
+        )
+    kind = nn.Conv2d if isinstance(convolution, nn.Conv2d) else nn.Conv3d
+    wide = kind(
+        channels,
+        convolution.out_channels,
+        convolution.kernel_size,  # type: ignore[arg-type]
+        convolution.stride,  # type: ignore[arg-type]
+        convolution.padding,  # type: ignore[arg-type]
+        convolution.dilation,  # type: ignore[arg-type]
+        bias=convolution.bias is not None,
+        padding_mode=convolution.padding_mode,
+        device=convolution.weight.device,
+        dtype=convolution.weight.dtype,
+    )
+    if rule is None:
+        nn.init.kaiming_normal_(wide.weight, mode="fan_out", nonlinearity="relu")
+        return wide
+    with torch.no_grad():
+        wide.weight.copy_(cross_modality(convolution.weight, channels, rule))
+        if wide.bias is not None and convolution.bias is not None:
+            wide.bias.copy_(convolution.bias)
+    return wide
+
+
+def randomise(net: nn.Module) -> None:
+    """Weights for training from scratch.
+
+    He et al. 2015 for convolutions, 1 and 0 for batch norms, normal with 0.01 for fully connected
+    layers. Gaussians of 0.01 everywhere, as in the papers before, let deep nets without batch norm
+    stand still.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+        elif isinstance(module, _BatchNorm) and module.affine:
+            nn.init.ones_(module.weight)
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear | _BatchNorm):
+            bias = module.bias
+            if bias is not None:
+                nn.init.zeros_(bias)
+
+
+def classifier(features: int, classes: int) -> nn.Linear:
+    """The last layer of every frame network."""
+    head = nn.Linear(features, classes)
+    nn.init.normal_(head.weight, std=0.01)
+    nn.init.zeros_(head.bias)
+    return head
