@@ -64,9 +64,9 @@ class ConvFusionNet(nn.Module):
         self.head = nn.Linear(width, classes)
         start_head(self.head, a.head, b.head, last)
         self.two_towers = two_towers
-        a.head = nn.Identity()
+        a.network.head = nn.Identity()
         if not two_towers:
-            b.head = nn.Identity()
+            b.network.head = nn.Identity()
             for stage in STAGES[STAGES.index(self.stages[-1]) + 1 :]:
                 setattr(b.backbone, stage, nn.Identity())
         for tower in (a, b):
@@ -119,7 +119,7 @@ class ConvFusionNet(nn.Module):
         own = None
         if self.two_towers:
             tower = self.tower("temporal")
-            own = tower.head(tower.dropout(temporal))
+            own = tower.network.classify(temporal)
         return self.head(self.dropout(fused)), own
 
     def forward(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from storage.errors import UserError
 from streams.samples import Sampling
-from streams.training import Optimisation, tuples
+from streams.settings import tuples, values_of
+from streams.training import Optimisation
 
 JoinKind = Literal["sum", "max", "concat", "conv", "bilinear", "multiply"]
 PoolKind = Literal["2d", "3d", "conv3d"]
@@ -73,7 +74,7 @@ class FusionRecipe:
 
     def settings(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"fusing": asdict(self.fusing), "optim": asdict(self.optim)}
+        return {"fusing": values_of(self.fusing), "optim": values_of(self.optim)}
 
 
 def fusion_recipe_from(settings: dict[str, Any]) -> FusionRecipe:

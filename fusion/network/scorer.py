@@ -9,6 +9,7 @@ from fusion.network.net import fused_logits
 from fusion.network.recipe import fusion_recipe_from
 from fusion.network.task import NAMES, fusion_net, shared_crop
 from storage.errors import UserError
+from streams.networks import current_names
 from streams.scoring import Run
 from streams.training import recipe_from, stream_net
 
@@ -42,7 +43,7 @@ class FusionScorer:
         if saved["classes"] != list(run.classes):
             raise UserError(f"{run.path}: best.pt and config.json name different classes")
         try:
-            self.net.load_state_dict(saved["model"])
+            self.net.load_state_dict(current_names(saved["model"]))
         except RuntimeError as error:
             raise UserError(
                 f"{run.path}: best.pt does not fit the network in config.json: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from fusion.network.recipe import FusionRecipe
 from fusion.network.start import Inputs, align, fit_head, set_scales
 from fusion.network.towers import Tower, check_data, check_pair
 from streams.samples import Batch, ClipDataset, Crop, Source, collate, prepare, quantiser_table
-from streams.training import Recipe, decay_groups
+from streams.training import Recipe, Step, decay_groups
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ class FusionTask:
             snapshots=self.recipe.fusing.snapshots,
         )
 
+    @torch.no_grad()
     def inputs(self, batch: Batch) -> Inputs:
+        """A batch on its device -> frames and flow, float32 (B, T, C, H, W) each."""
         self._table = self._table.to(batch.labels.device)
         size = self.crop.size
         frames, flow = (
@@ -102,17 +104,15 @@ class FusionTask:
         )
         return frames, flow
 
-    def loss(self, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> Tensor:
-        smoothing = self.optim.smoothing
+    def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
+        outputs: tuple[Tensor, Tensor | None] = model(self.inputs(batch))
         fused, own = outputs
-        loss = nnf.cross_entropy(fused.float(), labels, label_smoothing=smoothing)
+        smoothing = self.optim.smoothing
+        loss = nnf.cross_entropy(fused.float(), batch.labels, label_smoothing=smoothing)
         if own is not None:
-            other = nnf.cross_entropy(own.float(), labels, label_smoothing=smoothing)
+            other = nnf.cross_entropy(own.float(), batch.labels, label_smoothing=smoothing)
             loss = loss + self.recipe.fusing.two_towers * other
-        return loss
-
-    def logits(self, outputs: tuple[Tensor, Tensor | None]) -> Tensor:
-        return fused_logits(outputs)
+        return Step(loss, fused_logits(outputs))
 
 
 def shared_crop(spatial: Recipe, temporal: Recipe) -> Crop:

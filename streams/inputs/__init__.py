@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from streams.inputs.inputs import RGB, FlowStack, Input, RGBDifference, input_from, settings_of
+    from streams.inputs.contract import Input
+    from streams.inputs.differences import RGBDifference
+    from streams.inputs.flow import FlowStack
+    from streams.inputs.frames import RGB
+    from streams.inputs.table import AnyInput, input_from, settings_of
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -1,7 +1,8 @@
-"""How the scores of a video's segments become one."""
+"""How the snapshots of a video become one answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import get_args
 
@@ -13,10 +14,12 @@ from streams.networks.options import ConsensusRule
 
 
 class Consensus(nn.Module):
-    """Logits (B, K, classes) -> (B, classes).
+    """Features (B, K, D) and a classifier (..., D) -> (..., classes): logits (B, classes).
 
-    `learned` weighs the K segments (softmax of K parameters, equal at first). At testing a video
-    has more snapshots than segments: those of each of the K consecutive parts are averaged first.
+    average, max: of the K scores. learned: the K segments' scores weighed (softmax of K
+    parameters, equal at first). At testing a video has more snapshots than segments: those of
+    each of the K consecutive parts are averaged first. mean-features, max-features: of the
+    features, before the classifier; max-features is the conv pooling of Beyond Short Snippets.
     """
 
     def __init__(self, rule: ConsensusRule, segments: int) -> None:
@@ -29,7 +32,15 @@ class Consensus(nn.Module):
         if rule == "learned":
             self.weights = nn.Parameter(torch.zeros(segments))
 
-    def forward(self, logits: Tensor) -> Tensor:
+    def forward(self, features: Tensor, classify: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.rule == "mean-features":
+            return classify(features.mean(1))
+        if self.rule == "max-features":
+            return classify(features.amax(1))
+        return self.of_scores(classify(features.flatten(0, 1)).unflatten(0, features.shape[:2]))
+
+    def of_scores(self, logits: Tensor) -> Tensor:
+        """(B, K, classes) -> (B, classes)."""
         if self.rule == "average":
             return logits.mean(1)
         if self.rule == "max":

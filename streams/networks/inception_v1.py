@@ -67,8 +67,12 @@ class Mixed(nn.Module):
     ) -> None:
         super().__init__()
         self.branch1 = Convolution(given, one, 1)
-        self.branch2 = nn.Sequential(Convolution(given, reduced3, 1), Convolution(reduced3, three, 3))
-        self.branch3 = nn.Sequential(Convolution(given, reduced5, 1), Convolution(reduced5, five, 3))
+        self.branch2 = nn.Sequential(
+            Convolution(given, reduced3, 1), Convolution(reduced3, three, 3)
+        )
+        self.branch3 = nn.Sequential(
+            Convolution(given, reduced5, 1), Convolution(reduced5, five, 3)
+        )
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), Convolution(given, pooled, 1))
 
     def forward(self, x: Tensor) -> Tensor:

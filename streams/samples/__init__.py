@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from streams.samples.batch import Batch, Run, Sample, collate
+    from streams.samples.batch import Batch, Rows, Sample, collate
     from streams.samples.crops import Box, Crop
     from streams.samples.dataset import ClipDataset, quantiser_table, shared_moments
     from streams.samples.flow_clips import FlowClips

@@ -31,7 +31,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Run:
+class Rows:
     """Rows first .. stop-1 of a batch: pictures and crops of one size, mirrored alike."""
 
     first: int
@@ -50,7 +50,7 @@ class Batch:
 
     planes: dict[str, Tensor]
     """Input -> uint8 (B, K, P, H, W), smaller pictures in the upper left corner."""
-    runs: dict[str, tuple[Run, ...]]
+    runs: dict[str, tuple[Rows, ...]]
     """Input -> which rows can be worked on together."""
     labels: Tensor
     """int64 (B,)."""
@@ -110,15 +110,15 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def runs_of(ordered: Sequence[Sample], name: str) -> list[Run]:
-    runs: list[Run] = []
+def runs_of(ordered: Sequence[Sample], name: str) -> list[Rows]:
+    runs: list[Rows] = []
     first = 0
     for _, group in groupby(ordered, key=kind_of):
         members = list(group)
         height, width = members[0].planes[name][0].shape[-2:]
         boxes = tuple(sample.boxes[name] for sample in members)
         stop = first + len(members)
-        runs.append(Run(first, stop, height, width, members[0].flip, boxes))
+        runs.append(Rows(first, stop, height, width, members[0].flip, boxes))
         first += len(members)
     return runs
 

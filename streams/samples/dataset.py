@@ -117,16 +117,16 @@ class ClipDataset(Dataset[Sample]):
         else:
             view = self.testing_view(video, moments)
         planes, boxes = {}, {}
-        for name, made in self.inputs.items():
-            planes[name], boxes[name] = self.read(made, video, config, view)
+        for name, input_ in self.inputs.items():
+            planes[name], boxes[name] = self.read(input_, video, config, view)
         return Sample(clip.video, clip.label, planes, boxes, view.flip, view.box)
 
     def read(
-        self, made: Input, video: VideoMeta, config: StoreConfig, view: View
+        self, input_: Input, video: VideoMeta, config: StoreConfig, view: View
     ) -> tuple[list[NDArray[np.uint8]], Box]:
         """K pictures of (P, h, w), and where in them the box is."""
-        pictures = [made.read(self.store, video, moment, config) for moment in view.moments]
-        if made.whole:
+        pictures = [input_.read(self.store, video, moment, config) for moment in view.moments]
+        if input_.whole:
             return pictures, view.box
         top, left, height, width = view.box
         cut = [p[:, top : top + height, left : left + width] for p in pictures]
@@ -138,7 +138,7 @@ def shared_moments(inputs: Mapping[str, Input], video: VideoMeta, config: StoreC
 
     A video that is too short for a stack is not left out: its last pair (or frame) repeats.
     """
-    ranges = [made.moments(video, config) for made in inputs.values()]
+    ranges = [input_.moments(video, config) for input_ in inputs.values()]
     first, stop = max(r.start for r in ranges), min(r.stop for r in ranges)
     if stop > first:
         return range(first, stop)

@@ -69,8 +69,8 @@ class FlowClips(Dataset[dict[str, Any]]):
         }
         if rgb:
             inputs["rgb"] = RGB()
-        for made in inputs.values():
-            made.check(opened.meta)
+        for input_ in inputs.values():
+            input_.check(opened.meta)
         self.clips = _labelled(opened.videos() if clips is None else clips)
         for clip in self.clips:
             if opened.video(clip.video).pairs == 0:
@@ -105,9 +105,9 @@ class FlowClips(Dataset[dict[str, Any]]):
             "label": self.clips[index].label,
             "video": self.clips[index].video,
         }
-        for name, made in self._samples.inputs.items():
+        for name, input_ in self._samples.inputs.items():
             size = self._samples.crop.size
-            item[name] = self._shaped(name, prepare(batch, name, made, self._table, size)[0])
+            item[name] = self._shaped(name, prepare(batch, name, input_, self._table, size)[0])
         return item if self.transform is None else self.transform(item)
 
     def _shaped(self, name: str, snippets: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class FlowClips(Dataset[dict[str, Any]]):
 
 
 def _labelled(clips: Sequence[Clip | str]) -> list[Clip]:
-    made = [clip if isinstance(clip, Clip) else Clip(clip, UNLABELLED, "") for clip in clips]
-    if not made:
+    labelled = [clip if isinstance(clip, Clip) else Clip(clip, UNLABELLED, "") for clip in clips]
+    if not labelled:
         raise UserError("there is no video to take clips from")
-    return made
+    return labelled

@@ -59,7 +59,7 @@ class Source:
 
 
 def store_settings(config: StoreConfig) -> dict[str, Any]:
-    """How the store was made, as JSON."""
+    """How the store was input_, as JSON."""
     return config.to_json()
 
 
@@ -70,8 +70,8 @@ def open_source(
 ) -> Source:
     """Open store and lists and check that they can serve `inputs`; each fault is a UserError."""
     store = open_store(options.store)
-    for made in inputs.values():
-        made.check(store.meta)
+    for input_ in inputs.values():
+        input_.check(store.meta)
     catalog = load_catalog(
         options.labels, validation=options.validation, official_counts=not options.any_counts
     )
@@ -109,12 +109,12 @@ def long_enough(
     used, short = [], []
     for clip in clips:
         video = store.video(clip.video)
-        spans = [made.moments(video, store.meta) for made in inputs.values()]
+        spans = [input_.moments(video, store.meta) for input_ in inputs.values()]
         if max(s.start for s in spans) < min(s.stop for s in spans):
             used.append(clip)
             continue
         short.append(clip.video)
-        if policy == "pad" and all(made.repeatable(video) for made in inputs.values()):
+        if policy == "pad" and all(input_.repeatable(video) for input_ in inputs.values()):
             used.append(clip)
     return used, short
 

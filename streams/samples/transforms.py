@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streams.inputs import Input
 from streams.networks import v2
-from streams.samples.batch import Batch, Run
+from streams.samples.batch import Batch, Rows
 from streams.samples.crops import Box, five_boxes
 
 CROPS = (1, 2, 5, 10)
@@ -19,7 +19,7 @@ CROPS = (1, 2, 5, 10)
 
 
 def prepare(
-    batch: Batch, name: str, made: Input, table: Tensor, size: int, out: Tensor | None = None
+    batch: Batch, name: str, input_: Input, table: Tensor, size: int, out: Tensor | None = None
 ) -> Tensor:
     """One input of a batch on its device -> float32 (B, K, C, size, size), in `out` if it fits.
 
@@ -27,22 +27,24 @@ def prepare(
     its pages one by one; a training loop gives the tensor of the step before.
     """
     planes = batch.planes[name]
-    shape = (*planes.shape[:2], made.channels, size, size)
+    shape = (*planes.shape[:2], input_.channels, size, size)
     if out is None or out.shape != shape or out.device != planes.device:
         out = planes.new_empty(shape, dtype=torch.float32)
     for run in batch.runs[name]:
-        pictures = cropped(decoded(planes, run, made, table), run, size)
-        out[run.first : run.stop] = made.normalise(made.mirror(pictures) if run.flip else pictures)
+        pictures = cropped(decoded(planes, run, input_, table), run, size)
+        out[run.first : run.stop] = input_.normalise(
+            input_.mirror(pictures) if run.flip else pictures
+        )
     return out
 
 
-def decoded(planes: Tensor, run: Run, made: Input, table: Tensor) -> Tensor:
+def decoded(planes: Tensor, run: Rows, input_: Input, table: Tensor) -> Tensor:
     """float32 (n, K, C, h, w) of one run's rows."""
     rows = planes[run.first : run.stop, :, :, : run.height, : run.width]
-    return made.decode(rows.flatten(0, 1), table).unflatten(0, rows.shape[:2])
+    return input_.decode(rows.flatten(0, 1), table).unflatten(0, rows.shape[:2])
 
 
-def cropped(pictures: Tensor, run: Run, size: int) -> Tensor:
+def cropped(pictures: Tensor, run: Rows, size: int) -> Tensor:
     """Each row's box, resized: (n, K, C, size, size)."""
     full = (0, 0, run.height, run.width)
     if any(box != full for box in run.boxes):
@@ -61,15 +63,15 @@ def resized(pictures: Tensor, size: int) -> Tensor:
     return flat.unflatten(0, pictures.shape[:-3])
 
 
-def test_crops(pictures: Tensor, made: Input, share: float, size: int, crops: int) -> Tensor:
+def test_crops(pictures: Tensor, input_: Input, share: float, size: int, crops: int) -> Tensor:
     """Whole decoded pictures (N, C, h, w) -> normalised views (N, crops, C, size, size)."""
     boxes = five_boxes(pictures.shape[-2], pictures.shape[-1], share)
     if crops in (1, 2):
         boxes = boxes[4:]
     views = [resized(cut(pictures, box), size) for box in boxes]
     if crops in (2, 10):
-        views += [made.mirror(view) for view in views]
-    return made.normalise(torch.stack(views, 1))
+        views += [input_.mirror(view) for view in views]
+    return input_.normalise(torch.stack(views, 1))
 
 
 def cut(pictures: Tensor, box: Box) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from storage.errors import UserError
 from storage.store import StoreConfig
 from streams.inputs import Input
-from streams.networks import StreamNet
+from streams.networks import StreamNet, current_names
 from streams.training import Recipe, RunFolder, checkpoint, recipe_from, stream_net
 
 
@@ -63,7 +63,7 @@ class Run:
     def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
         then, now = self.settings["data"]["store"], config.to_json()
-        for name in sorted({name for made in inputs.values() for name in made.relies_on}):
+        for name in sorted({name for input_ in inputs.values() for name in input_.relies_on}):
             if then.get(name) != now[name]:
                 raise UserError(
                     f"{self.path} was trained on a store with {name} {then.get(name)!r}; {path} "
@@ -78,7 +78,7 @@ def load_stream(run: Run, device: torch.device) -> StreamNet:
     if saved["classes"] != list(run.classes):
         raise UserError(f"{run.path}: best.pt and config.json name different classes")
     try:
-        net.load_state_dict(saved["model"])
+        net.load_state_dict(current_names(saved["model"]))
     except RuntimeError as error:
         raise UserError(
             f"{run.path}: best.pt does not fit the network in config.json: "

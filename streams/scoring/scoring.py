@@ -23,7 +23,7 @@ from streams.samples import (
     Batch,
     ClipDataset,
     Crop,
-    Run,
+    Rows,
     Sampling,
     Slices,
     Source,
@@ -143,12 +143,12 @@ def score_run(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of one run of equally large pictures: (n, classes) and (n, D), float32."""
     seen = {}
-    for name, made in scorer.inputs.items():
-        run: Run = batch.runs[name][number]
-        pictures = decoded(batch.planes[name], run, made, table)
+    for name, input_ in scorer.inputs.items():
+        run: Rows = batch.runs[name][number]
+        pictures = decoded(batch.planes[name], run, input_, table)
         n, t = pictures.shape[:2]
         flat = test_crops(
-            pictures.flatten(0, 1), made, scorer.crop.test_share, scorer.crop.size, views.crops
+            pictures.flatten(0, 1), input_, scorer.crop.test_share, scorer.crop.size, views.crops
         )
         # (n t, crops, ...) -> (n crops, t, ...): each crop is a little video of its own.
         seen[name] = flat.unflatten(0, (n, t)).transpose(1, 2).flatten(0, 1)

@@ -60,20 +60,20 @@ def score_passage(
         return None
     planes, boxes = {}, {}
     whole = Box(0, 0, about.height, about.width)
-    for name, made in scorer.inputs.items():
+    for name, input_ in scorer.inputs.items():
         planes[name] = [
-            made.read(passage, about, moment, passage.meta)  # type: ignore[arg-type]
+            input_.read(passage, about, moment, passage.meta)  # type: ignore[arg-type]
             for moment in chosen
         ]
         boxes[name] = whole
     batch = collate([Sample(about.video, 0, planes, boxes, False, whole)]).to(device)
     table = quantiser_table(passage.meta).to(device)
     seen: dict[str, list[Tensor]] = {name: [] for name in scorer.inputs}
-    for name, made in scorer.inputs.items():
-        pictures = decoded(batch.planes[name], batch.runs[name][0], made, table)[0]
+    for name, input_ in scorer.inputs.items():
+        pictures = decoded(batch.planes[name], batch.runs[name][0], input_, table)[0]
         for few in pictures.split(max(1, PICTURES // views.crops)):
             crop = scorer.crop
-            seen[name].append(test_crops(few, made, crop.test_share, crop.size, views.crops))
+            seen[name].append(test_crops(few, input_, crop.test_share, crop.size, views.crops))
     # (T, crops, ...) -> (crops, T, ...): each crop is a little video of its own.
     clips = {name: torch.cat(parts).transpose(0, 1) for name, parts in seen.items()}
     if isinstance(scorer, StreamScorer):
@@ -130,9 +130,9 @@ def _snapshots(
 def fields_needed(inputs: Mapping[str, Input], step: int) -> tuple[str, ...]:
     """The stored flow fields that inputs read; empty where they need frames only."""
     names: set[str] = set()
-    for made in inputs.values():
-        if isinstance(made, FlowStack):
-            names |= {name for name, _ in made.reads(0, step)}
+    for input_ in inputs.values():
+        if isinstance(input_, FlowStack):
+            names |= {name for name, _ in input_.reads(0, step)}
     return tuple(name for name in ("forward", "backward", "warped") if name in names)
 
 
@@ -140,5 +140,5 @@ def reach(inputs: Mapping[str, Input], config: StoreConfig) -> int:
     """Frames before and after a moment that inputs read, at most."""
     values: dict[str, Any] = {"video": "", "height": 1, "width": 1, "fps": 1.0}
     long = VideoMeta(frames=LONG, pairs=LONG - config.step, **values)
-    ranges = [made.moments(long, config) for made in inputs.values()]
+    ranges = [input_.moments(long, config) for input_ in inputs.values()]
     return max(max(r.start, LONG - r.stop) for r in ranges) + 1

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
     from streams.training.metrics import Tally
+    from streams.training.optimisation import Optimisation
     from streams.training.options import LoopOptions
     from streams.training.patience import wait_asleep
     from streams.training.precision import Precision
-    from streams.training.recipes import PARTS, Optimisation, Recipe, recipe, recipe_from, tuples
+    from streams.training.recipes import PARTS, Recipe, recipe, recipe_from
     from streams.training.run_folder import RunFolder, differences
     from streams.training.stream_task import StreamTask, stream_net
-    from streams.training.task import decay_groups
+    from streams.training.task import Step, decay_groups
     from streams.training.trainer import Trainer, make_channels_last, train
 
 __getattr__, __all__ = exports(__name__, __file__)

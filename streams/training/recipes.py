@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.errors import UserError
-from streams.inputs import RGB, FlowStack, Input, RGBDifference, input_from, settings_of
-from streams.networks import NetworkOptions
+from streams.inputs import RGB, AnyInput, FlowStack, RGBDifference, input_from, settings_of
+from streams.networks import NetworkOptions, entry_of
 from streams.samples import Crop, Sampling
+from streams.settings import tuples, values_of
+from streams.training.optimisation import Optimisation
 
 KINDS = ("spatial", "temporal", "difference")
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How the weights move; the loop needs nothing else of a recipe."""
-
-    epochs: int = 50
-    """Passes over the training videos."""
-    steps: int = 0
-    """Steps of the optimiser instead of --epochs (0: by epochs)."""
-    batch: int = 64
-    """Videos a step, over all processes and micro-batches."""
-    accumulate: int = 1
-    """Micro-batches that a step is split into, to save memory."""
-    lr: float = 0.01
-    """Highest learning rate, for the batch as given (it is not scaled)."""
-    momentum: float = 0.9
-    """Of SGD."""
-    nesterov: bool = True
-    """Nesterov's momentum."""
-    weight_decay: float = 5e-4
-    """On weights; not on biases and batch norms."""
-    schedule: Literal["cosine", "steps", "constant"] = "cosine"
-    """cosine: down to 0. steps: a tenth at each of --milestones."""
-    milestones: tuple[float, ...] = ()
-    """Parts of the whole training at which `steps` divides the rate by 10."""
-    warmup: float = 0.05
-    """Part of the whole training in which the rate rises from 0."""
-    head_lr: float = 1.0
-    """The classifier's rate as a multiple of the network's."""
-    clip: float = 20.0
-    """Greatest norm of the gradient (0: not clipped)."""
-    smoothing: float = 0.1
-    """Label smoothing."""
-    ema: float = 0.0
-    """Decay a step of the averaged weights that are validated and kept (0: none)."""
-    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Mixed precision; auto: bf16 on a GPU that has it, off elsewhere."""
-    channels_last: bool = True
-    """Memory order that tensor cores like."""
-    compile: bool = False
-    """torch.compile: faster after some minutes of compiling."""
-    patience: int = 0
-    """Stop after so many validations without a better one (0: never)."""
-    best: Literal["top1", "loss"] = "top1"
-    """Which validation is the best one: that of the highest top-1 (then the lowest loss), or that
-    of the lowest loss, which suits few videos and scores that are to be averaged."""
-    validate_every: int = 1
-    """Epochs between validations."""
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 and self.steps < 1:
-            raise UserError(f"--epochs {self.epochs} must be at least 1")
-        if self.batch < 1 or self.accumulate < 1 or self.validate_every < 1:
-            raise UserError("--batch, --accumulate and --validate-every must be at least 1")
-        if self.batch % self.accumulate:
-            raise UserError(
-                f"--batch {self.batch} does not divide by --accumulate {self.accumulate}"
-            )
-        if not self.lr > 0:
-            raise UserError(f"--lr {self.lr} must be positive")
-        if not 0 <= self.ema < 1 or not 0 <= self.smoothing < 1 or not 0 <= self.warmup < 1:
-            raise UserError("--ema, --smoothing and --warmup must lie in [0, 1)")
-        if self.nesterov and self.momentum == 0:
-            raise UserError("--nesterov needs --momentum above 0")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what a stream becomes, but the data and the seed."""
 
-    input: Any
+    input: AnyInput
     """RGB, FlowStack or RGBDifference."""
     sampling: Sampling = field(default_factory=Sampling)
     crop: Crop = field(default_factory=Crop)
@@ -93,7 +30,7 @@ class Recipe:
         """As JSON values."""
         return {
             "input": settings_of(self.input),
-            **{part: asdict(getattr(self, part)) for part in PARTS},
+            **{part: values_of(getattr(self, part)) for part in PARTS},
         }
 
 
@@ -102,13 +39,8 @@ PARTS = {"sampling": Sampling, "crop": Crop, "network": NetworkOptions, "optim":
 
 def recipe_from(settings: dict[str, Any]) -> Recipe:
     """The recipe that `Recipe.settings` described."""
-    made: Input = input_from(settings["input"])
-    return Recipe(made, **{part: cls(**tuples(settings[part])) for part, cls in PARTS.items()})
-
-
-def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no tuples."""
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    input_ = input_from(settings["input"])
+    return Recipe(input_, **{part: cls(**tuples(settings[part])) for part, cls in PARTS.items()})
 
 
 def published_2014(kind: str) -> Recipe:
@@ -126,8 +58,8 @@ def published_2014(kind: str) -> Recipe:
             Optimisation(lr=1e-2, steps=80_000, milestones=(50 / 80, 70 / 80), **common),
         )
     optim = Optimisation(lr=1e-3, steps=20_000, milestones=(14 / 20,), **common)
-    made = RGB() if kind == "spatial" else RGBDifference()
-    return Recipe(made, sampling, crop, NetworkOptions(dropout=0.9), optim)
+    input_ = RGB() if kind == "spatial" else RGBDifference()
+    return Recipe(input_, sampling, crop, NetworkOptions(dropout=0.9), optim)
 
 
 def published_tsn(kind: str) -> Recipe:
@@ -154,14 +86,14 @@ def published_tsn(kind: str) -> Recipe:
 
 def modern(kind: str) -> Recipe:
     """TSN's samples with today's optimisation."""
-    made: dict[str, Any] = {
+    inputs: dict[str, AnyInput] = {
         "spatial": RGB(),
         "temporal": FlowStack(length=10),
         "difference": RGBDifference(),
     }
     temporal = kind != "spatial"
     return Recipe(
-        made[kind],
+        inputs[kind],
         Sampling(segments=3),
         Crop(scales=(1.0, 0.875, 0.75) if temporal else (1.0, 0.875, 0.75, 0.66)),
         NetworkOptions(dropout=0.7 if temporal else 0.5),
@@ -175,9 +107,9 @@ def small(kind: str) -> Recipe:
     Nothing is mirrored: of the sample data's motions, left is the mirror image of right.
     """
     base = modern(kind)
-    made = replace(base.input, length=5) if kind == "temporal" else base.input
+    input_ = replace(base.input, length=5) if kind == "temporal" else base.input
     return Recipe(
-        made,
+        input_,
         Sampling(segments=1),
         Crop(size=64, scales=(1.0, 0.875, 0.75), flip=False),
         NetworkOptions(depth=18, weights="none", dropout=0.2),
@@ -188,10 +120,39 @@ def small(kind: str) -> Recipe:
 RECIPES = {"2014": published_2014, "tsn": published_tsn, "modern": modern, "small": small}
 
 
-def recipe(name: str, kind: str) -> Recipe:
-    """A recipe by name, for one kind of stream."""
+def recipe(name: str, kind: str, network: str = "") -> Recipe:
+    """A recipe by name, for one kind of stream, and for a network if one is named."""
     if name not in RECIPES:
         raise UserError(f"--recipe {name!r} is not one of {', '.join(RECIPES)}")
     if kind not in KINDS:
         raise UserError(f"stream {kind!r} is not one of {', '.join(KINDS)}")
-    return RECIPES[name](kind)
+    base = RECIPES[name](kind)
+    return for_network(base, network, little=name == "small") if network else base
+
+
+def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
+    """The recipe with a network of another name, which looks at what it was published with."""
+    entry = entry_of(name)
+    input_: AnyInput = base.input
+    sampling = base.sampling
+    if entry.layout == "clip" or entry.frames > 1:
+        steps = entry.small_frames or entry.frames if little else entry.frames
+        input_ = replace(base.input, length=steps)
+        if not isinstance(input_, RGBDifference):
+            input_ = replace(input_, stride=entry.stride)
+        sampling = replace(sampling, segments=1)
+    elif base.input.kind == "rgb":
+        input_ = replace(base.input, length=1)
+    settings = entry.small if little else {}
+    return replace(
+        base,
+        input=input_,
+        sampling=sampling,
+        crop=replace(base.crop, size=entry.small_size if little else entry.size),
+        network=replace(
+            base.network,
+            network=name,
+            weights="none" if little else entry.weights,
+            extra=tuple(f"{key}={str(value).lower()}" for key, value in settings.items()),
+        ),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from streams.training.recipes import Optimisation
+from streams.training.optimisation import Optimisation
 
 
 def steps_per_epoch(videos: int, batch: int) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
-from streams.networks import StreamNet, load_initial
+from streams.networks import StreamNet, build_entry, entry_of, load_initial
 from streams.samples import Batch, ClipDataset, Source, prepare, quantiser_table
 from streams.training.recipes import Recipe
-from streams.training.task import decay_groups
+from streams.training.task import Step, decay_groups
 
 VALIDATION_SNAPSHOTS = 3
 
@@ -26,7 +27,7 @@ class StreamTask:
         self.classes = source.classes
         self._table = quantiser_table(source.config)
         self._input: Tensor | None = None
-        self.started = ""
+        self.start = ""
         """How the weights were first filled, for the log."""
 
     def settings(self) -> dict[str, Any]:
@@ -40,12 +41,14 @@ class StreamTask:
     def build_model(self, initial: bool) -> nn.Module:
         torch.manual_seed(self.seed)
         net = stream_net(self.recipe, len(self.classes))
+        options = self.recipe.network
         if initial:
-            self.started = load_initial(net, self.recipe.network.depth, self.recipe.network.weights)
+            rule = options.first_layer
+            self.start = load_initial(net.network, options.name, options.weights, rule)
         return net
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        return decay_groups(model, "head.", self.optim.head_lr)
+        return decay_groups(model, "network.head.", self.optim.head_lr)
 
     def data(self, part: str) -> ClipDataset:
         return ClipDataset(
@@ -58,31 +61,39 @@ class StreamTask:
             snapshots=max(VALIDATION_SNAPSHOTS, self.recipe.sampling.segments),
         )
 
+    @torch.no_grad()
     def inputs(self, batch: Batch) -> Tensor:
+        """A batch on its device -> float32 (B, K, C, H, W)."""
         planes = batch.planes[self.kind]
         self._table = self._table.to(planes.device)
         recipe = self.recipe
-        made = prepare(batch, self.kind, recipe.input, self._table, recipe.crop.size, self._input)
+        ready = prepare(batch, self.kind, recipe.input, self._table, recipe.crop.size, self._input)
         # Nothing needs a step's input once its gradients are there.
-        self._input = made if made.device.type == "cpu" else None
-        return made
+        self._input = ready if ready.device.type == "cpu" else None
+        return ready
 
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return nnf.cross_entropy(outputs.float(), labels, label_smoothing=self.optim.smoothing)
-
-    def logits(self, outputs: Tensor) -> Tensor:
-        return outputs.float()
+    def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
+        logits = model(self.inputs(batch)).float()
+        smoothing = self.optim.smoothing
+        return Step(nnf.cross_entropy(logits, batch.labels, label_smoothing=smoothing), logits)
 
 
 def stream_net(recipe: Recipe, classes: int) -> StreamNet:
     """The recipe's network, its weights random."""
-    network = recipe.network
-    return StreamNet(
-        network.depth,
-        recipe.input.channels,
+    options, input_ = recipe.network, recipe.input
+    net = build_entry(
+        entry_of(options.name),
+        options.name,
+        input_.step_channels,
+        input_.steps,
         classes,
-        dropout=network.dropout,
-        consensus=network.consensus,
+        recipe.crop.size,
+        {"dropout": options.dropout, **options.settings},
+    )
+    return StreamNet(
+        net,
+        consensus=options.consensus,
         segments=recipe.sampling.segments,
-        batch_norm=network.batch_norm,
+        batch_norm=options.batch_norm,
+        learn=options.learn,
     )

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from streams.samples import Batch, ClipDataset
-from streams.training.recipes import Optimisation
+from streams.training.optimisation import Optimisation
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a model says of a batch, or of a piece of one."""
+
+    loss: Tensor
+    """Scalar: what is to be made small; the mean over the videos."""
+    logits: Tensor
+    """float (B, classes), for the metrics."""
+    state: Any = None
+    """What the next piece of the same batch goes on from; None after the last one. So a long
+    sequence is trained on piece by piece (truncated back-propagation)."""
 
 
 class Task(Protocol):
     """One thing to be trained. The loop knows a task, an `Optimisation` and a run folder."""
 
     kind: str
-    """spatial, temporal, difference, fusion ...: the name in the run folder and in score tables."""
+    """spatial, temporal, difference, fusion ...: which code can use the run."""
     classes: tuple[str, ...]
     optim: Optimisation
     seed: int
@@ -26,20 +41,15 @@ class Task(Protocol):
         """The network; its starting weights matter only where `initial` is true."""
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """For SGD; a group's `scale` multiplies the recipe's learning rate (default 1), and its
-        `weight_decay` replaces the recipe's."""
+        """For the optimiser; a group's `scale` multiplies the recipe's learning rate (default 1),
+        and its `weight_decay` replaces the recipe's."""
 
     def data(self, part: str) -> ClipDataset:
         """Samples of the part `train` or `validation`."""
 
-    def inputs(self, batch: Batch) -> Any:
-        """A batch on its device -> what the model takes. Runs without gradients."""
-
-    def loss(self, outputs: Any, labels: Tensor) -> Tensor:
-        """The model's outputs -> scalar mean loss."""
-
-    def logits(self, outputs: Any) -> Tensor:
-        """The model's outputs -> float (B, classes), for the metrics."""
+    def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
+        """Run the model on a batch that is on its device. Of a batch in pieces, `state` is what
+        the step before gave."""
 
 
 def decay_groups(model: nn.Module, head: str, head_scale: float) -> list[dict[str, Any]]:

@@ -21,18 +21,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from storage.errors import UserError
+from streams.networks import current_names
 from streams.samples import Batch, Slices, make_loader, plainly, training_batches
 from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
 from streams.training.interrupt import Stop
 from streams.training.metrics import Tally, better
+from streams.training.optimisation import Optimisation
 from streams.training.options import LoopOptions
 from streams.training.precision import Precision
 from streams.training.progress import Progress
 from streams.training.run_folder import RunFolder, write_json
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
-from streams.training.task import Task
+from streams.training.task import Step, Task
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +92,7 @@ class Trainer:
         if self.where.world > 1 and self.where.device.type == "cuda":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.average = Average(self.model, self.optim.ema) if self.optim.ema else None
-        self.optimizer = torch.optim.SGD(
-            self.task.parameter_groups(self.model),
-            lr=self.optim.lr,
-            momentum=self.optim.momentum,
-            nesterov=self.optim.nesterov,
-            weight_decay=self.optim.weight_decay,
-        )
+        self.optimizer = optimiser(self.optim, self.task.parameter_groups(self.model))
         self.scaler = torch.amp.GradScaler(
             self.where.device.type, enabled=self.precision.scaled, init_scale=2.0**13
         )
@@ -104,7 +100,7 @@ class Trainer:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.scaler.load_state_dict(saved["scaler"])
             if self.average is not None:
-                self.average.model.load_state_dict(saved["average"])
+                self.average.model.load_state_dict(current_names(saved["average"]))
             self.state = State(**saved["state"])
             if self.where.first:
                 self.tally = Tally(*saved["tally"])
@@ -172,17 +168,12 @@ class Trainer:
         sum_of_losses = torch.zeros((), device=self.where.device)
         for part in range(parts):
             batch = next(batches).to(self.where.device)
-            with torch.no_grad():
-                inputs = self.task.inputs(batch)
-            last = part == parts - 1
-            waits = self.where.world > 1 and not last
+            waits = self.where.world > 1 and part < parts - 1
             with self.forward.no_sync() if waits else nullcontext():
-                with self.precision.context():
-                    outputs = self.forward(inputs)
-                loss = self.task.loss(outputs, batch.labels)
-                self.scaler.scale(loss / parts).backward()
-            tally.add(loss, self.task.logits(outputs), batch.labels)
-            sum_of_losses += loss.detach() / parts
+                for step in self.pieces(self.forward, batch):
+                    self.scaler.scale(step.loss / parts).backward()
+                    sum_of_losses += step.loss.detach() / parts
+            tally.add(step.loss, step.logits, batch.labels)
         if self.optim.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip)
@@ -192,6 +183,17 @@ class Trainer:
         if self.average is not None:
             self.average.follow(self.state.step)
         return sum_of_losses
+
+    def pieces(self, model: Any, batch: Batch) -> Iterator[Step]:
+        """The task's steps over one batch: one, unless it takes the batch in pieces."""
+        state: Any = None
+        while True:
+            with self.precision.context():
+                step = self.task.step(model, batch, state)
+            yield step
+            if step.state is None:
+                return
+            state = step.state
 
     def validation_loader(self) -> Any:
         data = self.task.data("validation")
@@ -210,11 +212,8 @@ class Trainer:
         tally = Tally()
         for batch in plainly(self.checking):
             batch = batch.to(self.where.device)
-            inputs = self.task.inputs(batch)
-            with self.precision.context():
-                outputs = model(inputs)
-            loss = self.task.loss(outputs, batch.labels)
-            tally.add(loss, self.task.logits(outputs), batch.labels)
+            *_, step = self.pieces(model, batch)
+            tally.add(step.loss, step.logits, batch.labels)
         result = tally.result(self.where)
         # Without validation videos the last weights are the ones to keep.
         improved = len(self.checking.dataset) == 0 or better(
@@ -279,9 +278,27 @@ class Trainer:
         self.where.wait()
 
 
+def optimiser(optim: Optimisation, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """SGD or AdamW over groups that may have a weight decay of their own."""
+    if optim.optimiser == "adamw":
+        return torch.optim.AdamW(
+            groups,
+            lr=optim.lr,
+            betas=(optim.momentum, 0.999),
+            weight_decay=optim.weight_decay,
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=optim.lr,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov,
+        weight_decay=optim.weight_decay,
+    )
+
+
 def load_model(model: nn.Module, state: dict[str, Tensor], folder: RunFolder) -> None:
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(current_names(state))
     except RuntimeError as error:
         raise UserError(
             f"{folder.last} holds the weights of another network: {str(error).splitlines()[-1]}; "

@@ -25,7 +25,8 @@ from storage.codecs.quantize import Quantizer
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
 from storage.store.window import Passage
-from streams.inputs.inputs import RGB, FlowStack
+from streams.inputs.flow import FlowStack
+from streams.inputs.frames import RGB
 from streams.samples.batch import collate
 from streams.samples.crops import Crop
 from streams.samples.sampling import Draw, Sampling

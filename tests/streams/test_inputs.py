@@ -12,8 +12,12 @@ from storage.codecs.quantize import RULES, Quantizer
 from storage.errors import UserError
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.store import Store, open_store
-from streams.inputs.inputs import RGB, FlowStack, Input, RGBDifference, input_from, settings_of
+from streams.inputs.contract import Input
+from streams.inputs.differences import RGBDifference
+from streams.inputs.flow import FlowStack
+from streams.inputs.frames import RGB
 from streams.inputs.stacks import backward_pairs, forward_pairs
+from streams.inputs.table import input_from, settings_of
 from streams.inputs.trajectory import along_trajectories
 
 FRAMES, HEIGHT, WIDTH = 12, 6, 8

@@ -17,9 +17,10 @@ from streams.training import checkpoint
 from streams.training.curve import draw_curve
 from streams.training.distributed import Ranks, pick_device
 from streams.training.metrics import Tally, better
+from streams.training.optimisation import Optimisation
 from streams.training.options import LoopOptions
 from streams.training.precision import Precision
-from streams.training.recipes import RECIPES, Optimisation, recipe, recipe_from
+from streams.training.recipes import RECIPES, recipe, recipe_from
 from streams.training.run_folder import RunFolder, differences
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
 

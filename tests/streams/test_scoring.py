@@ -10,7 +10,8 @@ import torch
 from streams_tiny import Tiny
 
 from storage.errors import UserError
-from streams.inputs.inputs import FlowStack, Input
+from streams.inputs.contract import Input
+from streams.inputs.flow import FlowStack
 from streams.networks.options import NetworkOptions
 from streams.samples.crops import Crop
 from streams.samples.dataset import ClipDataset

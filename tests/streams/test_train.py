@@ -13,7 +13,8 @@ from streams_tiny import Tiny
 from torch import nn
 
 from storage.errors import UserError
-from streams.inputs.inputs import RGB, FlowStack
+from streams.inputs.flow import FlowStack
+from streams.inputs.frames import RGB
 from streams.networks.options import NetworkOptions
 from streams.samples.crops import Crop
 from streams.samples.options import DataOptions
@@ -21,8 +22,9 @@ from streams.samples.sampling import Sampling
 from streams.samples.source import open_source
 from streams.training import checkpoint, interrupt
 from streams.training.distributed import Ranks
+from streams.training.optimisation import Optimisation
 from streams.training.options import LoopOptions
-from streams.training.recipes import Optimisation, Recipe
+from streams.training.recipes import Recipe
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import StreamTask
 from streams.training.trainer import State, train
@@ -152,7 +154,7 @@ def test_the_rate_the_clip_and_the_decay_are_those_of_sgd(tiny: Tiny, tmp_path: 
             assert torch.equal(after[name], parameter)
             continue
         gradient = parameter.grad * scale + (0.01 * parameter if parameter.ndim > 1 else 0)
-        rate = 0.2 if name.startswith("head.") else 0.1
+        rate = 0.2 if name.startswith("network.head.") else 0.1
         expected = parameter - rate * 1.9 * gradient  # Nesterov's first step: g + 0.9 g
         torch.testing.assert_close(after[name], expected, atol=1e-6, rtol=1e-4)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from streams.networks.resnet import StreamNet
 from streams_tiny import FRAMES, Tiny, start, write_tiny, write_tiny_lists
 
 from scripts.cli import main
@@ -22,7 +23,6 @@ from storage.catalog.catalog import load_catalog
 from storage.scores.table import ScoreTable
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
-from streams.networks.resnet import StreamNet
 from streams.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

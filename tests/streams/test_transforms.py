@@ -21,7 +21,9 @@ from storage.codecs.quantize import Quantizer
 from storage.errors import UserError
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
-from streams.inputs.inputs import RGB, FlowStack, Input
+from streams.inputs.contract import Input
+from streams.inputs.flow import FlowStack
+from streams.inputs.frames import RGB
 from streams.inputs.lookup import looked_up
 from streams.networks.torchvision_compat import torchvision
 from streams.samples.batch import Sample, collate

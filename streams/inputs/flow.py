@@ -1,15 +1,9 @@
-"""What a stream sees at a moment: a frame, a stack of flow, or differences of frames.
-
-An input reads bytes from the store (in a worker) and turns them into numbers (on the training
-device). Everything that differs between the streams is here and nowhere else: datasets,
-transforms, networks and training ask the input. (Options are made of inputs, so this file leaves
-torch to those who compute.)
-"""
+"""Flow fields in a row."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,134 +16,9 @@ if TYPE_CHECKING:
 
     from storage.store import Store, StoreConfig, VideoMeta
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 FLOW_UNIT = 9.04
 """Pixels that become 1. TSN divides codes of bound 20 by 57.6 (ImageNet's 0.226 x 255), which is
 9.04 px, so networks that were trained on its inputs see here what they saw there."""
-
-
-class Input(Protocol):
-    """One kind of input. `C` counts its network channels, `P` its stored byte planes."""
-
-    whole: bool
-    """The device needs the whole stored picture, not only the crop."""
-    relies_on: tuple[str, ...]
-    """What of a store's config must be the same where a trained network is used."""
-
-    @property
-    def channels(self) -> int: ...
-
-    def check(self, config: StoreConfig) -> None:
-        """Raise UserError when a store made so cannot serve it."""
-
-    def moments(self, video: VideoMeta, config: StoreConfig) -> range:
-        """The frames t of a video at which it can stand; empty where the video is too short."""
-
-    def repeatable(self, video: VideoMeta) -> bool:
-        """Whether a video that is too short has at least something that can be repeated."""
-
-    def read(
-        self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
-    ) -> NDArray[np.uint8]:
-        """uint8 (P, H, W) at a moment; beyond the video's end the last frame or pair repeats."""
-
-    def decode(self, planes: Tensor, table: Tensor) -> Tensor:
-        """uint8 (N, P, H, W) -> float32 (N, C, H, W), before it is cropped and resized.
-
-        `table` is float32 (256,): what the store's quantiser decodes a code to, in pixels.
-        """
-
-    def mirror(self, picture: Tensor) -> Tensor:
-        """float (..., C, H, W) as a mirror shows it."""
-
-    def normalise(self, picture: Tensor) -> Tensor:
-        """float (..., C, H, W) in the network's range."""
-
-
-@dataclass(frozen=True)
-class RGB:
-    """One frame."""
-
-    kind: ClassVar[str] = "rgb"
-    whole: ClassVar[bool] = False
-    relies_on: ClassVar[tuple[str, ...]] = ("size",)
-    offset: int = 0
-    """Frames after the moment at which the frame is taken."""
-
-    @property
-    def channels(self) -> int:
-        return 3
-
-    def check(self, config: StoreConfig) -> None:
-        need_frames(config)
-
-    def moments(self, video: VideoMeta, config: StoreConfig) -> range:
-        return range(video.frames - self.offset)
-
-    def repeatable(self, video: VideoMeta) -> bool:
-        return video.frames > 0
-
-    def read(
-        self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
-    ) -> NDArray[np.uint8]:
-        index = min(moment + self.offset, video.frames - 1)
-        return store.read_frames(video.video, [index])[0].transpose(2, 0, 1)
-
-    def decode(self, planes: Tensor, table: Tensor) -> Tensor:
-        return planes.float().div_(255)
-
-    def mirror(self, picture: Tensor) -> Tensor:
-        return picture.flip(-1)
-
-    def normalise(self, picture: Tensor) -> Tensor:
-        mean, std = (picture.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        return (picture - mean) / std
-
-
-@dataclass(frozen=True)
-class RGBDifference:
-    """The differences of neighbouring frames: L differences from L + 1 frames."""
-
-    kind: ClassVar[str] = "difference"
-    whole: ClassVar[bool] = False
-    relies_on: ClassVar[tuple[str, ...]] = ("size", "fps")
-    length: int = 5
-    """Differences in a stack (L)."""
-
-    def __post_init__(self) -> None:
-        if self.length < 1:
-            raise UserError(f"--length {self.length} must be at least 1")
-
-    @property
-    def channels(self) -> int:
-        return 3 * self.length
-
-    def check(self, config: StoreConfig) -> None:
-        need_frames(config)
-
-    def moments(self, video: VideoMeta, config: StoreConfig) -> range:
-        return range(video.frames - self.length)
-
-    def repeatable(self, video: VideoMeta) -> bool:
-        return video.frames > 0
-
-    def read(
-        self, store: Store, video: VideoMeta, moment: int, config: StoreConfig
-    ) -> NDArray[np.uint8]:
-        wanted = [min(moment + i, video.frames - 1) for i in range(self.length + 1)]
-        frames = store.read_frames(video.video, wanted).transpose(0, 3, 1, 2)
-        return frames.reshape(-1, *frames.shape[2:])
-
-    def decode(self, planes: Tensor, table: Tensor) -> Tensor:
-        frames = planes.float().div_(255).unflatten(1, (self.length + 1, 3))
-        return (frames[:, 1:] - frames[:, :-1]).flatten(1, 2)
-
-    def mirror(self, picture: Tensor) -> Tensor:
-        return picture.flip(-1)
-
-    def normalise(self, picture: Tensor) -> Tensor:
-        return picture / float(np.mean(IMAGENET_STD))
 
 
 @dataclass(frozen=True)
@@ -157,6 +26,7 @@ class FlowStack:
     """L flow fields in a row, as channels x1 y1 x2 y2 ..."""
 
     kind: ClassVar[str] = "flow"
+    step_channels: ClassVar[int] = 2
     relies_on: ClassVar[tuple[str, ...]] = ("size", "fps", "step", "algorithm", "fingerprint")
     length: int = 10
     """Pairs in a stack (L)."""
@@ -186,6 +56,10 @@ class FlowStack:
             raise UserError("--field warped is stored forward only; choose another --stack")
         if not self.unit > 0:
             raise UserError(f"--unit {self.unit} must be a positive number of pixels")
+
+    @property
+    def steps(self) -> int:
+        return self.length
 
     @property
     def channels(self) -> int:
@@ -273,26 +147,3 @@ class FlowStack:
 
     def normalise(self, picture: Tensor) -> Tensor:
         return picture / self.unit
-
-
-INPUTS: dict[str, Any] = {cls.kind: cls for cls in (RGB, RGBDifference, FlowStack)}
-
-
-def input_from(settings: dict[str, Any]) -> Input:
-    """The input that `settings_of` described."""
-    values = dict(settings)
-    made: Input = INPUTS[values.pop("kind")](**values)
-    return made
-
-
-def settings_of(made: Any) -> dict[str, Any]:
-    """An input as JSON values."""
-    return {"kind": made.kind, **asdict(made)}
-
-
-def need_frames(config: StoreConfig) -> None:
-    if config.frame_codec == "none":
-        raise UserError(
-            "the store holds no frames (it was extracted without them), and this stream needs "
-            "frames: extract again with frames, or train the temporal stream"
-        )

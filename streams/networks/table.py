@@ -1,0 +1,102 @@
+"""The networks by name: who builds them, and what they look at. Plain values, so that reading a
+command's help does not pay for torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from storage.errors import UserError
+
+Setting = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network."""
+
+    module: str
+    """In this room; its function `build(channels, classes, **settings)` gives a `Network`."""
+    build: str = "build"
+    settings: dict[str, Setting] = field(default_factory=dict)
+    """Arguments that make it this network, of several that one function builds."""
+    layout: Literal["stack", "clip"] = "stack"
+    frames: int = 1
+    """Steps in time that a clip network is published with; of a stack, frames of RGB."""
+    stride: int = 1
+    """Frames from one step to the next."""
+    size: int = 224
+    """Side of the published input, pixels."""
+    weights: str = "none"
+    """What --weights is unless told: imagenet where such weights can be had."""
+    takes: tuple[str, ...] = ()
+    """Which of frames and size its builder must be told."""
+    small: dict[str, Setting] = field(default_factory=dict)
+    """Settings with which it learns small pictures on a CPU."""
+    small_size: int = 64
+    small_frames: int = 0
+    """Steps in the recipe `small` (0: as published)."""
+
+
+def clip(module: str, build: str, frames: int, size: int, **more: object) -> Entry:
+    takes = ("frames", "size")
+    return Entry(module, build, layout="clip", frames=frames, size=size, takes=takes, **more)  # type: ignore[arg-type]
+
+
+NETWORKS: dict[str, Entry] = {
+    **{
+        f"resnet{depth}": Entry("resnets", settings={"depth": depth}, weights="imagenet")
+        for depth in (18, 34, 50, 101, 152)
+    },
+    "inception-v1": Entry("inception_v1", weights="imagenet"),
+    "bn-inception": Entry("bn_inception"),
+    "vgg16": Entry("vgg", weights="imagenet"),
+}
+
+FOREIGN = ("torchvision:", "timm:")
+"""Beginnings of the names of networks that other packages define."""
+
+
+def networks() -> list[str]:
+    """The names that `build_network` knows, and the patterns of those that other packages have."""
+    return [*NETWORKS, *(f"{start}NAME" for start in FOREIGN)]
+
+
+def entry_of(name: str) -> Entry:
+    """Raise UserError for a name that is not known."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    for start in FOREIGN:
+        if name.startswith(start) and len(name) > len(start):
+            return Entry("foreign", settings={"name": name})
+    near = [known for known in NETWORKS if known[:3] == name[:3]]
+    hint = f"did you mean {', '.join(near)}?" if near else "`twostream systems` lists them all"
+    raise UserError(f"--network {name!r} is not known; {hint}")
+
+
+def checked_name(name: str) -> str:
+    entry_of(name)
+    return name
+
+
+def settings_from(texts: Sequence[str]) -> dict[str, Setting]:
+    """NAME=VALUE -> values; whole numbers, numbers, true and false are read as such."""
+    settings: dict[str, Setting] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"--extra {text!r} is not NAME=VALUE, as in width=0.5")
+        settings[name] = _value(value)
+    return settings
+
+
+def _value(text: str) -> Setting:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
