@@ -70,7 +70,7 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
     for kind in ("spatial", "temporal"):
         run = runs / kind
         words = ("train", kind, *learn, "--out", str(run), "--recipe", "small", "--seed", str(seed))
-        yield Step(f"train the {kind} stream", words, run / "checkpoints" / "best.pt")
+        yield Step(f"train the {kind} stream", words, run / "checkpoints" / "best.safetensors")
         for part in ("validation", "test"):
             table = scores / f"{kind}-{part}.npz"
             words = ("score", str(run), *at, "--part", part, "--views", "5x1", "--out", str(table))
@@ -81,7 +81,7 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
     yield Step(
         "train the fusion of both networks",
         (*words, "--seed", str(seed)),
-        run / "checkpoints" / "best.pt",
+        run / "checkpoints" / "best.safetensors",
     )
     table = scores / "conv-test.npz"
     words = ("score", str(run), *at, "--part", "test", "--views", "1x1", "--out", str(table))

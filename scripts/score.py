@@ -38,7 +38,13 @@ class Options:
     split: int | None = None
     """Which split of the lists (default: the one that the run was trained on)."""
     views: str = "auto"
-    """SNAPSHOTSxCROPS; auto: 25x10, or 25x5 where training did not mirror."""
+    """SNAPSHOTSxCROPS, or wholexCROPS: all of a video as one clip, for networks that take any
+    length; auto: 25x10, or 25x5 where training did not mirror."""
+    precision: Literal["off", "auto", "bf16", "fp16"] = "off"
+    """Numbers that the network computes in: off is float32; auto is bf16 where a GPU has it. The
+    table says which."""
+    name: str | None = None
+    """The stream's name in tables and reports (default: the run's --name, else its kind)."""
     average: Literal["logits", "probabilities"] = "logits"
     """What is averaged over the crops, and written; a crop's snapshots give logits together."""
     missing: Literal["skip", "stop"] = "skip"
@@ -97,7 +103,8 @@ def run(options: Options) -> int:
             views,
             device,
             options.loop,
-            stream=trained.kind,
+            stream=options.name or trained.name,
+            precision=options.precision,
             probabilities=options.average == "probabilities",
             watch=bar.update,
             provenance={

@@ -78,6 +78,7 @@ def run(options: Any) -> int:
             "spatial": str(spatial.path.resolve()),
             "temporal": str(temporal.path.resolve()),
             "recipe": options.recipe,
+            "name": options.name,
             "processes": where.world,
             "device": str(where.device),
         }

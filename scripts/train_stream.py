@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal, get_args
 
-from scripts.common import TrainOptions, asked_recipe, run_command
+from scripts.common import TrainOptions, asked, asked_recipe, mistake, run_command
+from storage.errors import UserError
 from streams.training import PARTS, Recipe, recipe, wait_asleep
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
@@ -30,9 +31,9 @@ class Options(TrainOptions):
     (minutes on a CPU)."""
 
 
-def options_type(kind: str, name: str) -> Any:
-    """The options of a kind, with the values of a recipe as defaults."""
-    chosen = recipe(name, kind)
+def options_type(kind: str, name: str, network: str = "") -> Any:
+    """The options of a kind, with the values of a recipe, for a network, as defaults."""
+    chosen = recipe(name, kind, network)
     parts = [(part, cls, field(default=getattr(chosen, part))) for part, cls in PARTS.items()]
     return make_dataclass(
         "TrainOptions",
@@ -59,6 +60,7 @@ def run(kind: str, options: Any) -> int:
             "store": str(options.data.store.resolve()),
             "labels": str(options.data.labels.resolve()),
             "recipe": options.recipe,
+            "name": options.name,
             "processes": where.world,
             "device": str(where.device),
         }
@@ -92,8 +94,12 @@ def run(kind: str, options: Any) -> int:
 
 def main(kind: str, argv: list[str]) -> int:
     name = asked_recipe(argv, get_args(RecipeName))
+    try:
+        options = options_type(kind, name, asked(argv, "--network"))
+    except UserError as error:
+        return mistake(f"train {kind}", error)
     return run_command(
-        options_type(kind, name),
+        options,
         lambda options: run(kind, options),
         argv,
         prog=f"train {kind}",

@@ -194,10 +194,10 @@ def write_runs(home: Path) -> None:
     """RUN and RUN2, spatial and temporal, as training leaves them; random weights."""
     from streams.samples.options import DataOptions
     from streams.samples.source import open_source
-    from streams.training import checkpoint
     from streams.training.recipes import recipe
     from streams.training.run_folder import RunFolder
     from streams.training.stream_task import StreamTask
+    from streams.training.weights_file import save_weights
 
     for name, kind in (("RUN", "spatial"), ("RUN2", "temporal")):
         chosen = recipe("small", kind)
@@ -207,7 +207,7 @@ def write_runs(home: Path) -> None:
         run = RunFolder(home / name)
         run.begin(task.settings(), {"recipe": "small"})
         weights = task.build_model(initial=False).state_dict()
-        checkpoint.save(run.best, {"model": weights, "classes": list(task.classes)})
+        save_weights(run.best, weights, {"classes": list(task.classes)})
 
 
 def write_scores(home: Path) -> None:
@@ -253,7 +253,7 @@ def write_nonsense(home: Path) -> None:
     broken = home / "broken run"
     (broken / "checkpoints").mkdir(parents=True)
     (broken / "config.json").write_text((home / "RUN" / "config.json").read_text())
-    (broken / "checkpoints" / "best.pt").write_bytes(b"no checkpoint")
+    (broken / "checkpoints" / "best.safetensors").write_bytes(b"no checkpoint")
     torn = home / "torn run"
     torn.mkdir()
     (torn / "config.json").write_text('{"settings": ')

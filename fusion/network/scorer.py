@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from fusion.network.net import fused_logits
 from fusion.network.recipe import fusion_recipe_from
 from fusion.network.task import NAMES, fusion_net, shared_crop
-from storage.errors import UserError
-from streams.networks import current_names
-from streams.scoring import Run
+from streams.scoring import Run, facts_of
 from streams.training import recipe_from, stream_net
 
 
@@ -26,7 +26,7 @@ class FusionScorer:
         towers = [recipe_from(run.settings["towers"][name]["recipe"]) for name in NAMES]
         self.inputs = dict(zip(NAMES, (tower.input for tower in towers), strict=True))
         fusing = recipe.fusing
-        self.provenance = {
+        self.provenance: dict[str, Any] = {
             "fusion": {
                 "method": f"{fusing.join} after {', '.join(fusing.stages)}",
                 "streams": list(NAMES),
@@ -39,16 +39,7 @@ class FusionScorer:
         self.sampling = recipe.fusing.sampling
         self.crop = shared_crop(*towers)
         self.net = fusion_net(recipe, *(stream_net(tower, len(run.classes)) for tower in towers))
-        saved = run.best()
-        if saved["classes"] != list(run.classes):
-            raise UserError(f"{run.path}: best.pt and config.json name different classes")
-        try:
-            self.net.load_state_dict(current_names(saved["model"]))
-        except RuntimeError as error:
-            raise UserError(
-                f"{run.path}: best.pt does not fit the network in config.json: "
-                f"{str(error).splitlines()[-1].strip()}"
-            ) from None
+        self.provenance |= facts_of(run.load(self.net))
         self.net.to(device).eval()
 
     def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ class Tower:
     def net(self, trained: bool = True) -> StreamNet:
         """The network, with the weights that were best on validation; else with any."""
         if trained:
-            return load_stream(self.run, torch.device("cpu"))
+            return load_stream(self.run, torch.device("cpu"))[0]
         return stream_net(self.recipe, len(self.run.classes))
 
     def settings(self) -> dict[str, Any]:
@@ -51,15 +50,14 @@ def load_tower(path: Path, kind: str, unfinished: bool = False) -> Tower:
     run = Run.open(path)
     if run.kind != kind:
         raise UserError(f"{path} is a run of the {run.kind} stream; --{kind} takes a {kind} one")
-    run.best()  # refuses what is absent or damaged, before anything else is done
+    weights = run.best()  # refuses what is absent or damaged, before anything else is done
     last = RunFolder(path).last  # it may have been deleted to save space
     if not unfinished and last.exists() and not load(last)["state"]["finished"]:
         raise UserError(
             f"{path} is not trained to its end; let `twostream train {kind}` go on with it, or "
             "pass --unfinished to fuse its best weights so far"
         )
-    weights = hashlib.sha256(RunFolder(path).best.read_bytes()).hexdigest()[:16]
-    return Tower(run, run.recipe, weights)
+    return Tower(run, run.recipe, weights.hash)
 
 
 def check_pair(spatial: Tower, temporal: Tower) -> None:

@@ -18,6 +18,8 @@ class TrainOptions:
     out: Path
     """The run's folder; it is made, or gone on with."""
     loop: LoopOptions = field(default_factory=LoopOptions)
+    name: str = ""
+    """The run's name in score tables and reports (default: its kind)."""
     restart: bool = False
     """Throw away what is in --out and start anew."""
     seed: int = 0
@@ -27,12 +29,18 @@ class TrainOptions:
     talk: Talk = field(default_factory=Talk)
 
 
+def asked(argv: list[str], option: str) -> str:
+    """The value of an option that decides the defaults of others; empty without it."""
+    value = ""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        if word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+        elif word == option:
+            value = following
+    return value
+
+
 def asked_recipe(argv: list[str], known: tuple[str, ...]) -> str:
     """The value of --recipe, which decides the defaults of all other options."""
-    for i, word in enumerate(argv):
-        value = word.partition("=")[2] if word.startswith("--recipe=") else ""
-        if word == "--recipe" and i + 1 < len(argv):
-            value = argv[i + 1]
-        if value in known:
-            return value
-    return "modern"  # the parser names the values that are allowed
+    value = asked(argv, "--recipe")
+    return value if value in known else "modern"  # the parser names the values that are allowed

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
     from streams.samples.options import DataOptions, ShortPolicy
     from streams.samples.sampling import Sampling, random_numbers, testing_dense, testing_moments
     from streams.samples.source import Source, open_source
-    from streams.samples.transforms import CROPS, decoded, prepare, test_crops
+    from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -75,6 +75,12 @@ def five_boxes(height: int, width: int, share: float) -> list[Box]:
     return [place(height, width, length, length, where) for where in range(5)]
 
 
+def three_boxes(height: int, width: int) -> list[Box]:
+    """Squares of the whole short side: at both ends of the long side, and in the middle."""
+    length = min(height, width)
+    return [place(height, width, length, length, where) for where in (0, 4, 3)]
+
+
 def training_box(height: int, width: int, crop: Crop, rng: np.random.Generator) -> Box:
     """One random box by the crop's rule."""
     if crop.crops == "centre":

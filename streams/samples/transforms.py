@@ -12,10 +12,12 @@ from torch import Tensor
 from streams.inputs import Input
 from streams.networks import v2
 from streams.samples.batch import Batch, Rows
-from streams.samples.crops import Box, five_boxes
+from streams.samples.crops import Box, five_boxes, three_boxes
 
-CROPS = (1, 2, 5, 10)
-"""Crops of a testing view: the centre; with its mirror image; corners and centre; with mirrors."""
+CROPS = (1, 2, 3, 5, 6, 10)
+"""Crops of a testing view: the centre (1), three squares along the long side that show all of the
+picture (3), corners and centre (5); each with mirror images (2, 6, 10)."""
+MIRRORED = (2, 6, 10)
 
 
 def prepare(
@@ -65,11 +67,13 @@ def resized(pictures: Tensor, size: int) -> Tensor:
 
 def test_crops(pictures: Tensor, input_: Input, share: float, size: int, crops: int) -> Tensor:
     """Whole decoded pictures (N, C, h, w) -> normalised views (N, crops, C, size, size)."""
-    boxes = five_boxes(pictures.shape[-2], pictures.shape[-1], share)
-    if crops in (1, 2):
-        boxes = boxes[4:]
+    height, width = pictures.shape[-2:]
+    if crops in (3, 6):
+        boxes = three_boxes(height, width)
+    else:
+        boxes = five_boxes(height, width, share)[4 if crops in (1, 2) else 0 :]
     views = [resized(cut(pictures, box), size) for box in boxes]
-    if crops in (2, 10):
+    if crops in MIRRORED:
         views += [input_.mirror(view) for view in views]
     return input_.normalise(torch.stack(views, 1))
 

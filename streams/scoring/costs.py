@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+GATES = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
 
 
 class Costs:
     """Counts FLOPs on the first videos, and takes the time of all others.
 
-    A multiplication and the addition that follows are two FLOPs, in convolutions and matrix
-    products; everything else (norms, pooling, FFTs) is not counted. The time is that of decoding,
-    cropping and the network, without the wait for the store.
+    A multiplication and the addition that follows are two FLOPs, in convolutions, matrix products
+    and recurrent layers; everything else (norms, pooling, FFTs) is not counted. The time is that of
+    decoding, cropping and the network, without the wait for the store.
     """
 
     def __init__(self) -> None:
@@ -27,13 +29,14 @@ class Costs:
         self._seconds, self._videos = 0.0, 0
 
     @contextmanager
-    def of(self, videos: int) -> Iterator[None]:
-        """Scoring so many videos, from bytes on the device to numbers on the host."""
+    def of(self, videos: int, net: nn.Module | None = None) -> Iterator[None]:
+        """Scoring so many videos, from bytes on the device to numbers on the host. Recurrent
+        layers are counted where `net` is given."""
         began = time.perf_counter()
         if self._first is None:
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False) as counter, recurrent(net, counter) as more:
                 yield
-            self.flops = counter.get_total_flops() / videos
+            self.flops = (counter.get_total_flops() + sum(more)) / videos
             self._first = time.perf_counter() - began, videos
         else:
             yield
@@ -56,6 +59,45 @@ class Costs:
             "seconds_per_video": float(f"{self.seconds:.4g}"),
             "device": device_name(device),
         }
+
+
+@contextmanager
+def recurrent(net: nn.Module | None, counter: FlopCounterMode) -> Iterator[list[int]]:
+    """FLOPs of recurrent layers beyond what `counter` sees of them: on some devices they are one
+    operation, which it does not know, on others matrix products."""
+    more: list[int] = []
+    before: list[int] = []
+
+    def enter(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        before.append(counter.get_total_flops())
+
+    def leave(layer: nn.RNNBase, inputs: tuple[Any, ...], output: object) -> None:
+        counted = counter.get_total_flops() - before.pop()
+        more.append(recurrent_flops(layer, inputs[0]) - counted)
+
+    layers = [m for m in (net.modules() if net is not None else ()) if isinstance(m, nn.RNNBase)]
+    hooks = [layer.register_forward_pre_hook(enter) for layer in layers]
+    hooks += [layer.register_forward_hook(leave) for layer in layers]
+    try:
+        yield more
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def recurrent_flops(layer: nn.RNNBase, x: Tensor | nn.utils.rnn.PackedSequence) -> int:
+    """Of all steps of all sequences: 2 gates H (D + H) a step and layer, in each direction."""
+    data = x.data if isinstance(x, nn.utils.rnn.PackedSequence) else x
+    steps = data.numel() // layer.input_size
+    directions = 2 if layer.bidirectional else 1
+    out = layer.proj_size or layer.hidden_size
+    gates = next(count for kind, count in GATES.items() if isinstance(layer, kind))
+    total = 0
+    for depth in range(layer.num_layers):
+        given = layer.input_size if depth == 0 else out * directions
+        a_step = gates * layer.hidden_size * (given + out) + layer.proj_size * layer.hidden_size
+        total += 2 * a_step * directions
+    return total * steps
 
 
 def device_name(device: torch.device) -> str:

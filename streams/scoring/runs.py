@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from storage.errors import UserError
 from storage.store import StoreConfig
 from streams.inputs import Input
 from streams.networks import StreamNet, current_names
-from streams.training import Recipe, RunFolder, checkpoint, recipe_from, stream_net
+from streams.training import Recipe, RunFolder, Weights, load_weights, recipe_from, stream_net
 
 
 @dataclass(frozen=True)
 class Run:
-    """What config.json and best.pt say; `kind` tells which code can use it."""
+    """What config.json and the best weights say; `kind` tells which code can use it."""
 
     path: Path
     kind: str
@@ -38,6 +39,11 @@ class Run:
         )
 
     @property
+    def name(self) -> str:
+        """What its score tables are called: --name, else its kind."""
+        return str(self.origin.get("name") or self.kind)
+
+    @property
     def recipe(self) -> Recipe:
         """Of a stream's run."""
         return recipe_from(self.settings["recipe"])
@@ -50,15 +56,30 @@ class Run:
     def validation(self) -> float:
         return float(self.settings["data"]["validation"])
 
-    def best(self) -> dict[str, Any]:
-        """The checkpoint that did best on the validation part."""
-        folder = RunFolder(self.path)
-        if not folder.best.exists():
+    def best(self) -> Weights:
+        """The weights that did best on the validation part."""
+        path = RunFolder(self.path).best_weights
+        if not path.exists():
             raise UserError(
-                f"{self.path} has no best checkpoint yet; let the training reach its first "
+                f"{self.path} has no best weights yet; let the training reach its first "
                 "validation (the same `twostream train` command goes on with it)"
             )
-        return checkpoint.load(folder.best)
+        weights = load_weights(path)
+        if weights.about.get("classes") != list(self.classes):
+            raise UserError(f"{self.path}: {path.name} and config.json name different classes")
+        return weights
+
+    def load(self, net: nn.Module) -> Weights:
+        """Fill a network with the best weights."""
+        weights = self.best()
+        try:
+            net.load_state_dict(current_names(weights.tensors))
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.path}: {RunFolder(self.path).best_weights.name} does not fit the network "
+                f"in config.json: {str(error).splitlines()[-1].strip()}"
+            ) from None
+        return weights
 
     def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
@@ -71,17 +92,13 @@ class Run:
                 )
 
 
-def load_stream(run: Run, device: torch.device) -> StreamNet:
+def load_stream(run: Run, device: torch.device) -> tuple[StreamNet, Weights]:
     """The trained network of a stream's run, ready to score."""
-    saved = run.best()
     net = stream_net(run.recipe, len(run.classes))
-    if saved["classes"] != list(run.classes):
-        raise UserError(f"{run.path}: best.pt and config.json name different classes")
-    try:
-        net.load_state_dict(current_names(saved["model"]))
-    except RuntimeError as error:
-        raise UserError(
-            f"{run.path}: best.pt does not fit the network in config.json: "
-            f"{str(error).splitlines()[-1].strip()}"
-        ) from None
-    return net.to(device).eval()
+    weights = run.load(net)
+    return net.to(device).eval(), weights
+
+
+def facts_of(weights: Weights) -> dict[str, Any]:
+    """What a score table says of the weights."""
+    return {"weights": weights.hash, "step": weights.about.get("step")}

@@ -6,8 +6,8 @@ Whatever was trained is scored here; what differs between a stream and a fusion 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from storage.catalog import Clip
 from storage.errors import UserError
 from storage.scores import ScoreTable
-from streams.inputs import Input
+from storage.store import VideoMeta
+from streams.inputs import AnyInput, Input, RGBDifference
 from streams.samples import (
     CROPS,
+    MIRRORED,
     Batch,
     ClipDataset,
     Crop,
@@ -27,6 +29,7 @@ from streams.samples import (
     Sampling,
     Slices,
     Source,
+    collate,
     decoded,
     make_loader,
     plainly,
@@ -37,7 +40,9 @@ from streams.scoring.costs import Costs
 from streams.training import LoopOptions, Precision
 
 PICTURES = 256
-"""Views that go through the network at once, about."""
+"""Frames that go through the network at once, about."""
+LONGEST = 1_000
+"""Steps in time of a whole video that are looked at at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +50,60 @@ class Views:
     """How a video is looked at."""
 
     snapshots: int = 25
-    """Moments, evenly spread."""
+    """Moments, evenly spread; 0: all of a video as one clip."""
     crops: int = 10
-    """1 centre, 2 with its mirror image, 5 corners and centre, 10 with their mirror images."""
+    """1 centre, 3 along the long side, 5 corners and centre; 2, 6, 10 with mirror images."""
 
     @classmethod
     def parse(cls, text: str, mirrored: bool) -> Views:
-        """`25x10`; `auto` is that, or 25x5 where training did not mirror."""
+        """`25x10` or `whole x 3`; `auto` is 25x10, or 25x5 where training did not mirror."""
         if text == "auto":
             return cls(25, 10 if mirrored else 5)
-        match = re.fullmatch(r"(\d+)x(\d+)", text)
-        if match is None or int(match[1]) < 1 or int(match[2]) not in CROPS:
+        match = re.fullmatch(r"(\d+|whole)x(\d+)", text)
+        if match is None or match[1] == "0" or int(match[2]) not in CROPS:
             raise UserError(
-                f"--views {text!r} is not SNAPSHOTSxCROPS with 1, 2, 5 or 10 crops, as in 25x10"
+                f"--views {text!r} is not SNAPSHOTSxCROPS with {', '.join(map(str, CROPS))} crops, "
+                "as in 25x10, or wholexCROPS"
             )
-        views = cls(int(match[1]), int(match[2]))
-        if views.crops in (2, 10) and not mirrored:
+        views = cls(0 if match[1] == "whole" else int(match[1]), int(match[2]))
+        if views.crops in MIRRORED and not mirrored:
             raise UserError(
                 f"--views {text} has mirror images, but the run was trained without (--no-flip): "
-                f"use {views.snapshots}x{views.crops // 2}"
+                f"use {match[1]}x{views.crops // 2}"
             )
         return views
 
     def __str__(self) -> str:
-        return f"{self.snapshots}x{self.crops}"
+        return f"{self.snapshots or 'whole'}x{self.crops}"
+
+    def pictures(self, inputs: Mapping[str, Input]) -> int:
+        """Frames of one crop of a video that a network is given, about."""
+        return max(1, self.snapshots) * max(frames_of(input_) for input_ in inputs.values())
+
+
+def frames_of(input_: Input) -> int:
+    """What a snapshot costs, in pictures: a stack of flow or differences is one, a clip of frames
+    so many."""
+    return input_.steps if input_.kind == "rgb" else 1
+
+
+def whole_inputs(inputs: Mapping[str, AnyInput], video: VideoMeta) -> dict[str, AnyInput]:
+    """The inputs, as long as the video."""
+    longer = {}
+    for name, input_ in inputs.items():
+        there = video.pairs if input_.kind == "flow" else video.frames
+        if input_.kind == "difference":
+            there -= 1
+        stride = 1 if isinstance(input_, RGBDifference) else input_.stride
+        steps = min(LONGEST, max(input_.steps, 1 + (there - 1) // stride))
+        longer[name] = replace(input_, length=steps)
+    return longer
 
 
 class Scorer(Protocol):
     """A trained network, and what it looks at."""
 
-    inputs: dict[str, Input]
+    inputs: dict[str, AnyInput]
     sampling: Sampling
     crop: Crop
     net: nn.Module
@@ -95,36 +124,36 @@ def score_clips(
     options: LoopOptions,
     *,
     probabilities: bool = False,
+    precision_name: str = "off",
     watch: Callable[[int], object] = lambda done: None,
     costs: Costs | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the views of logits (or softmax): float32 (N, classes); and of features (N, D)."""
     costs = costs or Costs()
-    data = ClipDataset(
+    seen = ClipDataset(
         source.store,
         clips,
         scorer.inputs,
         sampling=scorer.sampling,
         crop=scorer.crop,
-        snapshots=views.snapshots,
+        snapshots=max(1, views.snapshots),
         whole=True,
     )
-    at_once = max(1, PICTURES // (views.snapshots * views.crops))
-    workers = options.loading_processes()
-    loader = make_loader(data, Slices(len(data), at_once), workers, device.type == "cuda")
     table = quantiser_table(source.config).to(device)
-    precision = Precision.choose("auto", device)
+    precision = Precision.choose(precision_name, device)
     rows = {clip.video: row for row, clip in enumerate(clips)}
     scores: Any = [None] * len(clips)
     features: Any = [None] * len(clips)
     with torch.inference_mode():
-        for batch in plainly(loader):
+        for batch, inputs in batches_of(seen, scorer.inputs, views, options, device):
             batch = batch.to(device)
             for run in range(len(next(iter(batch.runs.values())))):
                 rows_of = next(iter(batch.runs.values()))[run]
                 first = rows_of.first
-                with costs.of(rows_of.stop - first):
-                    result = score_run(scorer, batch, run, views, table, precision, probabilities)
+                with costs.of(rows_of.stop - first, scorer.net):
+                    result = score_run(
+                        scorer, inputs, batch, run, views, table, precision, probabilities
+                    )
                 for i, (score, feature) in enumerate(zip(*result, strict=True)):
                     row = rows[batch.videos[first + i]]
                     scores[row], features[row] = score, feature
@@ -132,8 +161,37 @@ def score_clips(
     return np.stack(scores), np.stack(features)
 
 
+def batches_of(
+    data: ClipDataset,
+    asked: Mapping[str, AnyInput],
+    views: Views,
+    options: LoopOptions,
+    device: torch.device,
+) -> Iterator[tuple[Batch, Mapping[str, Input]]]:
+    """Batches of videos, and the inputs by which they were read."""
+    if views.snapshots:
+        at_once = max(1, PICTURES // (views.pictures(data.inputs) * views.crops))
+        workers = options.loading_processes()
+        loader = make_loader(data, Slices(len(data), at_once), workers, device.type == "cuda")
+        yield from ((batch, data.inputs) for batch in plainly(loader))
+        return
+    for clip in data.clips:  # each of its own length
+        inputs = whole_inputs(asked, data.store.video(clip.video))
+        alone = ClipDataset(
+            data.path,
+            [clip],
+            inputs,
+            sampling=Sampling(),
+            crop=data.crop,
+            snapshots=1,
+            whole=True,
+        )
+        yield collate([alone[0]]), inputs
+
+
 def score_run(
     scorer: Scorer,
+    inputs: Mapping[str, Input],
     batch: Batch,
     number: int,
     views: Views,
@@ -143,7 +201,7 @@ def score_run(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of one run of equally large pictures: (n, classes) and (n, D), float32."""
     seen = {}
-    for name, input_ in scorer.inputs.items():
+    for name, input_ in inputs.items():
         run: Rows = batch.runs[name][number]
         pictures = decoded(batch.planes[name], run, input_, table)
         n, t = pictures.shape[:2]
@@ -153,7 +211,7 @@ def score_run(
         # (n t, crops, ...) -> (n crops, t, ...): each crop is a little video of its own.
         seen[name] = flat.unflatten(0, (n, t)).transpose(1, 2).flatten(0, 1)
     parts = []
-    chunk = max(1, PICTURES // views.snapshots)
+    chunk = max(1, PICTURES // views.pictures(inputs))
     for first in range(0, n * views.crops, chunk):
         with precision.context():
             parts.append(scorer.score({k: v[first : first + chunk] for k, v in seen.items()}))
@@ -175,6 +233,7 @@ def score_table(
     stream: str,
     provenance: dict[str, Any],
     probabilities: bool = False,
+    precision: str = "off",
     watch: Callable[[int], object] = lambda done: None,
 ) -> ScoreTable:
     """Scores of one part as what fusion and report read."""
@@ -187,6 +246,7 @@ def score_table(
         device,
         options,
         probabilities=probabilities,
+        precision_name=precision,
         watch=watch,
         costs=costs,
     )
@@ -206,6 +266,7 @@ def score_table(
         features=features.astype(np.float32),
         provenance={
             "views": str(views),
+            "precision": "float32" if precision == "off" else precision,
             **costs.summary(scorer.net, device),
             **scorer.provenance,
             **provenance,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from streams.scoring.runs import Run, load_stream
+from streams.scoring.runs import Run, facts_of, load_stream
 
 
 class StreamScorer:
@@ -18,8 +18,8 @@ class StreamScorer:
         self.kind = run.kind
         self.inputs = {run.kind: recipe.input}
         self.sampling, self.crop = recipe.sampling, recipe.crop
-        self.provenance: dict[str, Any] = {}
-        self.net = load_stream(run, device)
+        self.net, weights = load_stream(run, device)
+        self.provenance: dict[str, Any] = facts_of(weights)
 
     def score(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         features = self.net.features(views[self.kind])

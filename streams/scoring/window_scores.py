@@ -25,7 +25,7 @@ from streams.samples import (
     testing_dense,
     testing_moments,
 )
-from streams.scoring.scoring import PICTURES, Scorer, Views
+from streams.scoring.scoring import PICTURES, Scorer, Views, frames_of
 from streams.scoring.stream_scorer import StreamScorer
 from streams.training import Precision
 
@@ -71,7 +71,7 @@ def score_passage(
     seen: dict[str, list[Tensor]] = {name: [] for name in scorer.inputs}
     for name, input_ in scorer.inputs.items():
         pictures = decoded(batch.planes[name], batch.runs[name][0], input_, table)[0]
-        for few in pictures.split(max(1, PICTURES // views.crops)):
+        for few in pictures.split(max(1, PICTURES // (views.crops * frames_of(input_)))):
             crop = scorer.crop
             seen[name].append(test_crops(few, input_, crop.test_share, crop.size, views.crops))
     # (T, crops, ...) -> (crops, T, ...): each crop is a little video of its own.
@@ -90,7 +90,7 @@ def _clip_scores(
         name: seen.unflatten(1, (-1, k)).transpose(0, 1).flatten(0, 1)
         for name, seen in views.items()
     }
-    with Precision.choose("auto", device).context():
+    with Precision.choose("off", device).context():
         logits = scorer.score(alone)[0].float()
     each = logits.unflatten(0, (len(chosen) // k, -1)).mean(1)
     middles = tuple(chosen[k // 2 :: k])
@@ -102,7 +102,7 @@ def _stream_scores(
 ) -> PassageScores:
     """One pass through the backbone serves the whole and each snapshot."""
     features = []
-    with Precision.choose("auto", device).context():
+    with Precision.choose("off", device).context():
         for crop in clips:  # (T, C, S, S)
             parts = [scorer.net.features(few[None])[0] for few in crop.split(PICTURES)]
             features.append(torch.cat(parts))

@@ -17,5 +17,6 @@ if TYPE_CHECKING:
     from streams.training.stream_task import StreamTask, stream_net
     from streams.training.task import Step, decay_groups
     from streams.training.trainer import Trainer, make_channels_last, train
+    from streams.training.weights_file import Weights, hash_of_tensors, load_weights, save_weights
 
 __getattr__, __all__ = exports(__name__, __file__)

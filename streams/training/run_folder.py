@@ -4,7 +4,7 @@ config.json        settings that decide the result, and how the run was made
 metrics.jsonl      a line every few steps and every validation
 curve.png          the same, drawn
 left_out.json      videos of the lists that were not used, by reason
-checkpoints/       last.pt (to go on), best.pt (to score)
+checkpoints/       last.pt (to go on), best.safetensors (to score)
 tensorboard/       the same as metrics.jsonl, for TensorBoard
 """
 
@@ -33,7 +33,9 @@ class RunFolder:
         self.curve = self.path / "curve.png"
         self.left_out = self.path / "left_out.json"
         self.last = self.path / "checkpoints" / "last.pt"
-        self.best = self.path / "checkpoints" / "best.pt"
+        self.best = self.path / "checkpoints" / "best.safetensors"
+        self.older_best = self.path / "checkpoints" / "best.pt"
+        """Of runs that were made before weights were kept as safetensors."""
         self.tensorboard = self.path / "tensorboard"
 
     def begin(self, settings: dict[str, Any], origin: dict[str, Any]) -> bool:
@@ -54,7 +56,8 @@ class RunFolder:
             raise UserError(f"{self.path} is not empty and not a run folder; give another --out")
         self.last.parent.mkdir(parents=True, exist_ok=True)
         # Of a run that was killed between its first two checkpoints, perhaps with other settings.
-        self.best.unlink(missing_ok=True)
+        for best in (self.best, self.older_best):
+            best.unlink(missing_ok=True)
         config = {"format": FORMAT, "settings": settings, "made": origin | environment()}
         write_json(self.config, config)
         return False
@@ -73,7 +76,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Throw away what a run wrote, and nothing else."""
-        files = [self.config, self.metrics, self.curve, self.left_out, self.last, self.best]
+        files = [self.config, self.metrics, self.curve, self.left_out]
+        files += [self.last, self.best, self.older_best]
         if self.tensorboard.is_dir():
             files += list(self.tensorboard.glob("events.out.tfevents.*"))
         for file in files:
@@ -82,6 +86,12 @@ class RunFolder:
         for inner in (self.last.parent, self.tensorboard):
             if inner.is_dir() and not any(inner.iterdir()):
                 inner.rmdir()
+
+    @property
+    def best_weights(self) -> Path:
+        """The file of the best weights, of this program or an older one."""
+        older = self.older_best.exists() and not self.best.exists()
+        return self.older_best if older else self.best
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a half-written last one is left out."""

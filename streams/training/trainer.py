@@ -35,6 +35,7 @@ from streams.training.progress import Progress
 from streams.training.run_folder import RunFolder, write_json
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
 from streams.training.task import Step, Task
+from streams.training.weights_file import save_weights
 
 log = logging.getLogger(__name__)
 
@@ -227,17 +228,20 @@ class Trainer:
         if improved:
             self.state.best = result
             if self.where.first:
-                checkpoint.save(self.folder.best, self.best_state(model, result))
+                self.save_best(model, result)
         self.progress.validated(self.state.step, result, improved)
 
-    def best_state(self, model: nn.Module, result: dict[str, float]) -> dict[str, Any]:
-        return {
-            "model": model.state_dict(),
-            "classes": list(self.task.classes),
+    def save_best(self, model: nn.Module, result: dict[str, float]) -> None:
+        """The weights that did best on the validation part, describing themselves."""
+        about = {
             "kind": self.task.kind,
+            "classes": list(self.task.classes),
             "step": self.state.step,
             "validation": result,
+            "settings": self.task.settings(),
         }
+        save_weights(self.folder.best, model.state_dict(), about)
+        self.folder.older_best.unlink(missing_ok=True)
 
     def row(self, tally: Tally) -> dict[str, float]:
         done = max(self.state.step - 1, 0)

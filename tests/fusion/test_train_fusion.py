@@ -172,10 +172,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
 
 
 def edited(towers: Path, into: Path, kind: str, change: Callable[[Any], None]) -> Path:
-    """Both towers, with another config.json of one of them; only that and best.pt are copied."""
+    """Both towers, with another config.json of one of them; only that and weights are copied."""
     for each in KINDS:
         (into / each / "checkpoints").mkdir(parents=True)
-        for name in ("config.json", "checkpoints/best.pt"):
+        for name in ("config.json", "checkpoints/best.safetensors"):
             shutil.copy(towers / each / name, into / each / name)
     file = into / kind / "config.json"
     config = json.loads(file.read_text("utf-8"))
@@ -205,8 +205,14 @@ UNFIT = {
     "bound": (put("data", "store", "quantizer", "bound", value=15.0), "store.quantizer.bound was"),
     "size": (put("recipe", "crop", "size", value=32), "their feature maps would not align"),
     "share": (put("recipe", "crop", "test_share", value=0.5), "feature maps would not align"),
-    "length": (put("recipe", "input", "length", value=5), "best.pt does not fit the network"),
-    "depth": (put("recipe", "network", "depth", value=34), "best.pt does not fit the network"),
+    "length": (
+        put("recipe", "input", "length", value=5),
+        "does not fit the network",
+    ),
+    "depth": (
+        put("recipe", "network", "depth", value=34),
+        "does not fit the network",
+    ),
     "kind": (put("kind", value="difference"), "--temporal takes a temporal one"),
 }
 
@@ -260,14 +266,14 @@ def test_unfinished_and_damaged_towers(
 ) -> None:
     ours = edited(towers, tmp_path / "towers", "temporal", lambda settings: None)
     run = command(tiny, ours, tmp_path / "run", "--steps", "1")
-    last, best = (ours / "temporal/checkpoints" / name for name in ("last.pt", "best.pt"))
+    last, best = (ours / "temporal/checkpoints" / name for name in ("last.pt", "best.safetensors"))
     state = checkpoint.load(towers / "temporal/checkpoints/last.pt")
     state["state"]["finished"] = False
     checkpoint.save(last, {k: v for k, v in state.items() if k != "format"})
     assert "is not trained to its end" in said(run)
     assert main([*run, "--unfinished"]) == 0
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
-    assert "best.pt is damaged" in said(run)
+    assert "best.safetensors is damaged" in said(run)
     best.unlink()
     assert "has no best checkpoint yet" in said(run)
 
@@ -293,15 +299,15 @@ def test_a_damaged_fusion_is_named(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(fused, run)
-    for name in ("last.pt", "best.pt"):
+    for name in ("last.pt", "best.safetensors"):
         file = run / "checkpoints" / name
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     again = command(tiny, towers, run, "--steps", "2", "--pool", "conv3d")
     assert "last.pt is damaged" in said(again)
     words = ["score", str(run), *at(tiny, tmp_path / "s.npz"), "--quiet"]
-    assert "best.pt is damaged" in said(words)
+    assert "best.safetensors is damaged" in said(words)
     config = json.loads((run / "config.json").read_text("utf-8"))
     config["settings"]["recipe"]["fusing"]["join"] = "concat"
     (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    shutil.copy(fused / "checkpoints/best.pt", run / "checkpoints/best.pt")
-    assert "best.pt does not fit the network in config.json" in said(words)
+    shutil.copy(fused / "checkpoints/best.safetensors", run / "checkpoints/best.safetensors")
+    assert "best.safetensors does not fit the network in config.json" in said(words)

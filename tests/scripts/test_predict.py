@@ -41,11 +41,11 @@ from streams.samples.options import DataOptions
 from streams.samples.source import open_source
 from streams.scoring.scoring import Views, score_table
 from streams.scoring.window_scores import score_passage
-from streams.training import checkpoint
 from streams.training.options import LoopOptions
 from streams.training.recipes import recipe
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import StreamTask
+from streams.training.weights_file import save_weights
 
 flow_made_by = import_module("scripts.import").flow_made_by  # `import` is a keyword
 
@@ -67,7 +67,7 @@ def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
         net.head.weight.mul_(60)  # type: ignore[union-attr, operator]
     run = RunFolder(folder)
     run.begin(task.settings(), {"recipe": "small"})
-    checkpoint.save(run.best, {"model": net.state_dict(), "classes": list(task.classes)})
+    save_weights(run.best, net.state_dict(), {"classes": list(task.classes)})
 
 
 def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
@@ -80,7 +80,7 @@ def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
     net = fusion_net(task.recipe, *(tower.net() for tower in pair))
     run = RunFolder(folder)
     run.begin(task.settings(), {"recipe": "small"})
-    checkpoint.save(run.best, {"model": net.state_dict(), "classes": list(task.classes)})
+    save_weights(run.best, net.state_dict(), {"classes": list(task.classes)})
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from streams.training.recipes import Recipe
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import StreamTask
 from streams.training.trainer import State, train
+from streams.training.weights_file import load_weights
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 RECIPE = Recipe(
@@ -98,8 +99,9 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
     run(tiny, tmp_path / "cut")
     assert same(state_of(whole), state_of(tmp_path / "cut"))
     assert (tmp_path / "cut/metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
-    best = [checkpoint.load(r / "checkpoints/best.pt") for r in (whole, tmp_path / "cut")]
-    assert same(*best)
+    best = [load_weights(r / "checkpoints/best.safetensors") for r in (whole, tmp_path / "cut")]
+    assert same(best[0].tensors, best[1].tensors)
+    assert best[0].about == best[1].about
     assert (tmp_path / "cut/curve.png").exists()
 
 
@@ -171,7 +173,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny: Tiny, tmp_path: Path) -> N
 def test_the_averaged_weights_are_validated_and_kept(tiny: Tiny, tmp_path: Path) -> None:
     run(tiny, tmp_path / "run", replace(RECIPE, optim=replace(RECIPE.optim, steps=1)))
     last = state_of(tmp_path / "run")
-    best = checkpoint.load(tmp_path / "run/checkpoints/best.pt")["model"]
+    best = load_weights(tmp_path / "run/checkpoints/best.safetensors").tensors
     assert same(best, last["average"])
     assert not same(best, last["model"])
 
@@ -245,8 +247,8 @@ def test_without_a_validation_part_the_last_weights_are_kept(tiny: Tiny, tmp_pat
     task = StreamTask("temporal", recipe, source, 3)
     folder = RunFolder(tmp_path / "run")
     state = train(task, folder, ALONE, LoopOptions(workers=0), quiet=True)
-    assert checkpoint.load(folder.best)["step"] == state.step == 8
-    assert same(checkpoint.load(folder.best)["model"], weights(folder.path))
+    assert load_weights(folder.best).about["step"] == state.step == 8
+    assert same(load_weights(folder.best).tensors, weights(folder.path))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -261,12 +261,12 @@ def test_damaged_checkpoints_are_named(tiny: Tiny, tmp_path: Path, said: SAID) -
     out = tmp_path / "run"
     arguments = command(tiny, out, "--quiet", "--workers", "0", "--steps", "1")
     assert main(arguments) == 0
-    for name in ("last.pt", "best.pt"):
+    for name in ("last.pt", "best.safetensors"):
         file = out / "checkpoints" / name
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert "last.pt is damaged" in said(*arguments)
     words = f"--store {tiny.store} --labels {tiny.labels} --out {tmp_path / 's.npz'} --quiet"
-    assert "best.pt is damaged" in said("score", str(out), *words.split())
+    assert "best.safetensors is damaged" in said("score", str(out), *words.split())
     text = said(*arguments, "--lr", "0.5")
     assert "recipe.optim.lr was 0.02, now 0.5" in text
     assert main([*arguments, "--restart"]) == 0

@@ -1,0 +1,75 @@
+"""The best weights of a run as safetensors: a file that any tool reads and that says what it is.
+
+Its metadata holds one JSON text under `twostream`: the network, its input, the classes, the recipe
+and how the store was made. A run can be made of it on another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from storage.errors import UserError
+from streams.training import checkpoint
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors by name, and what is known of them."""
+
+    tensors: dict[str, Tensor]
+    about: dict[str, Any]
+    """kind, classes, step, validation; settings of the run."""
+    hash: str
+    """Of names, types, shapes and numbers: the same for the same weights in any file."""
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write beside the target and rename: a reader sees the old file or the new one."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    draft = path.with_name(path.name + ".part")
+    text = json.dumps({"format": FORMAT, "hash": hash_of_tensors(tensors), **about})
+    save_file(tensors, draft, metadata={"format": "pt", "twostream": text})
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def load_weights(path: Path) -> Weights:
+    """What `save_weights` wrote, or an older run's best.pt."""
+    if path.suffix != ".safetensors":
+        saved = checkpoint.load(path)
+        tensors = saved.pop("model")
+        # The name by which fusions of older runs know their towers.
+        return Weights(tensors, saved, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; train the run first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("twostream", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    return Weights(tensors, about, hash_of_tensors(tensors))
+
+
+def hash_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
