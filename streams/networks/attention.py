@@ -13,8 +13,8 @@ first. What was counted, with 1000 classes:
     Attention-92: 52,466,344 (52,599,976). The paper says 51.3 million, which its authors' file does
     not give; with one unit less in one mask of the third stage it would be 51,349,160.
 
-Public PyTorch ports differ from the files and from each other: the best known adds the trunk and the
-way down into the way up of the mask, and has no norm behind the first pooling. None is an oracle.
+Public PyTorch ports differ from the files and from each other: the best known adds the trunk and
+the way down into the way up of the mask. None of them is an oracle.
 
 The mask ends in the paper's sigmoid; the authors' files have a tanh there (`gate`). Their
 "Interp" is bilinear with corners aligned. `small` is for pictures of 32 pixels: a first layer of

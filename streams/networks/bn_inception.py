@@ -73,7 +73,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         stride = 1 if one else 2
-        branches = [("1x1",)] if one else []
+        branches: list[tuple[str, ...]] = [("1x1",)] if one else []
         branches += [("3x3_reduce", "3x3"), ("double_3x3_reduce", "double_3x3_1", "double_3x3_2")]
         self.branches = (*branches, *([("pool", "pool_proj")] if pooled else [("pool",)]))
         if one:

@@ -31,9 +31,7 @@ class SamePad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         sizes = x.shape[-len(self.kernel) :]
-        pads = [
-            same_padding(*axis) for axis in zip(sizes, self.kernel, self.stride, strict=True)
-        ]
+        pads = [same_padding(*axis) for axis in zip(sizes, self.kernel, self.stride, strict=True)]
         # F.pad starts with the last axis.
         return F.pad(x, [place for pair in reversed(pads) for place in pair])
 

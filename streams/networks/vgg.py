@@ -18,9 +18,7 @@ SMALLEST = 32
 """Pixels: five poolings halve them."""
 
 
-def build(
-    channels: int, classes: int, *, dropout: float = 0.5, norm: bool = False
-) -> Network:
+def build(channels: int, classes: int, *, dropout: float = 0.5, norm: bool = False) -> Network:
     """float (N, channels, H, W) from 32 pixels -> (N, classes); 4096 features, those of fc7.
 
     `dropout` behind fc6 and behind fc7. `norm` adds a batch norm behind each convolution.
