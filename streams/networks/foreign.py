@@ -91,8 +91,8 @@ def build(
             f"{name} has no convolution as its first layer, so it takes RGB only, not {channels} "
             "channels; take another --network"
         )
-    trial = torch.rand(1, channels, *(2 * (own if fixed else min(own, TRIAL),)))
-    parts, origin = taken_apart(net, trial) or ({WHOLE: net}, {WHOLE: ""})
+    side = own if fixed else min(own, TRIAL)
+    parts, origin = taken_apart(net, channels, side) or ({WHOLE: net}, {WHOLE: ""})
     return Foreign(
         parts,
         classifier(width, classes),
@@ -212,7 +212,7 @@ class Pool(nn.Module):
 
 
 def taken_apart(
-    net: nn.Module, picture: Tensor
+    net: nn.Module, channels: int, side: int
 ) -> tuple[dict[str, nn.Module], dict[str, str]] | None:
     """Parts in a row that give the network's own features, and where they come from; or None."""
     if any(p.is_meta for p in net.parameters()):
@@ -221,7 +221,8 @@ def taken_apart(
     net.eval()
     try:
         with torch.no_grad():
-            return chained(net, picture)
+            seed = torch.Generator().manual_seed(0)  # leaves the training's own numbers alone
+            return chained(net, torch.rand(1, channels, side, side, generator=seed))
     finally:
         net.train(training)
 
