@@ -57,7 +57,7 @@ def test_going_until_a_part_and_on_from_it_is_the_whole_way(name: str) -> None:
     picture = torch.rand(1, 3, side, side)
     with torch.no_grad():
         whole = net.features(picture)
-        for part in net.names:
+        for part in [*net.names[:4], *net.names[4::4]]:
             middle = net.until(picture, part)
             before = middle.clone()
             torch.testing.assert_close(net.after(middle, part), whole)
