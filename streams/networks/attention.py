@@ -14,8 +14,7 @@ first. What was counted, with 1000 classes:
     not give; with one unit less in one mask of the third stage it would be 51,349,160.
 
 Public PyTorch ports differ from the files and from each other: the best known adds the trunk and
-the way down into the way up of the mask, and has no norm behind the first pooling. None is an
-oracle.
+the way down into the way up of the mask. None of them is an oracle.
 
 The mask ends in the paper's sigmoid; the authors' files have a tanh there (`gate`). Their
 "Interp" is bilinear with corners aligned. `small` is for pictures of 32 pixels: a first layer of

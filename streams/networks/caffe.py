@@ -125,7 +125,8 @@ def chain(
             given, layer.width, layer.kernel, layer.stride, layer.padding, groups=layer.groups
         )
         parts[f"relu{number}"] = nn.ReLU()
-        behind: dict[str, nn.Module] = {f"norm{number}": norm.layer()} if layer.normalised else {}
+        behind: dict[str, nn.Module] = {}
+        behind |= {f"norm{number}": norm.layer()} if layer.normalised else {}
         if layer.pooled:
             # Caffe's poolings count a last window that hangs over the edge.
             pool: dict[str, nn.Module] = {f"pool{number}": nn.MaxPool2d(3, 2, ceil_mode=True)}

@@ -67,17 +67,17 @@ class Mixed(nn.Module):
     ) -> None:
         super().__init__()
         self.branch1 = Convolution(given, one, 1)
-        self.branch2 = nn.Sequential(
-            Convolution(given, reduced3, 1), Convolution(reduced3, three, 3)
-        )
-        self.branch3 = nn.Sequential(
-            Convolution(given, reduced5, 1), Convolution(reduced5, five, 3)
-        )
+        self.branch2 = reduced(given, reduced3, three)
+        self.branch3 = reduced(given, reduced5, five)
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), Convolution(given, pooled, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         branches = [self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)]
         return torch.cat(branches, dim=1)
+
+
+def reduced(given: int, inner: int, width: int) -> nn.Sequential:
+    return nn.Sequential(Convolution(given, inner, 1), Convolution(inner, width, 3))
 
 
 def build(
@@ -111,6 +111,13 @@ def build(
     )
     randomise(net.backbone)
     return net
+
+
+def renamed(name: str) -> str | None:
+    """torchvision's name of a tensor -> ours; None for its auxiliary classifiers."""
+    if name.startswith("aux"):
+        return None
+    return f"head.{name[3:]}" if name.startswith("fc.") else f"backbone.{name}"
 
 
 def pooling(kernel: int, padding: Padding) -> nn.Module:

@@ -7,10 +7,10 @@ TSN, ECCV 2016: "cross-modality initialisation").
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -61,26 +61,13 @@ def widened(
             f"the first layer is {convolution}: only an ungrouped convolution can be given "
             f"{channels} channels; take another --network"
         )
-    kind = nn.Conv2d if isinstance(convolution, nn.Conv2d) else nn.Conv3d
-    wide = kind(
-        channels,
-        convolution.out_channels,
-        convolution.kernel_size,  # type: ignore[arg-type]
-        convolution.stride,  # type: ignore[arg-type]
-        convolution.padding,  # type: ignore[arg-type]
-        convolution.dilation,  # type: ignore[arg-type]
-        bias=convolution.bias is not None,
-        padding_mode=convolution.padding_mode,
-        device=convolution.weight.device,
-        dtype=convolution.weight.dtype,
-    )
+    # A copy, because libraries have convolutions of their own kinds (padding, scaled weights).
+    wide = copy.deepcopy(convolution)
+    wide.in_channels = channels
+    weight = cross_modality(convolution.weight.detach(), channels, rule or "rescaled")
+    wide.weight = nn.Parameter(weight)
     if rule is None:
         nn.init.kaiming_normal_(wide.weight, mode="fan_out", nonlinearity="relu")
-        return wide
-    with torch.no_grad():
-        wide.weight.copy_(cross_modality(convolution.weight, channels, rule))
-        if wide.bias is not None and convolution.bias is not None:
-            wide.bias.copy_(convolution.bias)
     return wide
 
 

@@ -39,3 +39,8 @@ def build(channels: int, classes: int, *, depth: int = 50, dropout: float = 0.5)
     }
     head = classifier(net.fc.in_features, classes)
     return Network(parts, head, channels=channels, size=224, dropout=dropout)
+
+
+def renamed(name: str) -> str:
+    """torchvision's name of a tensor -> ours."""
+    return f"head.{name[3:]}" if name.startswith("fc.") else f"backbone.{name}"
