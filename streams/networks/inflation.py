@@ -28,6 +28,7 @@ from streams.networks.clip_layers import (
     TimePadding,
     Triple,
 )
+from streams.networks.graph_calls import Direction, calls_changed
 from streams.networks.network import Network
 
 Change = Callable[[str, nn.Module], nn.Module | None]
@@ -58,7 +59,8 @@ def inflate(
     ceil(T / stride) at every layer, so that a clip of any length fits. An adaptive pool pools all
     of time. `frames` is what a `Network` then calls its own length.
 
-    Layers are changed, not the code of `forward`: a 2-D function that `forward` itself calls stays.
+    Layers keep their names. Where `forward` itself calls an adaptive pool or takes a mean over the
+    space, what comes back is a graph of `torch.fx` (see graph_calls.py).
     """
     wanted = {**(kernels or {}), **(strides or {})}
     names = [name for name, layer in net.named_modules() if isinstance(layer, IN_SPACE)]
@@ -91,9 +93,9 @@ def deflate(net: nn.Module) -> nn.Module:
     return deflated
 
 
-def changed(net: nn.Module, change: Change, verb: str) -> nn.Module:
+def changed(net: nn.Module, change: Change, verb: Direction) -> nn.Module:
     """A copy of `net` with other layers in the places of those that `change` knows."""
-    net = copy.deepcopy(net)
+    net = copy.deepcopy(net) if isinstance(net, Network) else calls_changed(net, verb)
     known: dict[nn.Module, nn.Module] = {}  # a layer that is used twice stays one layer
     for name, layer in list(net.named_modules(remove_duplicate=False)):
         if layer not in known:
@@ -265,20 +267,12 @@ def deflated_layer(layer: nn.Module) -> nn.Module | None:
             pair(layer.dilation),
             ceil_mode=layer.ceil_mode,
         )
-    if is_a(layer, ClipAvgPool3d) or is_a(layer, nn.AvgPool3d):
-        assert isinstance(layer, ClipAvgPool3d | nn.AvgPool3d)
-        own = isinstance(layer, ClipAvgPool3d)
-        kernel_size = layer.kernel if own else layer.kernel_size  # type: ignore[union-attr]
-        depth = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
-        divisor = layer.divisor_override
-        return nn.AvgPool2d(
-            pair(kernel_size),
-            pair(layer.stride),
-            pair(layer.space if own else layer.padding),  # type: ignore[union-attr]
-            layer.ceil_mode,
-            layer.count_include_pad,
-            None if divisor is None else max(divisor // depth, 1),
-        )
+    if is_a(layer, ClipAvgPool3d):
+        assert isinstance(layer, ClipAvgPool3d)
+        return flat_mean(layer, layer.kernel, layer.space)
+    if is_a(layer, nn.AvgPool3d):
+        assert isinstance(layer, nn.AvgPool3d)
+        return flat_mean(layer, layer.kernel_size, pair(layer.padding))
     if is_a(layer, nn.AdaptiveAvgPool3d):
         return nn.AdaptiveAvgPool2d(pair(layer.output_size))  # type: ignore[arg-type]
     if is_a(layer, nn.AdaptiveMaxPool3d):
@@ -286,6 +280,21 @@ def deflated_layer(layer: nn.Module) -> nn.Module | None:
     if is_a(layer, nn.Dropout3d):
         return nn.Dropout2d(layer.p)  # type: ignore[arg-type]
     return None
+
+
+def flat_mean(
+    layer: ClipAvgPool3d | nn.AvgPool3d, kernel: int | tuple[int, ...], padding: Pair
+) -> nn.AvgPool2d:
+    depth = kernel if isinstance(kernel, int) else kernel[0]
+    divisor = layer.divisor_override
+    return nn.AvgPool2d(
+        pair(kernel),
+        pair(layer.stride),
+        padding,
+        layer.ceil_mode,
+        layer.count_include_pad,
+        None if divisor is None else max(divisor // depth, 1),
+    )
 
 
 def with_weights(conv: nn.Module, old: nn.Conv2d | nn.Conv3d, weight: Tensor) -> nn.Module:

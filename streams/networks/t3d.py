@@ -17,7 +17,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from streams.networks.clip_layers import ClipConv3d
+from streams.networks.clip_layers import ClipAvgPool3d, ClipConv3d
 from streams.networks.network import Network
 
 BLOCKS = (6, 12, 24, 16)
@@ -68,7 +68,7 @@ def transition(channels: int, width: int) -> nn.Sequential:
             norm=nn.BatchNorm3d(channels),
             relu=nn.ReLU(),
             conv=nn.Conv3d(channels, width, 1, bias=False),
-            pool=nn.AvgPool3d(2, ceil_mode=True),
+            pool=ClipAvgPool3d((2, 2, 2), (2, 2, 2), ceil_mode=True),
         )
     )
 
@@ -98,7 +98,7 @@ def dense_network(
     )
     width = 64
     for number, layers in enumerate(BLOCKS, 1):
-        block = OrderedDict(
+        block: OrderedDict[str, nn.Module] = OrderedDict(
             (f"denselayer{i + 1}", DenseLayer(width + i * GROWTH)) for i in range(layers)
         )
         parts[f"denseblock{number}"] = nn.Sequential(block)
@@ -128,5 +128,6 @@ def dense_network(
         size=size,
         layout="clip",
         frames=frames,
+        least_size=32,
         dropout=dropout,
     )

@@ -35,7 +35,7 @@ class SameVideo(nn.Module):
             )
         self.frame_network = frame_network.requires_grad_(False).eval()
         self.clip_network = clip_network
-        width = frame_network.head.in_features + clip_network.head.in_features
+        width = features_of(frame_network) + features_of(clip_network)
         self.judge = nn.Sequential(
             nn.Linear(width, hidden[0]),
             nn.ReLU(),
@@ -70,6 +70,11 @@ class SameVideo(nn.Module):
         of_frames, of_clips, same = pairs(videos, generator)
         logits = self.compare(seen[of_frames], watched[of_clips])
         return F.cross_entropy(logits, same)
+
+
+def features_of(net: Network) -> int:
+    """How many numbers the classifier of `net` takes."""
+    return next(m for m in net.head.modules() if isinstance(m, nn.Linear)).in_features
 
 
 def pairs(videos: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -62,9 +62,11 @@ def build_resnet(
     net = models.get_model(name, weights=None)
     take_channels(net, channels)
     parts: OrderedDict[str, nn.Module] = OrderedDict(net.named_children())
-    width = parts.pop("fc").in_features
+    classifier = parts.pop("fc")
+    assert isinstance(classifier, nn.Linear)
     parts["flatten"] = nn.Flatten()
-    return assembled(parts, width, channels, classes, frames, size, dropout)
+    width = classifier.in_features
+    return assembled(parts, width, channels, classes, frames, size, dropout, (1, 1))
 
 
 def build_s3d(
@@ -75,9 +77,8 @@ def build_s3d(
     parts: OrderedDict[str, nn.Module] = OrderedDict(zip(S3D_PARTS, net.features, strict=True))
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()
-    return assembled(
-        parts, net.classifier[1].in_channels, channels, classes, frames, size, dropout
-    )
+    width = net.classifier[1].in_channels
+    return assembled(parts, width, channels, classes, frames, size, dropout, (5, 32))
 
 
 def assembled(
@@ -88,6 +89,7 @@ def assembled(
     frames: int,
     size: int,
     dropout: float,
+    least: tuple[int, int],
 ) -> Network:
     head = nn.Linear(width, classes)
     nn.init.normal_(head.weight, std=0.01)
@@ -99,6 +101,8 @@ def assembled(
         size=size,
         layout="clip",
         frames=frames,
+        least_frames=least[0],
+        least_size=least[1],
         dropout=dropout,
     )
 
@@ -125,8 +129,7 @@ def from_torchvision(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict in torchvision's names (`name` is its name of the network) -> in ours."""
     if name in RESNETS:
         return {
-            f"head.{n[3:]}" if n.startswith("fc.") else f"backbone.{n}": v
-            for n, v in state.items()
+            f"head.{n[3:]}" if n.startswith("fc.") else f"backbone.{n}": v for n, v in state.items()
         }
     if name != "s3d":
         raise UserError(f"{name!r} is not one of {', '.join((*RESNETS, 's3d'))}")

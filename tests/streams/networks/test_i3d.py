@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage.errors import UserError
-from streams.networks.clip_layers import ClipConv3d
 from streams.networks.i3d import I3D, build, deflated, from_pytorch_i3d, to_pytorch_i3d
 
 KINETICS = {
@@ -120,7 +119,9 @@ def test_published_weights_fill_every_tensor(published: dict[str, Tensor], kinet
     assert set(from_pytorch_i3d(published)) == set(kinetics.state_dict())
     theirs = to_pytorch_i3d(kinetics.state_dict())
     assert set(theirs) == set(published)
-    assert all(torch.equal(theirs[name], value.to(theirs[name])) for name, value in published.items())
+    assert all(
+        torch.equal(theirs[name], value.to(theirs[name])) for name, value in published.items()
+    )
 
 
 def test_deflated_answers_a_still_picture_as_a_boring_video_with_repeated_ends(
@@ -200,5 +201,7 @@ def test_published_weights_know_35_of_45_clips_at_once_and_42_within_five(
             clips += 1
             first += best[0] in right
             five += bool(right & set(best))
-            print(f"{file.name} {len(frames)} {[names[i] for i in best[:2]]} {first}/{clips} {five}")
+            print(
+                f"{file.name} {len(frames)} {[names[i] for i in best[:2]]} {first}/{clips} {five}"
+            )
     assert (clips, first, five) == (45, 35, 42)
