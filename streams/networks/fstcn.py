@@ -7,10 +7,10 @@ differences: a spatial layer, the permutation of channels, kernels of 3 and 5 st
 Layer table as in MRzzm/action-recognition-models-pytorch, which has no permutation.
 
 Departures: the network takes the clip alone and makes the differences itself, from one frame to the
-next (the paper 9 frames on; the last is repeated to keep 16); ReLU between fully connected layers
-and behind the layers of 128 (that code has none there); the permutation is a square matrix that is
-learnt and starts as the one that changes nothing; no local response norm; weights start by He's
-rule.
+next (in the paper the frames lie farther apart: `distance`), the last repeated to keep 16; ReLU
+between fully connected layers and behind the layers of 128 (that code has none there); the
+permutation is a square matrix that is learnt and starts as the one that changes nothing; no local
+response norm; weights start by He's rule.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
+from streams.networks.clip_layers import repeat_ends
 from streams.networks.network import Network
 
 Layer = TypeVar("Layer", nn.Conv3d, nn.Linear)
@@ -32,15 +33,18 @@ TEMPORAL_WIDTH = 32
 
 
 class WithDifferences(nn.Module):
-    """(N, C, T, H, W) -> (N, C, 2 T, H, W): the frames, then what changes from each to the next."""
+    """(N, C, T, H, W) -> (N, C, 2 T, H, W): the frames, then how far each is from a later one.
+
+    `distance` is the number of frames between the two.
+    """
+
+    def __init__(self, distance: int) -> None:
+        super().__init__()
+        self.distance = distance
 
     def forward(self, x: Tensor) -> Tensor:
-        change = (x[:, :, 1:] - x[:, :, :-1]).abs()
-        if change.shape[2] == 0:
-            change = torch.zeros_like(x)
-        else:
-            change = torch.cat([change, change[:, :, -1:]], dim=2)
-        return torch.cat([x, change], dim=2)
+        change = (x[:, :, self.distance :] - x[:, :, : -self.distance]).abs()
+        return torch.cat([x, repeat_ends(change, 0, self.distance)], dim=2)
 
 
 class Permutation(nn.Module):
@@ -135,19 +139,33 @@ def places(size: int) -> int:
 
 
 def build(
-    channels: int, classes: int, *, frames: int = 16, size: int = 204, dropout: float = 0.5
+    channels: int,
+    classes: int,
+    *,
+    frames: int = 16,
+    size: int = 204,
+    dropout: float = 0.5,
+    distance: int = 1,
 ) -> Network:
-    """Another number of frames or another size changes the width of the fully connected layers."""
+    """Another number of frames or another size changes the width of the fully connected layers.
+
+    `distance` says how many frames lie between the two of a difference.
+    """
     side = places(size)
     if side < 1 or frames < 2:
         raise UserError(
             f"FstCN needs 2 frames and 52 pixels at least, not {frames} at {size} "
             "(--frames, --size)"
         )
+    if not 0 < distance < frames:
+        raise UserError(
+            f"differences over {distance} frames do not fit into clips of {frames}; take 1 to "
+            f"{frames - 1}"
+        )
     width = NARROW * side**2
     motion = len(TEMPORAL_KERNELS) * TEMPORAL_WIDTH * (frames // 2) * side**2
     parts: OrderedDict[str, nn.Module] = OrderedDict(
-        differences=WithDifferences(),
+        differences=WithDifferences(distance),
         SCL1=scl(channels, 96, 7, 2, pool=True),
         SCL2=scl(96, 256, 5, 2, pool=True),
         SCL3=scl(256, 512, 3, 1, pool=False),

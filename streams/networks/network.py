@@ -56,8 +56,8 @@ class Network(nn.Module):
         layout: Layout = "stack",
         frames: int = 1,
         fixed_size: bool = False,
-        least_frames: int = 1,
-        least_size: int = 1,
+        smallest: int = 1,
+        shortest: int = 1,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -67,8 +67,10 @@ class Network(nn.Module):
         self.channels, self.size, self.layout, self.frames = channels, size, layout, frames
         self.fixed_size = fixed_size
         """The classifier takes only maps of `size` (and `frames`): fully connected layers."""
-        self.least_frames, self.least_size = least_frames, least_size
-        """Of a smaller clip or picture a pool would leave nothing."""
+        self.smallest = smallest
+        """Pixels of the shortest side that leaves a map behind the last pooling."""
+        self.shortest = shortest
+        """Frames of the shortest clip that does."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -147,9 +149,13 @@ class Network(nn.Module):
                 f"the classifier of this network takes inputs of {wanted} only, not "
                 f"{tuple(x.shape[1:])}; change --size (and --frames)"
             )
-        frames = x.shape[2] if self.layout == "clip" else self.least_frames
-        if frames < self.least_frames or min(x.shape[-2:]) < self.least_size:
+        if min(x.shape[-2:]) < self.smallest:
             raise UserError(
-                f"this network needs {self.least_frames} frames of {self.least_size} pixels at "
-                f"least, not {tuple(x.shape[1:])}; change --frames or --size"
+                f"this network takes inputs of {self.smallest} pixels and more, not "
+                f"{x.shape[-2]} x {x.shape[-1]}: nothing is left of them; change --size"
+            )
+        if self.layout == "clip" and x.shape[2] < self.shortest:
+            raise UserError(
+                f"this network takes clips of {self.shortest} frames and more, not {x.shape[2]}: "
+                "nothing is left of them; change --frames"
             )

@@ -128,6 +128,6 @@ def dense_network(
         size=size,
         layout="clip",
         frames=frames,
-        least_size=32,
+        smallest=32,
         dropout=dropout,
     )

@@ -101,8 +101,8 @@ def assembled(
         size=size,
         layout="clip",
         frames=frames,
-        least_frames=least[0],
-        least_size=least[1],
+        shortest=least[0],
+        smallest=least[1],
         dropout=dropout,
     )
 

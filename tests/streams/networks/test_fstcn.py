@@ -62,8 +62,8 @@ def test_shapes_are_those_of_the_layer_table() -> None:
 
 def test_differences_follow_the_frames() -> None:
     clip = torch.tensor([1.0, 4.0, 2.0, 2.0]).reshape(1, 1, 4, 1, 1)
-    assert WithDifferences()(clip).flatten().tolist() == [1, 4, 2, 2, 3, 2, 0, 0]
-    assert WithDifferences()(clip[:, :, :1]).flatten().tolist() == [1, 0]
+    assert WithDifferences(1)(clip).flatten().tolist() == [1, 4, 2, 2, 3, 2, 0, 0]
+    assert WithDifferences(2)(clip).flatten().tolist() == [1, 4, 2, 2, 1, 2, 2, 2]
 
 
 def test_a_still_clip_has_no_motion_and_motion_is_seen() -> None:
@@ -100,6 +100,8 @@ def test_other_sizes_fit_when_they_are_asked_for(frames: int, size: int) -> None
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="52 pixels at least, not 16 at 40"):
         build(3, 4, size=40)
+    with pytest.raises(UserError, match="differences over 16 frames do not fit"):
+        build(3, 4, distance=16)
     with torch.device("meta"), pytest.raises(UserError, match="takes inputs of"):
         build(3, 4, size=64)(torch.empty(1, 3, 16, 72, 72))
 

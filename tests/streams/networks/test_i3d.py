@@ -12,7 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage.errors import UserError
-from streams.networks.i3d import I3D, build, deflated, from_pytorch_i3d, to_pytorch_i3d
+from streams.networks.i3d import (
+    I3D,
+    build,
+    deflated,
+    from_pytorch_i3d,
+    to_inception_v1,
+    to_pytorch_i3d,
+)
+from streams.networks.torchvision_compat import models
 
 KINETICS = {
     "BabyCrawling": ("crawling baby",),
@@ -156,12 +164,19 @@ def test_deflated_differs_from_zero_padding_at_the_ends_only(
     assert min(off[0], off[-1]) > 0.1
 
 
-def test_deflated_loads_its_own_weights_anew(kinetics: I3D, picture: Tensor) -> None:
-    """What a spatial stream starts from is a state dict with the names of I3D's layers."""
-    flat = deflated(kinetics).eval()
-    assert set(flat.state_dict()) == set(kinetics.state_dict())
-    weight = flat.state_dict()["backbone.Mixed_3b.b1b.conv3d.weight"]
-    assert weight.shape == (128, 96, 3, 3)
+def test_deflated_weights_have_the_names_and_shapes_of_googlenet(kinetics: I3D) -> None:
+    """With them a spatial stream on torchvision's layers starts from Kinetics."""
+    state = to_inception_v1(kinetics)
+    with torch.device("meta"):
+        theirs = models.googlenet(weights=None, init_weights=False, aux_logits=False)
+    wanted = {
+        f"backbone.{name}": value.shape
+        for name, value in theirs.state_dict().items()
+        if not name.startswith("fc.")
+    }
+    found = {n: v.shape for n, v in state.items() if not n.startswith("head.")}
+    assert found == wanted
+    assert state["head.weight"].shape == (400, 1024)
 
 
 def decoded(file: Path) -> Iterator[np.ndarray]:

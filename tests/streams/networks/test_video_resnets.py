@@ -117,5 +117,9 @@ def test_names_of_no_network_are_refused() -> None:
 
 
 def test_a_clip_of_which_a_pool_leaves_nothing_is_refused() -> None:
-    with torch.device("meta"), pytest.raises(UserError, match="needs 5 frames of 32 pixels"):
-        build_s3d(3, 4)(torch.empty(1, 3, 4, 64, 64))
+    with torch.device("meta"):
+        net = build_s3d(3, 4).eval()
+        with pytest.raises(UserError, match="clips of 5 frames and more, not 4"):
+            net(torch.empty(1, 3, 4, 64, 64))
+        with pytest.raises(UserError, match="32 pixels and more, not 64 x 31"):
+            net(torch.empty(1, 3, 5, 64, 31))
