@@ -57,6 +57,7 @@ class Network(nn.Module):
         frames: int = 1,
         fixed_size: bool = False,
         smallest: int = 1,
+        shortest: int = 1,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -68,6 +69,8 @@ class Network(nn.Module):
         """The classifier takes only maps of `size` (and `frames`): fully connected layers."""
         self.smallest = smallest
         """Pixels of the shortest side that leaves a map behind the last pooling."""
+        self.shortest = shortest
+        """Frames of the shortest clip that does."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -150,4 +153,9 @@ class Network(nn.Module):
             raise UserError(
                 f"this network takes inputs of {self.smallest} pixels and more, not "
                 f"{x.shape[-2]} x {x.shape[-1]}: nothing is left of them; change --size"
+            )
+        if self.layout == "clip" and x.shape[2] < self.shortest:
+            raise UserError(
+                f"this network takes clips of {self.shortest} frames and more, not {x.shape[2]}: "
+                "nothing is left of them; change --frames"
             )

@@ -1,0 +1,134 @@
+"""FstCN: the factorised kernel, the layer table, the fusion by sparsity."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from storage.errors import UserError
+from streams.networks.fstcn import (
+    Permutation,
+    TwoPaths,
+    WithDifferences,
+    build,
+    fuse_by_sparsity,
+    sparsity,
+    spatial_conv,
+    temporal_conv,
+)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_kernel_of_rank_one_equals_its_space_then_its_time(kernel: int) -> None:
+    torch.manual_seed(0)
+    space, time = spatial_conv(1, 1, 7), temporal_conv(1, 1, kernel)
+    whole = time.weight * space.weight
+    assert whole.shape == (1, 1, kernel, 7, 7)
+    clip = torch.randn(2, 1, 16, 20, 20)
+    with torch.no_grad():
+        factorised = time(space(clip))
+        full = F.conv3d(clip, whole, padding=(kernel // 2, 3, 3))
+    assert (factorised - full).abs().max() < 1e-5 * full.abs().max()
+    numbers = kernel + 49
+    assert space.weight.numel() + time.weight.numel() == numbers < whole.numel()
+
+
+def test_shapes_are_those_of_the_layer_table() -> None:
+    with torch.device("meta"):
+        net = build(3, 101).eval()
+        clip = torch.empty(1, 3, 16, 204, 204)
+        shapes = {name: tuple(net.until(clip, name).shape[1:]) for name in net.names}
+        assert net(clip).shape == (1, 101)
+    assert shapes["SCL1"] == (96, 32, 50, 50)
+    assert shapes["SCL2"] == (256, 32, 12, 12)
+    assert shapes["SCL3"] == shapes["SCL4"] == (512, 32, 12, 12)
+    assert shapes["paths"] == (4096,)
+    assert shapes["fc"] == (2048,)
+    paths = net.get_submodule("backbone.paths")
+    assert isinstance(paths, TwoPaths)
+    widths = [
+        (layer.in_features, layer.out_features)
+        for layer in paths.modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    assert widths == [(2048, 4096), (4096, 2048), (8192, 4096), (4096, 2048)]
+    kernels = [path[0].kernel_size for path in paths.tcl.children()]  # type: ignore[index]
+    assert kernels == [(3, 1, 1), (5, 1, 1)]
+
+
+def test_differences_follow_the_frames() -> None:
+    clip = torch.tensor([1.0, 4.0, 2.0, 2.0]).reshape(1, 1, 4, 1, 1)
+    assert WithDifferences(1)(clip).flatten().tolist() == [1, 4, 2, 2, 3, 2, 0, 0]
+    assert WithDifferences(2)(clip).flatten().tolist() == [1, 4, 2, 2, 1, 2, 2, 2]
+
+
+def test_a_still_clip_has_no_motion_and_motion_is_seen() -> None:
+    """Without biases the temporal path says nothing of a clip that stands still."""
+    torch.manual_seed(0)
+    net = build(3, 4, size=64).eval()
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv3d | nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    still = torch.randn(1, 3, 1, 64, 64).expand(-1, -1, 16, -1, -1)
+    with torch.no_grad():
+        assert net.until(still, "paths")[:, 2048:].abs().max() == 0
+        moving = torch.stack([still[:, :, 0].roll(t, -1) for t in range(16)], dim=2)
+        assert net.until(moving, "paths")[:, 2048:].abs().max() > 0
+
+
+def test_the_permutation_starts_as_none_and_can_be_any() -> None:
+    layer = Permutation(4)
+    maps = torch.randn(2, 4, 3, 2, 2)
+    torch.testing.assert_close(layer(maps), maps)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(4)[order])
+        torch.testing.assert_close(layer(maps), maps[:, order])
+
+
+@pytest.mark.parametrize(("frames", "size"), [(16, 64), (5, 96), (2, 53)])
+def test_other_sizes_fit_when_they_are_asked_for(frames: int, size: int) -> None:
+    with torch.device("meta"):
+        net = build(2, 4, frames=frames, size=size).eval()
+        assert net(torch.empty(2, *net.shape())).shape == (2, 4)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match="52 pixels at least, not 16 at 40"):
+        build(3, 4, size=40)
+    with pytest.raises(UserError, match="differences over 16 frames do not fit"):
+        build(3, 4, distance=16)
+    with torch.device("meta"), pytest.raises(UserError, match="takes inputs of"):
+        build(3, 4, size=64)(torch.empty(1, 3, 16, 72, 72))
+
+
+def test_sparsity_is_one_for_a_sure_score_and_nought_for_an_even_one() -> None:
+    sure, even = torch.eye(5)[:1], torch.full((1, 5), 0.2)
+    assert sparsity(sure).item() == pytest.approx(1)
+    assert sparsity(even).item() == pytest.approx(0, abs=1e-6)
+    assert sparsity(torch.tensor([0.5, 0.5, 0.0])).item() == pytest.approx((3 * 0.5 - 1) / 2)
+    with pytest.raises(UserError, match="two classes"):
+        sparsity(torch.ones(3, 1))
+
+
+@given(logits=st.lists(st.lists(st.floats(-5, 5), min_size=4, max_size=4), min_size=6, max_size=6))
+def test_fusion_by_sparsity_stays_within_the_crops(logits: list[list[float]]) -> None:
+    probabilities = torch.tensor(logits).softmax(-1).reshape(2, 3, 4)
+    fused = fuse_by_sparsity(probabilities)
+    assert fused.shape == (4,)
+    assert bool((fused <= probabilities.amax(dim=(0, 1)) + 1e-6).all())
+    assert bool((fused >= probabilities.amin(dim=(0, 1)) - 1e-6).all())
+
+
+def test_a_sure_crop_drowns_an_unsure_one_and_clips_are_joined_by_their_most() -> None:
+    sure, even = torch.tensor([0.0, 1.0, 0.0]), torch.full((3,), 1 / 3)
+    fused = fuse_by_sparsity(torch.stack([torch.stack([sure, even])]))
+    torch.testing.assert_close(fused, sure, atol=1e-6, rtol=0)
+    torch.testing.assert_close(fuse_by_sparsity(even.expand(2, 2, 3)), even)
+    other = torch.tensor([1.0, 0.0, 0.0])
+    both = fuse_by_sparsity(torch.stack([sure, other]).unsqueeze(1))
+    assert both.tolist() == [1, 1, 0]
