@@ -56,6 +56,7 @@ class Network(nn.Module):
         layout: Layout = "stack",
         frames: int = 1,
         fixed_size: bool = False,
+        fixed_frames: bool = False,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -65,6 +66,8 @@ class Network(nn.Module):
         self.channels, self.size, self.layout, self.frames = channels, size, layout, frames
         self.fixed_size = fixed_size
         """The classifier takes only maps of `size` (and `frames`): fully connected layers."""
+        self.fixed_frames = fixed_frames
+        """Clips must have just `frames` frames, whatever their size."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -137,6 +140,11 @@ class Network(nn.Module):
         if x.ndim != len(wanted) + 1 or x.shape[1] != self.channels:
             raise UserError(
                 f"this network takes (N, {', '.join(map(str, wanted))}), not {tuple(x.shape)}"
+            )
+        if self.fixed_frames and x.shape[2] != self.frames:
+            raise UserError(
+                f"this network takes clips of {self.frames} frames, not {x.shape[2]}; change "
+                "--frames"
             )
         if self.fixed_size and tuple(x.shape[1:]) != wanted:
             raise UserError(
