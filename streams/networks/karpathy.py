@@ -177,7 +177,8 @@ def assemble(
             parts[f"norm{i}"] = nn.BatchNorm3d(filters)
         parts[f"relu{i}"] = nn.ReLU()
         if norm == "lrn" and layer.normalised:
-            parts[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.5, k=2.0)
+            # Krizhevsky et al. weigh the sum over 5 channels by 1e-4; torch weighs their mean.
+            parts[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.5, k=2.0)
         places = (places - 1) // layer.stride + 1
         if layer.pooled:
             parts[f"pool{i}"] = nn.MaxPool3d((1, 2, 2))

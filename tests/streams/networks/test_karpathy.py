@@ -107,6 +107,14 @@ def test_slow_fusion_halves_time_three_times() -> None:
     assert [times[f"conv{i}"] for i in (1, 2, 3, 4, 5)] == [4, 2, 1, 1, 1]
 
 
+def test_local_response_normalisation_is_that_of_alexnet() -> None:
+    """b_i = a_i / (2 + 1e-4 sum a_j^2)^.5, over the five channels around i."""
+    norm, maps = small("slow").backbone.norm1, 100 * torch.randn(1, 7, 2, 3, 3)
+    around = [maps[:, max(0, i - 2) : i + 3].square().sum(1) for i in range(7)]
+    truth = maps / (2 + 1e-4 * torch.stack(around, 1)).sqrt()
+    torch.testing.assert_close(norm(maps), truth, atol=1e-5, rtol=1e-5)
+
+
 def test_every_frame_reaches_the_answer_of_slow_fusion() -> None:
     net = small("slow")
     clip = still(10).clone().requires_grad_()
