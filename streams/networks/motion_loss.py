@@ -85,6 +85,18 @@ def motion_loss(
         )
     if len(pyramid) > len(weights.ssim):
         raise UserError(f"{len(pyramid)} scales, but weights of SSIM for {len(weights.ssim)}")
+    # Half precision cannot state a place in a wide picture.
+    with torch.autocast(frames.device.type, enabled=False):
+        return terms([exact(flow) for flow in pyramid], exact(frames), length, weights)
+
+
+def exact(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def terms(
+    pyramid: Sequence[Tensor], frames: Tensor, length: int, weights: MotionLossWeights
+) -> MotionLoss:
     levels = frames.unflatten(1, (length + 1, 3)).flatten(0, 1) * (weights.grey_levels / 255)
     levels = F.local_response_norm(levels, 9, alpha=1.0, beta=0.7, k=1.0)
     photometric = smoothness = ssim = frames.new_zeros(())

@@ -141,7 +141,7 @@ class Network(nn.Module):
             raise UserError(
                 f"this network takes (N, {', '.join(map(str, wanted))}), not {tuple(x.shape)}"
             )
-        if self.fixed_frames and x.shape[2] != self.frames:
+        if self.fixed_frames and self.layout == "clip" and x.shape[2] != self.frames:
             raise UserError(
                 f"this network takes clips of {self.frames} frames, not {x.shape[2]}; change "
                 "--frames"

@@ -182,6 +182,15 @@ def test_weights_weigh() -> None:
     torch.testing.assert_close(ml.SSIM_WEIGHTS, (58.8, 29.4, 19.2, 9.6, 4.8))
 
 
+def test_mixed_precision_does_not_reach_the_loss() -> None:
+    frames = torch.randn(1, 6, 64, 64, generator=torch.Generator().manual_seed(0))
+    flow = torch.randn(1, 2, 32, 32, generator=torch.Generator().manual_seed(1)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = ml.motion_loss([flow], frames)
+    for term, truth in zip(mixed, ml.motion_loss([flow.float()], frames), strict=True):
+        assert torch.equal(term, truth)
+
+
 def test_frames_and_flows_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="3 frames of 3 channels, not 12"):
         ml.motion_loss(flows(SHIFT), shifted_frames(3))

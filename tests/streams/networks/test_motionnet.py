@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from streams.networks.judge_flow import judge_flow
 from streams.networks.learnable import learnable
 from streams.networks.motion_loss import motion_loss
 from streams.networks.network import Network
+from streams.networks.torchvision_compat import models
 
 # Arithmetic: filters x (channels x 3 x 3) + a bias each; of 4 x 4 kernels where maps double.
 CONTRACTING = [(33, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)]
@@ -125,6 +127,37 @@ def test_the_hidden_stream_is_the_temporal_stream_on_motionnet_s_flow() -> None:
         seen = flow.flatten(1, 2).clamp(-20, 20) / FLOW_UNIT
         torch.testing.assert_close(net(frames), alone(seen))
     assert numbers(net) == numbers(net.motion) + numbers(alone)
+
+
+def vgg16(channels: int, classes: int) -> Network:
+    vgg = models.vgg16(weights=None, num_classes=classes)
+    vgg.features[0] = nn.Conv2d(channels, 64, 3, 1, 1)
+    parts = {"features": vgg.features, "row": nn.Flatten(), "full": vgg.classifier[:-1]}
+    return Network(parts, vgg.classifier[-1], channels=channels, size=224, fixed_size=True)
+
+
+def resnet18(channels: int, classes: int) -> Network:
+    resnet = models.resnet18(weights=None, num_classes=classes)
+    resnet.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    parts = dict(list(resnet.named_children())[:-1], row=nn.Flatten())
+    return Network(parts, resnet.fc, channels=channels, size=224)
+
+
+# torchvision's counts, less the classes that go, and the 17 channels more of the first layer.
+TEMPORAL: list[tuple[Callable[[int, int], Network], int]] = [
+    (vgg16, 138_357_544 - 899 * 4097 + 17 * 64 * 3 * 3),
+    (resnet18, 11_689_512 - 899 * 513 + 17 * 64 * 7 * 7),
+]
+
+
+@pytest.mark.parametrize(("builder", "count"), TEMPORAL)
+def test_the_hidden_stream_of_the_paper(builder: Callable[[int, int], Network], count: int) -> None:
+    with torch.device("meta"):
+        net = hidden_two_stream.build(33, 101, temporal=builder(20, 101))
+        assert numbers(net) == 42_319_860 + count
+        assert net(torch.zeros(2, 33, 224, 224)).shape == (2, 101)
+        assert net.flow(torch.zeros(2, 33, 224, 224)).shape == (2, 10, 2, 224, 224)
+    assert net.shape() == (33, 224, 224)
 
 
 def test_flow_is_cut_at_20_pixels() -> None:
