@@ -14,7 +14,7 @@ from streams.networks.motion_loss import inside, motion_loss, warp
 from streams.networks.motionnet import MotionNet
 from streams.networks.network import Network
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SIZE, LENGTH, FASTEST = 64, 2, 3.0
 MARGIN = 16
 """Pixels around the picture, since a Fourier shift lets in at one side what leaves at the other."""
@@ -47,7 +47,7 @@ def field(motion: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def motion_net() -> MotionNet:
-    """Trained for a minute or two of one core's time, without labels."""
+    """Trained without labels; takes 75 s of one core."""
     torch.manual_seed(0)
     net = motionnet.build(3 * (LENGTH + 1), width=1 / 4, scales=3, size=SIZE)
     steps = 400
