@@ -58,6 +58,7 @@ class Network(nn.Module):
         fixed_size: bool = False,
         smallest: int = 1,
         shortest: int = 1,
+        fixed_frames: bool = False,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -71,6 +72,8 @@ class Network(nn.Module):
         """Pixels of the shortest side that leaves a map behind the last pooling."""
         self.shortest = shortest
         """Frames of the shortest clip that does."""
+        self.fixed_frames = fixed_frames
+        """Clips must have just `frames` frames, whatever their size."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -143,6 +146,11 @@ class Network(nn.Module):
         if x.ndim != len(wanted) + 1 or x.shape[1] != self.channels:
             raise UserError(
                 f"this network takes (N, {', '.join(map(str, wanted))}), not {tuple(x.shape)}"
+            )
+        if self.fixed_frames and self.layout == "clip" and x.shape[2] != self.frames:
+            raise UserError(
+                f"this network takes clips of {self.frames} frames, not {x.shape[2]}; change "
+                "--frames"
             )
         if self.fixed_size and tuple(x.shape[1:]) != wanted:
             raise UserError(
