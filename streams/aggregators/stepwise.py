@@ -47,6 +47,11 @@ def mean_probability(logits: Tensor, weights: Tensor) -> Tensor:
     return (logits.log_softmax(2) + weights.log()[:, :, None]).logsumexp(1)
 
 
+def mean_over_views(logits: Tensor) -> Tensor:
+    """(N, V, classes) -> (N, classes): the mean probability of V windows, clips or crops."""
+    return mean_probability(logits, logits.new_full(logits.shape[:2], 1 / logits.shape[1]))
+
+
 def detached(state: State) -> State:
     return tuple(tuple(part.detach() for part in layer) for layer in state)
 
