@@ -29,14 +29,16 @@ def order_videos(count: int, seed: int, *, steps: int = 8, width: int = 6) -> tu
 def needle_videos(
     count: int, seed: int, *, steps: int = 40, width: int = 8
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Videos, labels and the one step that decides: a mark there, beside it the class's sign."""
+    """Videos, labels and the one step that decides. Every step has a sign; that of the step with
+    the mark is the class, the others are random, so nothing but the mark tells where to look."""
     rng = torch.Generator().manual_seed(seed)
     x = 0.5 * torch.randn(count, steps, width, generator=rng)
+    x[:, :, 1] = 2 * torch.randint(2, (count, steps), generator=rng).float() - 1
     labels = torch.randint(2, (count,), generator=rng)
     needle = torch.randint(steps, (count,), generator=rng)
     rows = torch.arange(count)
     x[rows, needle, 0] = 3
-    x[rows, needle, 1] = 4 * labels.float() - 2
+    x[rows, needle, 1] = 2 * labels.float() - 1
     return x, labels, needle
 
 
