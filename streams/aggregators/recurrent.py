@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -34,6 +35,11 @@ class StepNorm(nn.BatchNorm1d):
         else:
             normal = super().forward(steps)
         return torch.zeros_like(x, dtype=normal.dtype).masked_scatter(mask[:, :, None], normal)
+
+
+def full_precision_on_a_cpu(device: torch.device) -> AbstractContextManager[object]:
+    """torch's LSTM in bfloat16 stops on processors that have no instructions for it."""
+    return torch.autocast("cpu", enabled=False) if device.type == "cpu" else nullcontext()
 
 
 class Recurrent(Stepwise):
@@ -86,8 +92,11 @@ class Recurrent(Stepwise):
         behind: list[tuple[Tensor, ...]] = []
         for i, layer in enumerate(self.layers):
             before = tuple(part[None].contiguous() for part in state[i])
-            x, after = layer(x, before if self.cell == "lstm" else before[0])
-            behind.append(tuple(part[0] for part in (after if self.cell == "lstm" else (after,))))
+            with full_precision_on_a_cpu(x.device):
+                x = x.to(self.head.weight.dtype)
+                x, after = layer(x, before if self.cell == "lstm" else before[0])
+            after = after if self.cell == "lstm" else (after,)
+            behind.append(tuple(part[0] for part in after))
             if self.norms:
                 x = self.norms[i](x, mask)
             x = self.dropout(x)
