@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from storage.errors import UserError
-from streams.aggregators.stepwise import State, StepRule, Stepwise
+from streams.aggregators.stepwise import PredictionRule, State, StepRule, Stepwise
 
 Cell = Literal["lstm", "gru"]
 Norm = Literal["none", "batch"]
@@ -61,7 +61,7 @@ class Recurrent(Stepwise):
         layers: int = 1,
         norm: Norm = "none",
         dropout: float = 0.0,
-        prediction: StepRule = "rising",
+        prediction: PredictionRule = "rising",
         loss: StepRule = "rising",
         truncation: int = 0,
     ) -> None:
@@ -110,17 +110,18 @@ def deep_lstm(
     hidden: int = 512,
     layers: int = 5,
     dropout: float = 0.0,
+    prediction: PredictionRule = "gain",
     truncation: int = 0,
 ) -> Recurrent:
     """The five-layer LSTM of Beyond Short Snippets (CVPR 2015): a linear gain from 0 to 1 over
-    time in the loss, and in the prediction, the best of the paper's four."""
+    time in the loss, and in the prediction too."""
     return Recurrent(
         width,
         classes,
         hidden=hidden,
         layers=layers,
         dropout=dropout,
-        prediction="gain",
+        prediction=prediction,
         loss="gain",
         truncation=truncation,
     )

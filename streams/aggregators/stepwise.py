@@ -19,14 +19,16 @@ proportion to t. gain: in proportion to (t - 1) / (L - 1), the linear gain from 
 Short Snippets. All sum to 1: the paper's gain does not, its sum L / 2 is left to the learning
 rate here, so that long videos do not outweigh short ones."""
 
+PredictionRule = Literal["last", "mean", "rising", "gain", "max"]
+"""How the steps' probabilities become one answer: weighed as above, or each class's maximum over
+time. Beyond Short Snippets tries last, max, mean and gain, and finds gain the best by a little."""
+
 State = tuple[tuple[Tensor, ...], ...]
 """Per layer what a step hands to the next: (h, c) of an LSTM, (h,) of a GRU; each (N, hidden)."""
 
 
 def step_weights(rule: StepRule, mask: Tensor) -> Tensor:
     """bool (N, T) -> float32 (N, T): each row sums to 1, and is 0 where mask is false."""
-    if rule not in get_args(StepRule):
-        raise UserError(f"a rule for steps is one of {', '.join(get_args(StepRule))}, not {rule!r}")
     count = mask.sum(1, keepdim=True)
     step = torch.arange(1, mask.shape[1] + 1, device=mask.device)[None]
     if rule == "last":
@@ -52,6 +54,11 @@ def mean_over_views(logits: Tensor) -> Tensor:
     return mean_probability(logits, logits.new_full(logits.shape[:2], 1 / logits.shape[1]))
 
 
+def maximum_probability(logits: Tensor, mask: Tensor) -> Tensor:
+    """(N, T, classes) -> (N, classes): the logarithm of each class's largest probability."""
+    return logits.log_softmax(2).masked_fill(~mask[:, :, None], -torch.inf).amax(1)
+
+
 def detached(state: State) -> State:
     return tuple(tuple(part.detach() for part in layer) for layer in state)
 
@@ -70,13 +77,16 @@ class Stepwise(Aggregator):
         width: int,
         classes: int,
         *,
-        prediction: StepRule = "rising",
+        prediction: PredictionRule = "rising",
         loss: StepRule = "rising",
         truncation: int = 0,
     ) -> None:
         super().__init__(width, classes)
-        for rule in (prediction, loss):
-            step_weights(rule, torch.ones(1, 1, dtype=torch.bool))
+        for rule, rules in ((prediction, PredictionRule), (loss, StepRule)):
+            if rule not in get_args(rules):
+                raise UserError(
+                    f"a rule for steps is one of {', '.join(get_args(rules))}, not {rule!r}"
+                )
         if truncation < 0:
             raise UserError(f"--truncation {truncation} must be at least 1, or 0 for no cut")
         self.prediction, self.loss, self.truncation = prediction, loss, truncation
@@ -101,6 +111,8 @@ class Stepwise(Aggregator):
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         each, _ = self.advance(x, mask, self.start(x, mask))
+        if self.prediction == "max":
+            return maximum_probability(each, mask)
         return mean_probability(each, step_weights(self.prediction, mask))
 
     def parts(self, x: Tensor, mask: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

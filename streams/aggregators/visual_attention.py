@@ -12,6 +12,7 @@ from storage.errors import UserError
 from streams.aggregators.aggregator import mean_over_steps
 from streams.aggregators.attention import AdditiveScores
 from streams.aggregators.stepwise import (
+    PredictionRule,
     State,
     StepRule,
     Stepwise,
@@ -50,7 +51,7 @@ class VisualAttention(Stepwise):
         scores: Scores = "content",
         penalty: float = 0.0,
         dropout: float = 0.5,
-        prediction: StepRule = "mean",
+        prediction: PredictionRule = "mean",
         loss: StepRule = "mean",
         truncation: int = 0,
     ) -> None:

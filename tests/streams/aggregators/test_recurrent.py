@@ -107,6 +107,14 @@ def test_prediction_and_loss_follow_the_rule(rule: StepRule) -> None:
     torch.testing.assert_close(loss, -(logs * share).sum(1).mean())
 
 
+def test_the_maximum_is_each_classs_most_probable_step() -> None:
+    net = Recurrent(4, 3, hidden=5, prediction="max")
+    x, lengths = torch.randn(2, 6, 4), torch.tensor([6, 4])
+    probabilities = net.steps(x, lengths)[0].softmax(2)
+    expected = torch.stack([probabilities[0].amax(0), probabilities[1, :4].amax(0)])
+    torch.testing.assert_close(net(x, lengths).exp(), expected)
+
+
 def test_a_step_of_no_weight_gets_no_gradient_and_no_nan() -> None:
     logits = torch.randn(1, 3, 2, requires_grad=True)
     loss = functional.cross_entropy(
@@ -169,6 +177,17 @@ def test_truncation_at_or_beyond_the_end_is_the_full_gradient(
     net.truncation = truncation
     for one, two in zip(gradients(net, x, labels, lengths), full, strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_part_is_not_computed_before_its_forerunner_has_gone_back() -> None:
+    """So the memory is that of one part."""
+    net = Recurrent(4, 3, hidden=6, truncation=3)
+    seen: list[int] = []
+    net.layers[0].register_forward_hook(lambda layer, args, out: seen.append(args[0].shape[1]))
+    for i, loss in enumerate(net.losses(torch.randn(2, 8, 4), torch.tensor([0, 1]))):
+        assert seen == [3, 3, 2][: i + 1]
+        loss.backward()
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -274,7 +293,8 @@ def test_inputs_that_do_not_fit_are_refused(
         ({"norm": "layer"}, "none, batch"),
         ({"layers": 0}, "--layers 0"),
         ({"truncation": -1}, "--truncation -1"),
-        ({"prediction": "first"}, "last, mean, rising, gain"),
+        ({"prediction": "first"}, "last, mean, rising, gain, max"),
+        ({"loss": "max"}, "last, mean, rising, gain, not"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(options: dict, message: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -164,3 +167,9 @@ def test_no_window_and_no_step_between_windows_are_refused() -> None:
         spaced_windows(10, 4, 0)
     with pytest.raises(UserError, match="--window-step 0"):
         every_window(10, 4, 0)
+
+
+def test_the_rules_need_no_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import streams.aggregators.windows"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
