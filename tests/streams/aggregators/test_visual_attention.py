@@ -78,6 +78,16 @@ def test_weights_of_a_step_depend_on_the_past_and_with_content_on_the_step() -> 
         assert changed.tolist() == [t >= first for t in range(4)]
 
 
+def test_the_top_layers_state_chooses_the_place() -> None:
+    net, x = attention(scores="place", layers=2), torch.randn(1, 2, 4, 3, 2)
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    first, second = net.start(x, mask)
+    shares = [net.scores(second[0]).softmax(1)]
+    below = torch.einsum("np,ndp->nd", shares[0], x[:, 0].flatten(2))
+    shares.append(net.scores(net.cells[1](net.cells[0](below, first)[0], second)[0]).softmax(1))
+    torch.testing.assert_close(net.weights(x).flatten(2), torch.stack(shares, 1))
+
+
 def test_the_penalty_written_out() -> None:
     weights = torch.rand(2, 5, 6).softmax(2)
     expected = sum(
