@@ -86,9 +86,10 @@ def test_with_the_camera_found_anew_only_the_thing_that_moves_has_tracks() -> No
     kept = improved_trajectories(frames, flow, params=KEPT)
     removed = improved_trajectories(frames, flow)
     assert 50 < len(removed) < len(kept) / 3
-    # The thing begins at (40, 30), and goes 2 + 2.3 to the right and 1.2 up a frame.
+    # The thing begins at (40, 30), and goes 2 + 2.3 to the right and 1.2 up a frame; in 15 frames
+    # it comes over 30 more pixels of the plane, whose tracks it takes along.
     x, y = (removed.points[:, 0] - removed.start[:, None] * (4.3, -1.2)).T
-    near = (x > 28) & (x < 102) & (y > 18) & (y < 92)
+    near = (x > 36) & (x < 124) & (y > 26) & (y < 84)
     assert near.mean() > 0.97
     inside = (x > 46) & (x < 84) & (y > 36) & (y < 74) & (removed.scale == 1)
     steps = removed.descriptor("trajectory")[inside].reshape(-1, 15, 2)
