@@ -48,8 +48,7 @@ def normalised(rows: Rows, histogram: bool) -> Rows:
     damped = np.maximum(rows, 0).astype(np.float32)
     damped += DAMPING
     damped /= damped.sum(axis=1, keepdims=True)
-    result: Rows = np.sqrt(damped)
-    return result
+    return np.sqrt(damped, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,7 @@ class FisherPart:
 
     def project(self, rows: Rows) -> Rows:
         """Normalised rows (N, D) -> (N, D / 2)."""
-        result: Rows = (rows - self.mean) @ self.components
-        return result
+        return np.asarray((rows - self.mean) @ self.components, np.float32)
 
 
 @dataclass(frozen=True)
