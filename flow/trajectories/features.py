@@ -6,6 +6,7 @@ with improved trajectories" (ICCV 2013), with any flow in place of Farnebaeck's.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +85,7 @@ class TrajectoryExtractor:
         self.params = params or TrajectoryParams()
         self._sizes = scale_sizes(height, width, self.params.scales)
         self._live = [Live.nothing() for _ in self._sizes]
-        self._integrals = [np.empty((h + 1, w + 1, CHANNELS), np.uint32) for h, w in self._sizes]
+        self._integral = np.empty((height + 1) * (width + 1) * CHANNELS, np.uint32)
         self._pairs = 0
         self._ended: list[Tracks] = [_no_tracks()]
 
@@ -107,8 +108,9 @@ class TrajectoryExtractor:
         residuals = flows if residual is None else flow_pyramid(residual, self._sizes)
         for level, live in enumerate(self._live):
             live.begin(dense_points(greys[level], live.newest(), self.params))
-            integral = self._integrals[level]
             planes = np.concatenate([greys[level][None], residuals[level]], dtype=np.float32)
+            shape = planes.shape[1] + 1, planes.shape[2] + 1, CHANNELS
+            integral = self._integral[: math.prod(shape)].reshape(shape)
             integral_histograms(planes, UNIT, integral)
             add_patches(integral, live.points, live.ages, live.sums)
             moving = median_filtered(flows[level])

@@ -58,9 +58,9 @@ def shares(
         angle = np.float32(4) - angle if x[i] < 0 else angle
         angle = np.float32(8) - angle if y[i] < 0 else angle
         magnitude = min(np.sqrt(across * across + down * down), MOST) * unit
-        bin_ = np.int32(angle)
-        upper = magnitude * (angle - np.float32(bin_))
-        low[i] = bin_
+        before = np.int32(angle)
+        upper = magnitude * (angle - np.float32(before))
+        low[i] = before
         above[i] = np.uint32(upper)
         below[i] = np.uint32(magnitude - upper)
 

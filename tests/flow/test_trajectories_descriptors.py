@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -184,6 +185,29 @@ def test_descriptors_equal_a_plain_count_in_numpy() -> None:
                         parts[kind].append(total[kind])
         wanted = np.concatenate([np.concatenate(part) for part in parts])
         assert tracks.descriptors[number, 30:] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+
+
+def test_a_mirrored_video_has_mirrored_descriptors() -> None:
+    """But for one column of pixels: a patch of 32 has no pixel in its middle."""
+    rng = np.random.default_rng(7)
+    smooth = [cv2.GaussianBlur(rng.normal(size=X.shape), None, 5) for _ in range(3)]
+    grey, u, v = (image / np.abs(image).max() for image in smooth)
+    frames = np.repeat((128 + 120 * grey).astype(np.uint8)[None], 16, axis=0)
+    flow = np.repeat(np.stack([1 + u, 3 * v])[None], 15, axis=0).astype(np.float32)
+    here = improved_trajectories(frames, flow, params=FINEST)
+    other = flow[..., ::-1] * np.array([-1, 1], np.float32)[:, None, None]
+    there = improved_trajectories(frames[..., ::-1], other, params=FINEST)
+    at = {tuple(np.rint(p * 100).astype(int)): i for i, p in enumerate(here.points[:, 0])}
+    back = there.points[:, 0] * (-1, 1) + (WIDTH_PX - 1, 0)
+    pairs = [(at[tuple(np.rint(p * 100).astype(int))], i) for i, p in enumerate(back)]
+    assert len(pairs) == len(here) > 30
+    ours, theirs = np.array(pairs).T
+    for name, bins in (("hog", 8), ("hof", 8), ("mbhx", 8), ("mbhy", 8)):
+        one = cells(here, name)[ours][..., :bins]
+        # Bin b is at 180 - 45 b degrees in the mirror; u changes its sign too, so MBHx at -45 b.
+        mirror = [((0 if name == "mbhx" else 4) - b) % 8 for b in range(bins)]
+        two = cells(there, name)[theirs][:, :, :, ::-1][..., mirror]
+        assert np.abs(one - two).mean() < 0.1 * one.mean()
 
 
 def test_a_shape_does_not_depend_on_speed() -> None:

@@ -39,9 +39,7 @@ def constant(
 def test_constant_flow_gives_straight_tracks_on_every_scale(speed: float, angle: float) -> None:
     u, v = speed * math.cos(angle), speed * math.sin(angle)
     assume(max(abs(u), abs(v)) > 0.45)
-    tracks = improved_trajectories(
-        textured(16, 66, 70), constant(15, u, v, 66, 70), params=KEPT
-    )
+    tracks = improved_trajectories(textured(16, 66, 70), constant(15, u, v, 66, 70), params=KEPT)
     assert len(tracks) > 0
     assert len(np.unique(tracks.scale)) == 3
     assert np.diff(tracks.points, axis=1) == pytest.approx(
