@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
+    from flow.algorithms.camera import FrameFeatures, camera_motion
     from flow.algorithms.table import ALGORITHMS, Algorithm, algorithm
     from flow.algorithms.warped import warped_flow
 

@@ -61,6 +61,11 @@ class Foreign(Network):
         return found
 
 
+def build_named(channels: int, classes: int, *, name: str, **options: Any) -> Foreign:
+    """The same, as all builders are called."""
+    return build(name, channels, classes, **options)
+
+
 def build(
     name: str,
     channels: int,

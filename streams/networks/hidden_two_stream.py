@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.inputs import FLOW_UNIT
+from streams.networks.build import build_network
 from streams.networks.motionnet import MotionNet, enlarged
 from streams.networks.network import Network
 
@@ -117,3 +118,20 @@ def build(
             "build it for as many"
         )
     return net
+
+
+def build_named(
+    channels: int,
+    classes: int,
+    *,
+    temporal: str = "vgg16",
+    size: int = 224,
+    width: float = 1.0,
+    scales: int = 5,
+    dropout: float = 0.5,
+) -> HiddenTwoStream:
+    """The same, as all builders are called: `temporal` is the name of a network for pictures."""
+    steps = channels // 3 - 1
+    behind = build_network(temporal, "flow", classes, length=steps, size=size, dropout=dropout)
+    behind.size = size
+    return build(channels, classes, temporal=behind, width=width, scales=scales)

@@ -39,9 +39,30 @@ class Entry:
     """Steps in the recipe `small` (0: as published)."""
 
 
-def clip(module: str, build: str, frames: int, size: int, **more: object) -> Entry:
+def clip(module: str, build: str, frames: int, size: int, small_frames: int = 0) -> Entry:
     takes = ("frames", "size")
-    return Entry(module, build, layout="clip", frames=frames, size=size, takes=takes, **more)  # type: ignore[arg-type]
+    return Entry(
+        module,
+        build,
+        layout="clip",
+        frames=frames,
+        size=size,
+        takes=takes,
+        small_frames=small_frames,
+    )
+
+
+def karpathy(kind: str, frames: int, *takes: str) -> Entry:
+    small: dict[str, Setting] = {"norm": "batch", "grid": 2, "width": 0.25}
+    return Entry(
+        "karpathy",
+        f"build_{kind}",
+        layout="clip",
+        frames=frames,
+        size=170,
+        takes=("size", *takes),
+        small=small,
+    )
 
 
 NETWORKS: dict[str, Entry] = {
@@ -52,6 +73,33 @@ NETWORKS: dict[str, Entry] = {
     "inception-v1": Entry("inception_v1", weights="imagenet"),
     "bn-inception": Entry("bn_inception"),
     "vgg16": Entry("vgg", weights="imagenet"),
+    "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
+    "vgg-m": Entry("caffe", "vgg_m"),
+    "caffenet": Entry("caffe", "caffenet", size=227),
+    "attention56": Entry("attention", settings={"depth": 56}, small={"small": True}),
+    "attention92": Entry("attention", settings={"depth": 92}, small={"small": True}),
+    "karpathy-single": karpathy("single", 1),
+    "karpathy-late": karpathy("late", 16, "frames"),
+    "karpathy-early": karpathy("early", 10, "frames"),
+    "karpathy-slow": karpathy("slow", 10),
+    "c3d": clip("c3d", "build", 16, 112),
+    "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112),
+    "fstcn": clip("fstcn", "build", 16, 204),
+    "i3d": clip("i3d", "build", 64, 224, small_frames=16),
+    "r3d18": clip("video_resnets", "build_r3d18", 16, 112),
+    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112),
+    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112),
+    "s3d": clip("video_resnets", "build_s3d", 64, 224, small_frames=16),
+    "t3d121": clip("t3d", "build", 32, 224, small_frames=16),
+    "motionnet": Entry("motionnet", frames=11, takes=("size",)),
+    "hidden-two-stream": Entry(
+        "hidden_two_stream",
+        "build_named",
+        frames=11,
+        takes=("size",),
+        small={"temporal": "resnet18", "width": 0.25, "scales": 3},
+        small_frames=6,
+    ),
 }
 
 FOREIGN = ("torchvision:", "timm:")
@@ -69,7 +117,7 @@ def entry_of(name: str) -> Entry:
         return NETWORKS[name]
     for start in FOREIGN:
         if name.startswith(start) and len(name) > len(start):
-            return Entry("foreign", settings={"name": name})
+            return Entry("foreign", "build_named", settings={"name": name}, takes=("size",))
     near = [known for known in NETWORKS if known[:3] == name[:3]]
     hint = f"did you mean {', '.join(near)}?" if near else "`twostream systems` lists them all"
     raise UserError(f"--network {name!r} is not known; {hint}")

@@ -13,7 +13,7 @@ from streams.networks.initial import Rule, adapted
 from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
 
-IMAGENET = {"inception-v1": "googlenet", "vgg16": "vgg16"}
+IMAGENET = {"inception-v1": "googlenet", "vgg16-bn": "vgg16_bn"}
 """Network -> torchvision's name, where it is another one and the weights fit."""
 
 

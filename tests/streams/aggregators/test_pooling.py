@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sequence_toys import accuracy, order_videos, parameter_count, train
+from streams.consensus import Consensus
 from torch import Tensor
 
 from storage.errors import UserError
 from streams.aggregators.aggregator import side_by_side
 from streams.aggregators.conv_pooling import ConvPooling, Variant
 from streams.aggregators.pooling import Pooling, PoolingRule
-from streams.consensus import Consensus
 
 RULES, VARIANTS = get_args(PoolingRule), get_args(Variant)
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from streams.resnet import StreamNet
 from torch import nn
 
 from storage.errors import UserError
 from streams.networks import bn_inception, inception_v1, resnets
 from streams.networks.padding import SamePad, same_padding
 from streams.networks.torchvision_compat import models
-from streams.resnet import StreamNet
 
 
 def count(net: nn.Module) -> int:

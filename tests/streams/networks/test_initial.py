@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from streams.weights import cross_modality as today
 from torch import nn
 
 from storage.errors import UserError
 from streams.networks.initial import adapted, cross_modality, randomise, widened
-from streams.weights import cross_modality as today
 
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.Conv3d])
