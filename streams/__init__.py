@@ -6,7 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.inputs import RGB, FlowStack, RGBDifference
-    from streams.networks import StreamNet, build_network, build_stream, networks
+    from streams.networks import StreamNet, build_network, build_stream
     from streams.samples import ClipDataset, FlowClips
     from streams.training import Recipe, recipe
 

@@ -10,6 +10,11 @@ NEWER = {"newer": True}
 settings, so that those runs can be gone on with."""
 
 
+FLOW_UNIT = 9.04
+"""Pixels that become 1. TSN divides codes of bound 20 by 57.6 (ImageNet's 0.226 x 255), which is
+9.04 px, so networks that were trained on its inputs see here what they saw there."""
+
+
 def values_of(options: Any) -> dict[str, Any]:
     """The fields of a dataclass, without newer ones at their default."""
     return {

@@ -24,6 +24,7 @@ PLAN: dict[str, set[str]] = {
     "storage": set(),
     "storage.codecs": set(),
     "storage.scores": set(),
+    "storage.features": set(),
     "storage.store": {"storage.codecs"},
     "storage.catalog": {"storage.scores"},
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
@@ -34,6 +35,7 @@ PLAN: dict[str, set[str]] = {
     "flow.tvl1.gpu": {"flow.tvl1", "storage.codecs"},
     "flow.tvl1.gpu.kernels": set(),
     "flow.algorithms": {"flow.tvl1"},
+    "flow.trajectories": {"flow.algorithms", "flow.tvl1", "storage.features"},
     "flow.video": set(),
     "flow.extraction": {
         *("flow.algorithms", "flow.tvl1", "flow.video"),
@@ -46,6 +48,7 @@ PLAN: dict[str, set[str]] = {
     # from flow and frames to trained networks
     "streams": set(),
     "streams.networks": set(),
+    "streams.aggregators": {"storage.features", "storage.scores"},
     "streams.inputs": {"storage.store"},
     "streams.samples": {
         *("streams.inputs", "streams.networks"),
@@ -94,7 +97,7 @@ ALIKE: dict[str, set[str]] = {
     # An engine's or a format's functions, a command's parts: one meaning, many modules.
     "flow": {"compute", "status", "resize", "warp"},
     "storage": {"read", "recognise"},
-    "streams": {"build"},
+    "streams": {"build", "build_named", "renamed"},
     "fusion": set(),
     "scripts": {"main", "run", "Options", "usage"},
 }

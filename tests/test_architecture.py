@@ -14,7 +14,7 @@ from house_plan import ALIKE, NEVER, PLAN
 from surroundings import ROOT
 
 BIG_ROOMS = ("flow", "storage", "streams", "fusion", "scripts")
-OPEN_TO_ALL = {"twostream", "storage.errors"}
+OPEN_TO_ALL = {"twostream", "storage.errors", "streams.settings"}
 MOST_LINES = 400
 MOST_ROOMS, MOST_FLOORS = 12, 6
 
@@ -40,13 +40,15 @@ def imports(path: Path) -> Iterator[tuple[str, str, int]]:
             yield from ((str(node.module), alias.name, node.lineno) for alias in node.names)
 
 
-def named_modules(path: Path, known: set[str]) -> set[str]:
-    """Modules that a file names in a string, as the tables of engines and formats do."""
-    return {
+def named_modules(path: Path, room: str, known: set[str]) -> set[str]:
+    """Modules that a file names in a string, whole or within its room, as tables of engines,
+    formats and networks do."""
+    texts = {
         node.value
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
+    return known & (texts | {f"{room}.{text}" for text in texts})
 
 
 def room_of(module: str) -> str:
@@ -107,7 +109,7 @@ def orphans(root: Path) -> list[str]:
     for module, path in modules.items():
         for target, name, _ in imports(path):
             used |= {m for m in (target, f"{target}.{name}") if m != module}
-        used |= named_modules(path, set(modules)) - {module}
+        used |= named_modules(path, module.rpartition(".")[0], set(modules)) - {module}
     return [
         module
         for module, path in modules.items()

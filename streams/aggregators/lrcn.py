@@ -28,7 +28,7 @@ def convolution(
     return conv
 
 
-def caffenet(channels: int = 3, *, dropout: float = 0.9) -> nn.Sequential:
+def frame_layers(channels: int = 3, *, dropout: float = 0.9) -> nn.Sequential:
     """(M, channels, 227, 227) -> fc6 (M, 4096).
 
     The hybrid of CaffeNet and Zeiler & Fergus' network that LRCN starts from, layer names and
@@ -94,7 +94,7 @@ class LRCN(FrameSequence):
             truncation=truncation,
         )
         if frame_network is None:
-            frame_network = caffenet(channels, dropout=before)
+            frame_network = frame_layers(channels, dropout=before)
         super().__init__(frame_network, recurrent, channels=channels)
 
 

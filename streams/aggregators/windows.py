@@ -22,7 +22,7 @@ twice (0 1 2 2 1 0 0 1). The homework leaves it open; `once` never shows a still
 
 def back_and_forth(steps: int, length: int, ends: Ends = "once") -> Indices:
     """(length,) of 0 .. steps-1: forwards from 0, then backwards, and so on."""
-    check(steps, length)
+    check_window(steps, length)
     if steps == 1:
         return np.zeros(length, np.int64)
     period = 2 * steps - 2 if ends == "once" else 2 * steps
@@ -47,7 +47,7 @@ def random_window(
 
     Of a video that is too short there is one window only, from its beginning.
     """
-    check(steps, length, stride)
+    check_window(steps, length, stride)
     free = steps - span_of(length, stride)
     if free < 0:
         return back_and_forth(steps, span_of(length, stride), ends)[::stride]
@@ -61,7 +61,7 @@ def spaced_windows(
 
     One window lies in the middle. Of a short video all windows are the same.
     """
-    check(steps, length, stride)
+    check_window(steps, length, stride)
     if count < 1:
         raise UserError(f"--windows {count} must be at least 1")
     free = steps - span_of(length, stride)
@@ -83,7 +83,7 @@ def every_window(
     Of no window is there a second copy. (LRCN's own script goes on to the last multiple of its
     stride, so its last clip counts twice or three times.)
     """
-    check(steps, length, stride)
+    check_window(steps, length, stride)
     if step < 1:
         raise UserError(f"--window-step {step} must be at least 1")
     free = steps - span_of(length, stride)
@@ -93,7 +93,7 @@ def every_window(
     return np.stack([window_from(start, length, stride) for start in starts])
 
 
-def check(steps: int, length: int, stride: int = 1) -> None:
+def check_window(steps: int, length: int, stride: int = 1) -> None:
     if steps < 1:
         raise UserError(f"a video of {steps} steps has no window; leave it out of the list")
     if length < 1 or stride < 1:

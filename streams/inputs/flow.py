@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from storage.errors import UserError
 from streams.inputs.stacks import STACKS, backward_pairs, forward_pairs
+from streams.settings import FLOW_UNIT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from storage.store import Store, StoreConfig, VideoMeta
-
-FLOW_UNIT = 9.04
-"""Pixels that become 1. TSN divides codes of bound 20 by 57.6 (ImageNet's 0.226 x 255), which is
-9.04 px, so networks that were trained on its inputs see here what they saw there."""
 
 
 @dataclass(frozen=True)

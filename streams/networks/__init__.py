@@ -1,5 +1,7 @@
 """The networks, a file each, and what is common to them."""
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from twostream import exports
@@ -10,8 +12,21 @@ if TYPE_CHECKING:
     from streams.networks.network import Network, Stage
     from streams.networks.options import BatchNorm, ConsensusRule, NetworkOptions
     from streams.networks.stream_net import StreamNet, current_names, parameters_of
-    from streams.networks.table import NETWORKS, Entry, entry_of, networks
+    from streams.networks.table import NETWORKS, Entry, entry_of, names
     from streams.networks.torchvision_compat import models, v2
     from streams.networks.weights import load_initial
 
 __getattr__, __all__ = exports(__name__, __file__)
+
+
+class Networks(ModuleType):
+    """This room, which is also a function: `streams.networks()` gives the networks' names."""
+
+    def __call__(self) -> list[str]:
+        from streams.networks.table import names
+
+        return names()
+
+
+# `streams.networks` is both the room that holds the networks and the public list of their names.
+sys.modules[__name__].__class__ = Networks

@@ -41,7 +41,7 @@ MODULES = {56: (1, 1, 1), 92: (1, 2, 3)}
 """Attention modules in each of the three stages."""
 
 
-class Unit(nn.Module):
+class ResidualUnit(nn.Module):
     """Residual unit, norms first: 1x1 to a quarter of the width, 3x3, 1x1."""
 
     def __init__(self, given: int, width: int, stride: int = 1) -> None:
@@ -73,10 +73,10 @@ class Hourglass(nn.Module):
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
         self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
-        self.down = Unit(width, width)
-        self.skip = Unit(width, width) if depth > 1 else None
+        self.down = ResidualUnit(width, width)
+        self.skip = ResidualUnit(width, width) if depth > 1 else None
         self.inner = Hourglass(width, depth - 1) if depth > 1 else None
-        self.up = Unit(width, width)
+        self.up = ResidualUnit(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.down(self.pool(x))
@@ -90,8 +90,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, depth: int, gate: Gate) -> None:
         super().__init__()
-        self.first = Unit(width, width)
-        self.trunk = nn.Sequential(Unit(width, width), Unit(width, width))
+        self.first = ResidualUnit(width, width)
+        self.trunk = nn.Sequential(ResidualUnit(width, width), ResidualUnit(width, width))
         self.mask = nn.Sequential(
             Hourglass(width, depth),
             nn.BatchNorm2d(width),
@@ -102,7 +102,7 @@ class Attention(nn.Module):
             nn.Conv2d(width, width, 1, bias=False),
             GATES[gate](),
         )
-        self.last = Unit(width, width)
+        self.last = ResidualUnit(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
@@ -134,14 +134,14 @@ def build(
         parts["pool1"] = nn.MaxPool2d(3, 2, ceil_mode=True)
     given = 64
     for stage, (width, modules) in enumerate(zip(WIDTHS, MODULES[depth], strict=True)):
-        parts[f"pre_res_{stage + 1}"] = Unit(given, width, 1 if stage == 0 else 2)
+        parts[f"pre_res_{stage + 1}"] = ResidualUnit(given, width, 1 if stage == 0 else 2)
         for number in range(1, modules + 1):
             parts[f"Attention{'ABC'[stage]}_{number}"] = Attention(width, 3 - stage, gate)
         given = width
     parts |= {
-        "post_res_4_1": Unit(1024, 2048, 2),
-        "post_res_4_2": Unit(2048, 2048),
-        "post_res_4_3": Unit(2048, 2048),
+        "post_res_4_1": ResidualUnit(1024, 2048, 2),
+        "post_res_4_2": ResidualUnit(2048, 2048),
+        "post_res_4_3": ResidualUnit(2048, 2048),
         "post_res_4_3_bn": nn.BatchNorm2d(2048),
         "post_res_4_3_relu": nn.ReLU(),
         "avgpool": nn.AdaptiveAvgPool2d(1),

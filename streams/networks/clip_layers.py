@@ -18,17 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streams.networks.padding import same_padding
+
 TimePadding = Literal["replicate", "zero"]
 SpacePadding = tuple[int, int] | Literal["same"]
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
-
-
-def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> Pair:
-    """Places to add before and after `length`, so that ceil(length / stride) come out."""
-    places = -(-length // stride)
-    total = max((places - 1) * stride + dilation * (kernel - 1) + 1 - length, 0)
-    return total // 2, total - total // 2
 
 
 def repeat_ends(x: Tensor, before: int, after: int) -> Tensor:

@@ -109,7 +109,7 @@ def build(
     )
 
 
-def from_torchvision(name: str, size: int | None, pretrained: bool) -> Built:
+def torchvision_network(name: str, size: int | None, pretrained: bool) -> Built:
     known = models.list_models(module=models)
     check_name("torchvision", name, known)
     fixed = name.startswith(FIXED)
@@ -132,7 +132,7 @@ def from_torchvision(name: str, size: int | None, pretrained: bool) -> Built:
     return net, without_classifier(net), own, fixed
 
 
-def from_timm(name: str, size: int | None, pretrained: bool) -> Built:
+def timm_network(name: str, size: int | None, pretrained: bool) -> Built:
     try:
         timm: Any = import_module("timm")
     except ModuleNotFoundError:
@@ -158,8 +158,8 @@ def from_timm(name: str, size: int | None, pretrained: bool) -> Built:
 
 
 LIBRARIES: dict[str, Callable[[str, int | None, bool], Built]] = {
-    "torchvision": from_torchvision,
-    "timm": from_timm,
+    "torchvision": torchvision_network,
+    "timm": timm_network,
 }
 
 

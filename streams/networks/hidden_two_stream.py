@@ -20,10 +20,10 @@ from typing import cast
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.inputs import FLOW_UNIT
 from streams.networks.build import build_network
 from streams.networks.motionnet import MotionNet, enlarged
 from streams.networks.network import Network
+from streams.settings import FLOW_UNIT
 
 BOUND = 20.0
 """Pixels at which the flow is cut, as the paper does."""

@@ -57,7 +57,7 @@ PATHS = {
 HEAD = {"head.weight": "logits.conv3d.weight", "head.bias": "logits.conv3d.bias"}
 
 
-class Unit(nn.Module):
+class Unit3d(nn.Module):
     """Convolution without bias, batch norm, ReLU."""
 
     def __init__(
@@ -74,18 +74,18 @@ class Unit(nn.Module):
         return y
 
 
-class Mixed(nn.Module):
+class Mixed3d(nn.Module):
     """Four paths side by side: 1x1; 1x1 and 3x3, twice; a pool and 1x1."""
 
     def __init__(self, channels: int, widths: tuple[int, ...], time: TimePadding) -> None:
         super().__init__()
-        self.b0 = Unit(channels, widths[0], 1, 1, time)
-        self.b1a = Unit(channels, widths[1], 1, 1, time)
-        self.b1b = Unit(widths[1], widths[2], 3, 1, time)
-        self.b2a = Unit(channels, widths[3], 1, 1, time)
-        self.b2b = Unit(widths[3], widths[4], 3, 1, time)
+        self.b0 = Unit3d(channels, widths[0], 1, 1, time)
+        self.b1a = Unit3d(channels, widths[1], 1, 1, time)
+        self.b1b = Unit3d(widths[1], widths[2], 3, 1, time)
+        self.b2a = Unit3d(channels, widths[3], 1, 1, time)
+        self.b2b = Unit3d(widths[3], widths[4], 3, 1, time)
         self.b3a = ClipMaxPool3d((3, 3, 3), (1, 1, 1))
-        self.b3b = Unit(channels, widths[5], 1, 1, time)
+        self.b3b = Unit3d(channels, widths[5], 1, 1, time)
 
     def forward(self, x: Tensor) -> Tensor:
         paths = [self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))]
@@ -115,17 +115,17 @@ def build(
     """RGB has 3 channels, flow 2. With `time_padding` "replicate" a clip of equal frames is
     answered exactly as `deflated` answers the frame; DeepMind's weights were trained with zeros."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["Conv3d_1a_7x7"] = Unit(channels, 64, 7, 2, time_padding)
+    parts["Conv3d_1a_7x7"] = Unit3d(channels, 64, 7, 2, time_padding)
     parts["MaxPool3d_2a_3x3"] = ClipMaxPool3d((1, 3, 3), (1, 2, 2))
-    parts["Conv3d_2b_1x1"] = Unit(64, 64, 1, 1, time_padding)
-    parts["Conv3d_2c_3x3"] = Unit(64, 192, 3, 1, time_padding)
+    parts["Conv3d_2b_1x1"] = Unit3d(64, 64, 1, 1, time_padding)
+    parts["Conv3d_2c_3x3"] = Unit3d(64, 192, 3, 1, time_padding)
     parts["MaxPool3d_3a_3x3"] = ClipMaxPool3d((1, 3, 3), (1, 2, 2))
     width = 192
     for name, widths in WIDTHS.items():
         for pool in POOLS:
             if name.endswith("b") and pool.split("_")[1][0] == name.split("_")[1][0]:
                 parts[pool] = ClipMaxPool3d(*POOLS[pool])
-        parts[name] = Mixed(width, widths, time_padding)
+        parts[name] = Mixed3d(width, widths, time_padding)
         width = widths[0] + widths[2] + widths[4] + widths[5]
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()

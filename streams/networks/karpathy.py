@@ -36,7 +36,7 @@ SMALLEST = 22
 
 
 @dataclass(frozen=True)
-class Layer:
+class TimeLayer:
     """A convolution, and whether normalisation and pooling follow it."""
 
     filters: int
@@ -50,11 +50,11 @@ class Layer:
 
 
 SINGLE = (
-    Layer(96, 11, 3, normalised=True, pooled=True),
-    Layer(256, 5, normalised=True, pooled=True),
-    Layer(384, 3),
-    Layer(384, 3),
-    Layer(256, 3, pooled=True),
+    TimeLayer(96, 11, 3, normalised=True, pooled=True),
+    TimeLayer(256, 5, normalised=True, pooled=True),
+    TimeLayer(384, 3),
+    TimeLayer(384, 3),
+    TimeLayer(256, 3, pooled=True),
 )
 
 
@@ -145,7 +145,7 @@ def build_slow(
 
 
 def assemble(
-    layers: Sequence[Layer],
+    layers: Sequence[TimeLayer],
     frames: int,
     channels: int,
     classes: int,
@@ -158,7 +158,7 @@ def assemble(
     ends_only: bool = False,
 ) -> Network:
     """The network of a table of convolutions."""
-    check(size, norm, grid, width)
+    check_choice(size, norm, grid, width)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if ends_only:
         parts["ends"] = EndFrames()
@@ -195,8 +195,8 @@ def assemble(
     parts["fc7"] = nn.Linear(hidden, hidden)
     parts["relu7"] = nn.ReLU()
     head = nn.Linear(hidden, classes)
-    start(nn.Sequential(parts))
-    nn.init.normal_(head.weight, std=0.01)  # all classes start alike
+    start_weights(nn.Sequential(parts))
+    nn.init.normal_(head.weight, std=0.01)  # all classes start_weights alike
     nn.init.zeros_(head.bias)
     return Network(
         parts,
@@ -211,7 +211,7 @@ def assemble(
     )
 
 
-def check(size: int, norm: str, grid: int | None, width: float) -> None:
+def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
     if norm not in NORMS:
         raise UserError(f"norm {norm!r} is not one of {', '.join(NORMS)}")
     if size < SMALLEST:
@@ -226,7 +226,7 @@ def scaled(filters: int, width: float) -> int:
     return max(1, round(filters * width))
 
 
-def start(backbone: nn.Module) -> None:
+def start_weights(backbone: nn.Module) -> None:
     """He et al.'s weights, and biases of 0."""
     for module in backbone.modules():
         if isinstance(module, nn.Conv3d | nn.Linear):

@@ -90,7 +90,7 @@ class MotionNet(Network):
             Expand(b, beside, filters, flows)
             for b, beside, filters in zip(below, down[-2:0:-1], up[::-1], strict=True)
         )
-        start(self)
+        start_motion(self)
 
     def check(self, x: Tensor) -> None:
         super().check(x)
@@ -148,7 +148,7 @@ def enlarged(flow: Tensor, frames: Tensor) -> Tensor:
     return F.interpolate(flow, frames.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def start(net: MotionNet) -> None:
+def start_motion(net: MotionNet) -> None:
     """He et al.'s weights, as the authors; the layers that state flow at 0."""
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

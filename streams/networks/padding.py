@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Places before and behind an axis of `size`."""
-    whole = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return whole // 2, whole - whole // 2
+def same_padding(length: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Places to add before and after `length`, so that ceil(length / stride) come out."""
+    places = -(-length // stride)
+    total = max((places - 1) * stride + dilation * (kernel - 1) + 1 - length, 0)
+    return total // 2, total - total // 2
 
 
 class SamePad(nn.Module):

@@ -17,7 +17,7 @@ class Entry:
     """One network."""
 
     module: str
-    """In this room; its function `build(channels, classes, **settings)` gives a `Network`."""
+    """Of this room; its function `build(channels, classes, **settings)` gives a `Network`."""
     build: str = "build"
     settings: dict[str, Setting] = field(default_factory=dict)
     """Arguments that make it this network, of several that one function builds."""
@@ -90,6 +90,7 @@ NETWORKS: dict[str, Entry] = {
     "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112),
     "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112),
     "s3d": clip("video_resnets", "build_s3d", 64, 224, small_frames=16),
+    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224, small_frames=16),
     "t3d121": clip("t3d", "build", 32, 224, small_frames=16),
     "motionnet": Entry("motionnet", frames=11, takes=("size",)),
     "hidden-two-stream": Entry(
@@ -106,7 +107,7 @@ FOREIGN = ("torchvision:", "timm:")
 """Beginnings of the names of networks that other packages define."""
 
 
-def networks() -> list[str]:
+def names() -> list[str]:
     """The names that `build_network` knows, and the patterns of those that other packages have."""
     return [*NETWORKS, *(f"{start}NAME" for start in FOREIGN)]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from storage.errors import UserError
 from streams.aggregators import lrcn
 from streams.aggregators.convnet_lstm import ConvNetLSTM, FrameSequence
-from streams.aggregators.lrcn import LRCN, caffenet, fuse
+from streams.aggregators.lrcn import LRCN, frame_layers, fuse
 from streams.aggregators.stepwise import mean_over_views
 from streams.aggregators.windows import every_window
 from streams.networks.torchvision_compat import models
@@ -115,7 +115,7 @@ def test_a_frame_network_of_another_width_is_refused() -> None:
 
 def test_the_layers_of_lrcn() -> None:
     with torch.device("meta"):
-        net = caffenet()
+        net = frame_layers()
         x, shapes = torch.zeros(1, 3, lrcn.SIZE, lrcn.SIZE), {}
         for name, part in net.named_children():
             x = part(x)

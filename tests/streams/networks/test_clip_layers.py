@@ -17,8 +17,8 @@ from streams.networks.clip_layers import (
     SameConv2d,
     SameMaxPool2d,
     repeat_ends,
-    same_padding,
 )
+from streams.networks.padding import same_padding
 
 LENGTHS = st.integers(1, 12)
 KERNELS = st.integers(1, 5)

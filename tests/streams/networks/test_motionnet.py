@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.inputs import FLOW_UNIT
 from streams.networks import hidden_two_stream, motionnet
 from streams.networks.judge_flow import judge_flow
 from streams.networks.learnable import learnable
 from streams.networks.motion_loss import motion_loss
 from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
+from streams.settings import FLOW_UNIT
 
 # Arithmetic: filters x (channels x 3 x 3) + a bias each; of 4 x 4 kernels where maps double.
 CONTRACTING = [(33, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)]
