@@ -69,6 +69,8 @@ def exports(package: str, file: str) -> tuple[Callable[[str], object], list[str]
     def attribute(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if homes[name] == package:  # a room within
+            return import_module(f"{package}.{name}")
         return getattr(import_module(homes[name]), name)
 
     return attribute, sorted(homes)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
+    from streams import networks
     from streams.inputs import RGB, FlowStack, RGBDifference
     from streams.networks import StreamNet, build_network, build_stream
     from streams.samples import ClipDataset, FlowClips
