@@ -23,7 +23,46 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    from flow import TVL1, compute_flow, engines
+    from fusion import (
+        ConvFusionNet,
+        Evaluation,
+        LinearSVMFusion,
+        ReportInputs,
+        average,
+        evaluate,
+        weighted,
+        write_report,
+    )
+    from storage import (
+        Catalog,
+        Clip,
+        Quantizer,
+        ScoreTable,
+        Store,
+        StoreConfig,
+        StoreError,
+        UserError,
+        VideoMeta,
+        WorkFailed,
+        load_catalog,
+        open_store,
+        read_scores,
+        write_scores,
+    )
+    from streams import (
+        RGB,
+        ClipDataset,
+        FlowClips,
+        FlowStack,
+        Recipe,
+        RGBDifference,
+        StreamNet,
+        build_network,
+        build_stream,
+        networks,
+        recipe,
+    )
 
 ROOMS = ("flow", "fusion", "scripts", "storage", "streams")
 HERE = Path(__file__).resolve().parent
