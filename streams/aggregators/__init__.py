@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from streams.aggregators.conv_pooling import ConvPooling
     from streams.aggregators.convnet_lstm import ConvNetLSTM
     from streams.aggregators.fisher import FisherEncoder
+    from streams.aggregators.fisher_kernel import fisher_vector
+    from streams.aggregators.gaussians import Gaussians
     from streams.aggregators.lrcn import LRCN
     from streams.aggregators.pooling import Pooling
     from streams.aggregators.recurrent import Recurrent, deep_lstm

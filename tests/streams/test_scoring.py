@@ -55,7 +55,7 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     )
     assert table.videos == tuple(clip.video for clip in source.parts["test"])
     assert table.groups[0] == "RedLeft_g01"
-    costs = {"parameters", "flops", "seconds_per_video", "device"}
+    costs = {"parameters", "flops", "seconds_per_video", "device", "precision"}
     assert table.provenance.keys() == {"views", "run", "by", *costs}
     assert (table.provenance["views"], table.provenance["run"], table.provenance["by"]) == (
         "6x10",
@@ -115,6 +115,7 @@ def test_broken_weights_are_not_scored(tiny: Tiny) -> None:
         ("3x1", False, (3, 1)),
         ("auto", True, (25, 10)),
         ("auto", False, (25, 5)),
+        ("wholex3", True, (0, 3)),
     ],
 )
 def test_views(text: str, mirrored: bool, views: tuple[int, int]) -> None:
@@ -127,7 +128,9 @@ def test_views(text: str, mirrored: bool, views: tuple[int, int]) -> None:
     [
         ("25", True, "SNAPSHOTSxCROPS"),
         ("0x1", True, "SNAPSHOTSxCROPS"),
-        ("5x3", True, "1, 2, 5 or 10"),
+        ("5x4", True, "with 1, 2, 3, 5, 6, 10 crops"),
+        ("0x3", True, "SNAPSHOTSxCROPS"),
+        ("5x6", False, "use 5x3"),
         ("25x10", False, "use 25x5"),
         ("25x2", False, "use 25x1"),
     ],

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from streams.networks.resnet import StreamNet
 from streams_tiny import FRAMES, Tiny, start, write_tiny, write_tiny_lists
 
 from scripts.cli import main
@@ -23,6 +22,7 @@ from storage.catalog.catalog import load_catalog
 from storage.scores.table import ScoreTable
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
+from streams.networks.build import build_network
 from streams.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,7 +138,7 @@ def test_what_is_checked_before_the_first_step(tiny: Tiny, tmp_path: Path, said:
     assert "also needs backward" in failing("--stack", "bidirectional")
     assert "split 7 is not in" in failing("--split", "7")
     assert "it takes a file, `imagenet` or `none`" in failing("--weights", str(tmp_path / "x.pth"))
-    torch.save(StreamNet(34, 3, 4).state_dict(), tmp_path / "r34.pth")
+    torch.save(build_network("resnet34", classes=4).state_dict(), tmp_path / "r34.pth")
     assert "check --depth" in failing("--weights", str(tmp_path / "r34.pth"))
     assert "--batch 5 does not divide by --accumulate 2" in failing(
         "--batch", "5", "--accumulate", "2"

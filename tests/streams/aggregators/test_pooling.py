@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sequence_toys import accuracy, order_videos, parameter_count, train
-from streams.consensus import Consensus
 from torch import Tensor
 
 from storage.errors import UserError
 from streams.aggregators.aggregator import side_by_side
 from streams.aggregators.conv_pooling import ConvPooling, Variant
 from streams.aggregators.pooling import Pooling, PoolingRule
+from streams.networks.consensus import Consensus
 
 RULES, VARIANTS = get_args(PoolingRule), get_args(Variant)
 
@@ -38,7 +38,7 @@ def test_pooled_features_and_pooled_scores_agree_with_the_consensus_of_streams(
         scores = torch.tensor([0.5, -1.0, 2.0])
         net.part_scores.data, consensus.weights.data = scores, scores
     x = torch.randn(2, steps, 4)
-    torch.testing.assert_close(net(x), consensus(net.head(x)))
+    torch.testing.assert_close(net(x), consensus.of_scores(net.head(x)))
 
 
 def test_maximum_is_over_time_feature_by_feature() -> None:

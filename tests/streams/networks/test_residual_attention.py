@@ -66,7 +66,7 @@ def test_the_counts_are_those_of_the_authors_files() -> None:
     assert count(small) == 31_810_728
     assert round((count(small) + statistics) / 1e6, 1) == 31.9
     assert count(large) == 52_466_344
-    unit = count(attention.Unit(1024, 1024))
+    unit = count(attention.ResidualUnit(1024, 1024))
     assert round((count(large) - unit) / 1e6, 1) == 51.3
 
 
