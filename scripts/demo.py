@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common import INTERRUPTED, Talk, run_command
+from storage import atomic
 from storage.errors import UserError, WorkFailed
 
 
@@ -127,7 +128,7 @@ class Journal:
 
     def add(self, step: Step) -> None:
         self.done[str(step.makes)] = list(step.words)
-        self.path.write_text(json.dumps(self.done, indent=1) + "\n", encoding="utf-8")
+        atomic.write_text(self.path, json.dumps(self.done, indent=1) + "\n")
 
 
 def run(options: Options) -> int:

@@ -88,9 +88,9 @@ def run(options: Options) -> int:
     written = {"npy": {"forward"}, "webdataset": {"forward"}}.get(
         options.to, {"forward", "backward"}
     )
-    left = [name for name in store.meta.fields if name not in written]
-    if left:
-        log.info(f"{' and '.join(left)} flow is left out: {options.to} has no place for it")
+    omitted = [name for name in store.meta.fields if name not in written]
+    if omitted:
+        log.info(f"{' and '.join(omitted)} flow is left out: {options.to} has no place for it")
     hidden = options.talk.quiet or not sys.stderr.isatty()
     with tqdm(total=len(videos), unit="video", disable=hidden) as bar:
         if options.to == "webdataset":

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,25 +79,13 @@ class Options:
 def run(options: Options) -> int:
     from tqdm import tqdm
 
-    from storage.convert import FAILURES, Wishes, import_flow, plan_import
+    from storage.convert import FAILURES, ImportOptions, import_flow, plan_import
 
     if not options.sources:
         raise UserError("name the folder (or the zip, HDF5 or .npy file) that holds the flow")
-    wishes = Wishes(
-        bound=options.bound,
-        rule=options.rule,
-        index_base=options.index_base,
-        step=options.step,
-        images=options.images,
-        trim=options.trim,
-        values=options.values,
-        codec=options.codec,
-        frame_codec=options.frame_codec,
-        size=options.size,
-        fps=options.fps,
-        **flow_made_by(options.preset),
-    )
-    plan = plan_import(options.sources, wishes)
+    alike = {f.name for f in fields(ImportOptions)} & {f.name for f in fields(Options)}
+    stated = {name: getattr(options, name) for name in alike}
+    plan = plan_import(options.sources, ImportOptions(**stated, **algorithm_of(options.preset)))
     for note in plan.notes:
         log.info(note)
     if options.dry_run:
@@ -132,12 +120,10 @@ def run(options: Options) -> int:
     return FAILED if result.failed or result.stopped else OK
 
 
-def flow_made_by(preset: str) -> dict[str, Any]:
+def algorithm_of(preset: str) -> dict[str, Any]:
     """What a store says of the algorithm, for one of the presets."""
     if preset == "unknown":
         return {}
-    from dataclasses import asdict
-
     from flow.tvl1 import TVL1
 
     parameters = TVL1.preset(preset)

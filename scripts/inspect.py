@@ -1,4 +1,4 @@
-"""Say what is in a store and how it was made.
+"""Say what is in a store and how it was config.
 
     twostream inspect ucf101.store
     twostream inspect ucf101.store --video Biking/v_Biking_g01_c01
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from scripts.common import Talk, run_command
+from storage.errors import UserError
 
 if TYPE_CHECKING:
     from storage.store import StoreConfig, Summary, VideoMeta
@@ -38,7 +40,6 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from storage.errors import UserError
     from storage.store import open_store, summarise
 
     with open_store(options.store) as store:
@@ -54,39 +55,45 @@ def run(options: Options) -> int:
             videos = store.videos()
             print(json.dumps(videos) if options.json else "\n".join(map(printable, videos)))
         else:
-            found = summarise(store)
+            content = summarise(store)
             if options.json:
-                made = store.meta.to_json()
-                print(json.dumps({"made": made, "content": found.to_json()}, indent=2))
+                config = store.meta.to_json()
+                print(json.dumps({"made": config, "content": content.to_json()}, indent=2))
             else:
-                print(store_page(options.store, store.meta, found))
+                print(store_page(options.store, store.meta, content))
     return 0
 
 
-def store_page(path: Path, made: StoreConfig, found: Summary) -> str:
+def store_page(path: Path, config: StoreConfig, content: Summary) -> str:
     """A store as text for people."""
-    quantizer = made.quantizer
+    quantizer = config.quantizer
     rows: list[tuple[str, str]] = [
-        ("videos", f"{found.videos:,}" + (f", {found.partial:,} in part" if found.partial else "")),
-        ("frames", f"{found.frames:,} as {made.frame_codec}" if found.frames else "none"),
-        ("flow pairs", f"{found.pairs:,} a field ({', '.join(made.fields)})"),
-        ("playing time", f"{clock(found.seconds)} at {counted(found.rates)} frames a second"),
-        ("sizes", counted(found.sizes)),
-        ("disk", f"{readable(found.disk_bytes)} in {found.shards} shard(s)"),
-        ("records", readable(found.record_bytes) + per_pair(found)),
+        (
+            "videos",
+            f"{content.videos:,}" + (f", {content.partial:,} in part" if content.partial else ""),
+        ),
+        ("frames", f"{content.frames:,} as {config.frame_codec}" if content.frames else "none"),
+        ("flow pairs", f"{content.pairs:,} a field ({', '.join(config.fields)})"),
+        ("playing time", f"{clock(content.seconds)} at {counted(content.rates)} frames a second"),
+        ("sizes", counted(content.sizes)),
+        ("disk", f"{readable(content.disk_bytes)} in {content.shards} shard(s)"),
+        ("records", readable(content.record_bytes) + per_pair(content)),
         ("", ""),
         ("quantiser", f"{quantizer.rule}, bound {quantizer.bound:g} px"),
-        ("flow codec", made.codec),
-        ("size rule", made.size),
-        ("step", f"{made.step}: pair i leads from frame i to frame i + {made.step}"),
-        ("resampled to", f"{made.fps:g} frames a second" if made.fps else "the source's own rate"),
-        ("algorithm", f"{made.algorithm} {short(made.parameters)}".strip()),
-        ("fingerprint", made.fingerprint or "not given"),
-        ("engines", counted(found.engines)),
-        ("schema", str(made.schema)),
+        ("flow codec", config.codec),
+        ("size rule", config.size),
+        ("step", f"{config.step}: pair i leads from frame i to frame i + {config.step}"),
+        (
+            "resampled to",
+            f"{config.fps:g} frames a second" if config.fps else "the source's own rate",
+        ),
+        ("algorithm", f"{config.algorithm} {short(config.parameters)}".strip()),
+        ("fingerprint", config.fingerprint or "not given"),
+        ("engines", counted(content.engines)),
+        ("schema", str(config.schema)),
     ]
     names = {"clipped_share": "clipped", "zero_share": "exactly at rest"}
-    for name, value in found.quality.items():
+    for name, value in content.quality.items():
         text = f"{100 * value:.3g} %" if name in names else f"{value:.4f} px on average"
         rows.append((names.get(name, "lost in codes"), text))
     return "\n".join([str(path), *lines(rows)])
@@ -112,7 +119,7 @@ def lines(rows: list[tuple[str, str]]) -> list[str]:
     return [f"  {name:<{width}}  {text}".rstrip() for name, text in rows]
 
 
-def counted(counts: Any, most: int = 4) -> str:
+def counted(counts: Counter[str], most: int = 4) -> str:
     """`340x256 (12), 320x240 (1)`; a single kind needs no number."""
     common = counts.most_common(most)
     if len(counts) == 1:
@@ -121,11 +128,11 @@ def counted(counts: Any, most: int = 4) -> str:
     return ", ".join(f"{name} ({count:,})" for name, count in common) + more or "none"
 
 
-def per_pair(found: Summary) -> str:
-    if not found.pairs:
+def per_pair(content: Summary) -> str:
+    if not content.pairs:
         return ""
-    with_frames = ", frames included" if found.frames else ""
-    return f", {found.record_bytes / found.pairs:,.0f} bytes a pair{with_frames}"
+    with_frames = ", frames included" if content.frames else ""
+    return f", {content.record_bytes / content.pairs:,.0f} bytes a pair{with_frames}"
 
 
 def readable(count: float) -> str:

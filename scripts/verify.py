@@ -43,11 +43,11 @@ def run(options: Options) -> int:
     if options.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
-        print(page(report, options.repair))
+        print(report_page(report, options.repair))
     return FAILED if report.damaged else OK
 
 
-def page(report: Report, repaired: bool) -> str:
+def report_page(report: Report, repaired: bool) -> str:
     """The report as text for people."""
     counts = report.to_json()
     lines = [
@@ -58,8 +58,8 @@ def page(report: Report, repaired: bool) -> str:
         if part.broken:
             lines.append(f"shard {part.name} is broken: {part.broken}")
         lines += [f"damaged: {d.video} (shard {d.shard}): {d.reason}" for d in part.damaged]
-        if part.strays:
-            lines.append(f"shard {part.name}: records of {len(part.strays)} videos that are gone")
+        if part.orphans:
+            lines.append(f"shard {part.name}: records of {len(part.orphans)} videos that are gone")
         if part.unfinished:
             lines.append(f"shard {part.name}: {len(part.unfinished)} videos begun, not finished")
     if counts["stored_twice"]:

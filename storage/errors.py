@@ -6,7 +6,7 @@ from __future__ import annotations
 class UserError(ValueError):
     """Something the caller can put right: it names the value, what is allowed and the remedy.
 
-    The command line prints it as one line and exits with 2; from Python it is a `ValueError`.
+    The command line prints it as one line and exits with 2. From Python it is a `ValueError`.
     """
 
 
@@ -15,4 +15,4 @@ class StoreError(UserError):
 
 
 class WorkFailed(Exception):
-    """The work ran to its end and part of it failed; the command line exits with 1."""
+    """The work ran to its end and part of it failed. The command line exits with 1."""

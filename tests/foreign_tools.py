@@ -38,6 +38,13 @@ def encode(picture: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
     return bytes(data)
 
 
+def flo_file(flow: NDArray[np.float32]) -> bytes:
+    """float32 (2, H, W) as a Middlebury file, which begins with `PIEH`."""
+    _, height, width = flow.shape
+    head = b"PIEH" + np.array([width, height], "<i4").tobytes()
+    return head + np.ascontiguousarray(flow.transpose(1, 2, 0), "<f4").tobytes()
+
+
 def files_of(
     flow: NDArray[np.uint8],
     rgb: NDArray[np.uint8] | None,

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from storage import atomic
+
 NAME = "failures.json"
 
 
@@ -51,7 +53,6 @@ def record_failures(
     forget = set(settled)
     if not added and not (folder / NAME).exists():
         return  # a whole store may lie on a medium that cannot be written
-    fresh = folder / f".{NAME}.{os.getpid()}"
     lock = os.open(folder / f".{NAME}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX)
@@ -60,10 +61,7 @@ def record_failures(
             return
         merged = {entry.video: entry for entry in old if entry.video not in forget} | added
         rows = [asdict(merged[video]) for video in sorted(merged)]
-        fresh.write_text(
-            json.dumps({"failures": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        fresh.replace(folder / NAME)
+        text = json.dumps({"failures": rows}, indent=1, ensure_ascii=False) + "\n"
+        atomic.write_text(folder / NAME, text)
     finally:
-        fresh.unlink(missing_ok=True)
         os.close(lock)

@@ -17,7 +17,7 @@ from flow.extraction import Chunk, FlowMaker, Picture, Recipe, chunks
 from flow.video import Resize
 from storage.codecs import Codec, flow_codec, frame_codec
 from storage.errors import UserError
-from storage.store import Passage, StoreConfig, VideoMeta
+from storage.store import StoreConfig, VideoMeta, Window
 
 
 class Pictures(Protocol):
@@ -80,7 +80,7 @@ class Block:
     start: int
     stop: int
     last: bool
-    passage: Passage
+    passage: Window
 
 
 def passages(
@@ -171,7 +171,7 @@ class _Held:
             fps=fps,
         )
         flows = {field: np.stack(pairs) for field, pairs in self.flows.items()}
-        passage = Passage(config, about, self.first, np.stack(self.rgb), flows)
+        passage = Window(config, about, self.first, np.stack(self.rgb), flows)
         return Block(start, stop, last, passage)
 
 

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import atomic
 from storage.codecs import flow_to_rgb
 from storage.errors import UserError
 
@@ -73,8 +75,8 @@ class Overlay:
         self.history = History()
         self._colours: dict[int, tuple[int, int, int]] = {}
         self._fonts = {size: _font(size) for size in (17, 20, 26)}
-        self._fresh = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-        self._container = av.open(str(self._fresh), "w")
+        self._file = atomic.replacing(path)
+        self._container = av.open(str(self._file.__enter__()), "w")
         rate = Fraction(fps).limit_denominator(1001)
         self._stream: Any = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = WIDTH, HEIGHT
@@ -84,15 +86,17 @@ class Overlay:
     def __enter__(self) -> Overlay:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is None:
             for packet in self._stream.encode():
                 self._container.mux(packet)
         self._container.close()
-        if kind is None:
-            os.replace(self._fresh, self.path)
-        else:
-            self._fresh.unlink(missing_ok=True)
+        self._file.__exit__(kind, error, trace)
 
     def add(
         self,

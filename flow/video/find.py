@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from storage.errors import UserError
+from storage.videos import VIDEO_EXTENSIONS
 
-VIDEO_EXTENSIONS = frozenset(
-    """
-    .3g2 .3gp .asf .avi .divx .f4v .flv .gif .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg
-    .mpg .mts .mxf .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m
-    """.split()  # noqa: SIM905 - a list would take 31 lines
-)
 LIST_EXTENSIONS = frozenset({".txt", ".lst", ".list"})
 LONGEST_LINE = 8192
 """Characters; no path is longer, and no list is binary."""

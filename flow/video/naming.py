@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from flow.video.find import VIDEO_EXTENSIONS, Found, extension
+from flow.video.find import Found, extension
+from storage.videos import VIDEO_EXTENSIONS
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -24,7 +24,8 @@ from fusion.judge.calibration import Calibration, calibration
 from fusion.judge.groups import groups_of, indices
 from fusion.judge.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
 from fusion.judge.provenance import ceilings_of, costs_of, fusion_of
-from storage.scores import PARTS, ScoreTable, join, unique_names
+from storage.scores import ScoreTable, join, unique_names
+from storage.videos import PARTS
 
 
 @dataclass(frozen=True)

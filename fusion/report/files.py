@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fusion.judge import COSTS, Evaluation
+from storage import atomic
 
 MEASURES = ("top1", "top5", "top10", "mean_class")
 
@@ -16,7 +18,7 @@ MEASURES = ("top1", "top5", "top10", "mean_class")
 def write_numbers(data: dict[str, Any], evaluation: Evaluation, stem: Path) -> list[Path]:
     """Write STEM.json and STEM.summary.csv, .classes, .confusions, .curves and .videos.csv."""
     paths = [_file(stem, "json")]
-    paths[0].write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
+    atomic.write_text(paths[0], json.dumps(data, allow_nan=False) + "\n")
     for name, rows in {
         "summary": summary_rows(data),
         "classes": class_rows(data),
@@ -25,8 +27,9 @@ def write_numbers(data: dict[str, Any], evaluation: Evaluation, stem: Path) -> l
         "videos": video_rows(evaluation),
     }.items():
         paths.append(_file(stem, f"{name}.csv"))
-        with open(paths[-1], "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
-            csv.writer(file).writerows(rows)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        atomic.write_text(paths[-1], text.getvalue(), errors="surrogatepass")
     return paths
 
 

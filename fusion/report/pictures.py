@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.codecs import flow_to_rgb
+from storage.codecs import encode_jpeg, flow_to_rgb
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,10 +97,5 @@ def _side_by_side(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _jpeg(rgb: NDArray[np.uint8]) -> str:
-    import cv2
-
-    bgr = np.ascontiguousarray(rgb[..., ::-1])
-    done, body = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    if not done:
-        raise UserError(f"a picture of {rgb.shape} could not be written as JPEG")
-    return "data:image/jpeg;base64," + base64.b64encode(body.tobytes()).decode("ascii")
+    body = base64.b64encode(encode_jpeg(rgb, quality=82))
+    return "data:image/jpeg;base64," + body.decode("ascii")

@@ -15,6 +15,7 @@ from fusion.report.page import render
 from fusion.report.pictures import store_facts
 from fusion.report.runs import read_run
 from fusion.scores import WeightCurve, weight_curves
+from storage import atomic
 from storage.errors import UserError
 from storage.scores import ScoreTable
 
@@ -71,10 +72,11 @@ def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> 
     data = report_data(evaluation, extras, runs, inputs.title)
     stem = page.with_suffix("")
     paths = [page, *write_numbers(data, evaluation, stem)]
-    page.write_text(render(evaluation, extras, data, runs, inputs.store), "utf-8", errors="replace")
+    html = render(evaluation, extras, data, runs, inputs.store)
+    atomic.write_text(page, html, errors="replace")
     if latex:
         paths.append(stem.with_name(stem.name + ".tex"))
-        paths[-1].write_text(latex_table(data), encoding="utf-8", errors="replace")
+        atomic.write_text(paths[-1], latex_table(data), errors="replace")
     return Written(paths, data, evaluation)
 
 

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.bench.store_material import Flow
-from storage.codecs import Jpeg, Quantizer, flow_codec, quantize
+from storage.codecs import (
+    Jpeg,
+    Quantizer,
+    decode_file,
+    encode_jpeg,
+    encode_png,
+    flow_codec,
+    quantize,
+)
 
 Codes = NDArray[np.uint8]
 Coder = tuple[Callable[[Codes], list[bytes]], Callable[[list[bytes], Codes], None]]
@@ -27,7 +35,7 @@ OTHER_MU = (4.0, 8.0, 32.0, 64.0, 255.0)
 
 
 @dataclass(frozen=True)
-class Row:
+class CodecRow:
     """One line of the table."""
 
     quantizer: str
@@ -42,26 +50,26 @@ class Row:
     """Of the worst pair."""
 
 
-def table(flow: Flow) -> list[Row]:
+def codec_table(flow: Flow) -> list[CodecRow]:
     """Every codec of ours with the quantiser of ours, and what other tools do."""
     rounded, ours = Quantizer("round"), Quantizer()
-    rows = [measure(flow, rounded, "folder of JPEGs, 95", two_files())]
-    rows += [measure(flow, Quantizer(rule), "jpeg:95", own("jpeg:95", Quantizer(rule)))
+    rows = [measure_codec(flow, rounded, "folder of JPEGs, 95", two_files())]
+    rows += [measure_codec(flow, Quantizer(rule), "jpeg:95", own("jpeg:95", Quantizer(rule)))
              for rule in ("round", "truncate", "centred")]  # fmt: skip
-    rows += [measure(flow, ours, codec, own(codec, ours)) for codec in CODECS]
+    rows += [measure_codec(flow, ours, codec, own(codec, ours)) for codec in CODECS]
     return rows
 
 
-def alternatives(flow: Flow) -> list[Row]:
+def alternatives(flow: Flow) -> list[CodecRow]:
     """What was tried beside and is not used, so that the choice can be checked."""
     ours = Quantizer()
     rows = [
-        measure(flow, ours, "PNG", png()),
-        measure(flow, ours, "zstd 6, as it is", zstd(lambda item: item, lambda item: item)),
-        measure(flow, ours, "zstd 6, less the pixel on the left", zstd(*along(2))),
-        measure(flow, ours, "jpeg:70, the usual tables", usual_tables(70)),
-        measure(flow, ours, "jpeg:70 decoded by Pillow", by_pillow(70)),
-        measure(flow, ours, "half:90, doubled linearly", linear_half(90)),
+        measure_codec(flow, ours, "PNG", png()),
+        measure_codec(flow, ours, "zstd 6, as it is", zstd(lambda item: item, lambda item: item)),
+        measure_codec(flow, ours, "zstd 6, less the pixel on the left", zstd(*along(2))),
+        measure_codec(flow, ours, "jpeg:70, the usual tables", usual_tables(70)),
+        measure_codec(flow, ours, "jpeg:70 decoded by Pillow", by_pillow(70)),
+        measure_codec(flow, ours, "half:90, doubled linearly", linear_half(90)),
     ]
     kept = quantize.MU
     try:
@@ -69,13 +77,13 @@ def alternatives(flow: Flow) -> list[Row]:
             other = Quantizer()
             for codec in ("raw", "jpeg:70", "within:0.08"):
                 name = f"MU {quantize.MU:g}, {codec}"
-                rows.append(measure(flow, other, name, own(codec, other)))
+                rows.append(measure_codec(flow, other, name, own(codec, other)))
     finally:
         quantize.MU = kept
     return rows
 
 
-def measure(flow: Flow, quantizer: Quantizer, name: str, coder: Coder) -> Row:
+def measure_codec(flow: Flow, quantizer: Quantizer, name: str, coder: Coder) -> CodecRow:
     """Code and decode every pair; the time of a pair is the best of 3."""
     encode, decode = coder
     codes = quantizer.quantize(flow)
@@ -89,7 +97,7 @@ def measure(flow: Flow, quantizer: Quantizer, name: str, coder: Coder) -> Row:
         decoding.append(best_of(3, lambda data=data: decode(data, out)))  # type: ignore[misc]
         off = quantizer.dequantize(out) - truth
         errors.append(float(np.hypot(off[0], off[1]).mean()))
-    return Row(
+    return CodecRow(
         quantizer=quantizer.rule,
         codec=name,
         bytes=float(np.mean(sizes)),
@@ -116,28 +124,23 @@ def own(name: str, quantizer: Quantizer) -> Coder:
 
 def two_files(quality: int = 95) -> Coder:
     """x and y apart, as denseflow writes them."""
-    import cv2
 
     def encode(item: Codes) -> list[bytes]:
-        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-        return [bytes(cv2.imencode(".jpg", plane, options)[1]) for plane in item]
+        return [encode_jpeg(plane, quality) for plane in item]
 
     def decode(data: list[bytes], out: Codes) -> None:
         for plane, file in zip(out, data, strict=True):
-            grey = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_GRAYSCALE)
-            plane[:] = np.asarray(grey)
+            plane[:] = decode_file(file, grey=True)
 
     return encode, decode
 
 
 def png() -> Coder:
-    import cv2
-
     def decode(data: list[bytes], out: Codes) -> None:
-        grey = np.asarray(cv2.imdecode(np.frombuffer(data[0], np.uint8), cv2.IMREAD_GRAYSCALE))
+        grey = decode_file(data[0], grey=True)
         out.reshape(grey.shape)[:] = grey
 
-    return lambda item: [bytes(cv2.imencode(".png", item.reshape(-1, item.shape[2]))[1])], decode
+    return lambda item: [encode_png(item.reshape(-1, item.shape[2]))], decode
 
 
 def zstd(before: Callable[[Codes], Codes], after: Callable[[Codes], Codes]) -> Coder:
@@ -183,7 +186,7 @@ def linear_half(quality: int) -> Coder:
     codec = flow_codec(f"half:{quality}")
 
     def decode(data: list[bytes], out: Codes) -> None:
-        half = np.asarray(cv2.imdecode(np.frombuffer(data[0], np.uint8), cv2.IMREAD_GRAYSCALE))
+        half = decode_file(data[0], grey=True)
         for plane, small in zip(out, half.reshape(2, -1, half.shape[1]), strict=True):
             cv2.resize(small, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_LINEAR)
 

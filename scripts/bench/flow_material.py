@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from storage.convert import UNKNOWN
 from storage.errors import UserError
+from storage.videos import VIDEO_EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,10 @@ def drawn(height: int, width: int, count: int = 3, seed: int = 0) -> Material:
 def from_clips(folder: Path, pairs: int, most: int | None = None) -> Iterator[Material]:
     """`pairs` pairs from the middle of every video under a folder, grey, in its own size."""
     from flow.video import VideoReader, probe, to_grey
-    from storage.catalog import VIDEO_ENDINGS
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS)
     if not paths:
-        raise UserError(f"no videos ({', '.join(sorted(VIDEO_ENDINGS))}) under {folder}")
+        raise UserError(f"no videos ({', '.join(sorted(VIDEO_EXTENSIONS))}) under {folder}")
     if most is not None:
         paths = paths[:: -(-len(paths) // most)]
     for path in paths:

@@ -64,41 +64,30 @@ def make_folder(path: Path, videos: dict[str, Flow]) -> None:
                 (path / video / f"flow_{axis}_{number:05d}.jpg").write_bytes(data)
 
 
+def folder_reader(path: Path, decode: Callable[[str], Codes]) -> Read:
+    """Reads stacks from files, each decoded to grey (H, W) by its name."""
+
+    def read(video: str, start: int, length: int) -> Codes:
+        numbers = range(start + 1, start + length + 1)
+        names = [[f"{path}/{video}/flow_{axis}_{n:05d}.jpg" for axis in "xy"] for n in numbers]
+        return np.stack([[decode(name) for name in pair] for pair in names])
+
+    return read
+
+
 def folder_by_opencv(path: Path) -> Read:
     import cv2
 
-    def read(video: str, start: int, length: int) -> Codes:
-        return np.stack(
-            [
-                [
-                    cv2.imread(f"{path}/{video}/flow_{axis}_{number:05d}.jpg", cv2.IMREAD_GRAYSCALE)
-                    for axis in "xy"
-                ]
-                for number in range(start + 1, start + length + 1)
-            ]
-        )
-
-    return read
+    return folder_reader(path, lambda name: np.asarray(cv2.imread(name, cv2.IMREAD_GRAYSCALE)))
 
 
 def folder_by_pillow(path: Path) -> Read:
     from PIL import Image
 
-    def read(video: str, start: int, length: int) -> Codes:
-        return np.stack(
-            [
-                [
-                    np.asarray(Image.open(f"{path}/{video}/flow_{axis}_{number:05d}.jpg"))
-                    for axis in "xy"
-                ]
-                for number in range(start + 1, start + length + 1)
-            ]
-        )
-
-    return read
+    return folder_reader(path, lambda name: np.asarray(Image.open(name)))
 
 
-def check_equal(folder: Path, same: Store, exact: Store, videos: dict[str, Flow]) -> None:
+def check_reading(folder: Path, same: Store, exact: Store, videos: dict[str, Flow]) -> None:
     """The store reads what the folder holds, and what is lossless is."""
     read = folder_by_opencv(folder)
     for video, flow in videos.items():
@@ -155,11 +144,11 @@ def opening(path: Path, count: int) -> dict[str, float]:
         opened = time.perf_counter()
         store.video(f"Class/v_{count // 2:06d}")
         looked = time.perf_counter()
-        found = len(store.videos())
+        listed_count = len(store.videos())
         listed = time.perf_counter()
         store.close()
-        if found != count:
-            raise WorkFailed(f"{found} videos are listed, {count} were stored")
+        if listed_count != count:
+            raise WorkFailed(f"{listed_count} videos are listed, {count} were stored")
         now = {"open": opened - before, "first look": looked - opened, "list all": listed - looked}
         best = {name: min(1e3 * value, best.get(name, np.inf)) for name, value in now.items()}
     return best

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench.codecs import Row, alternatives, table
+from scripts.bench.codecs import CodecRow, alternatives, codec_table
 from scripts.bench.reading import (
     ROUND,
     Read,
-    check_equal,
+    check_reading,
     folder_by_opencv,
     folder_by_pillow,
     make_folder,
@@ -71,41 +71,41 @@ def run(options: StoreBench) -> int:
     import cv2
 
     cv2.setNumThreads(1)
-    flow = material(options)
-    found: dict[str, Any] = {"pairs": len(flow), "drawn": options.clips is None}
-    say(options, "codings ...")
-    rows = table(flow) + (alternatives(flow) if options.alternatives else [])
-    found["codecs"] = [dataclasses.asdict(row) for row in rows]
+    flow = load_flow(options)
+    results: dict[str, Any] = {"pairs": len(flow), "drawn": options.clips is None}
+    note(options, "codings ...")
+    rows = codec_table(flow) + (alternatives(flow) if options.alternatives else [])
+    results["codecs"] = [dataclasses.asdict(row) for row in rows]
     with tempfile.TemporaryDirectory() as folder:
-        found |= reading(options, flow, Path(folder))
-        say(options, f"opening {options.index} videos ...")
-        found["opening_ms"] = opening(Path(folder) / "index", options.index)
+        results |= reading(options, flow, Path(folder))
+        note(options, f"opening {options.index} videos ...")
+        results["opening_ms"] = opening(Path(folder) / "index", options.index)
     folder_row, default_row = rows[0], next(r for r in rows if r.codec == StoreConfig().codec)
     figures = {
-        "reading 10 pairs, times as fast as the folder": found["times_as_fast"],
+        "reading 10 pairs, times as fast as the folder": results["times_as_fast"],
         "bytes of a pair, share of the folder's": default_row.bytes / folder_row.bytes,
         "error, share of the folder's": default_row.error / folder_row.error,
-        "opening, ms": found["opening_ms"]["open"] + found["opening_ms"]["first look"],
+        "opening, ms": results["opening_ms"]["open"] + results["opening_ms"]["first look"],
     }
-    found["figures"] = figures
+    results["figures"] = figures
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
     else:
-        show(rows, found)
+        show(rows, results)
     return 0
 
 
-def material(options: StoreBench) -> Flow:
+def load_flow(options: StoreBench) -> Flow:
     if options.cache is not None and options.cache.exists():
         with np.load(options.cache) as stored:
             flow: Flow = stored["flow"]
             return flow
     if options.clips is None:
-        say(options, "no --clips: drawn flow, whose figures differ from real ones")
+        note(options, "no --clips: drawn flow, whose figures differ from real ones")
         return drawn_flow(options.videos * options.pairs, options.seed)
     if not options.clips.is_dir():
         raise UserError(f"--clips {options.clips} is not a folder of videos")
-    say(options, "TV-L1 flow of the clips (OpenCV, one core: about a second a pair) ...")
+    note(options, "TV-L1 flow of the clips (OpenCV, one core: about a second a pair) ...")
     flow = real_flow(options.clips, options.videos, options.pairs)
     if options.cache is not None:
         np.savez(options.cache, flow=flow)
@@ -115,14 +115,14 @@ def material(options: StoreBench) -> Flow:
 def reading(options: StoreBench, flow: Flow, folder: Path) -> dict[str, Any]:
     """Random stacks from stores of several codecs and layouts, and from the folder."""
     videos = videos_of(flow)
-    say(options, "a folder of JPEGs, and stores ...")
+    note(options, "a folder of JPEGs, and stores ...")
     make_folder(folder / "jpegs", videos)
     default = make_store(folder / "default", videos, StoreConfig(frame_codec="none"))
     same = make_store(
         folder / "same", videos, StoreConfig(ROUND, codec="jpeg:95", frame_codec="none")
     )
     exact = make_store(folder / "exact", videos, StoreConfig(codec="lossless", frame_codec="none"))
-    check_equal(folder / "jpegs", same, exact, videos)
+    check_reading(folder / "jpegs", same, exact, videos)
     readers: dict[str, Read] = {
         "folder of JPEGs, OpenCV": folder_by_opencv(folder / "jpegs"),
         "folder of JPEGs, Pillow": folder_by_pillow(folder / "jpegs"),
@@ -133,7 +133,7 @@ def reading(options: StoreBench, flow: Flow, folder: Path) -> dict[str, Any]:
     names, rounds = list(videos), options.rounds
     times = {str(n): race(readers, names, n, rounds, options.seed) for n in LENGTHS}
     ten = times["10"]
-    say(options, "layouts ...")
+    note(options, "layouts ...")
     layouts = {
         chunk: make_store(folder / f"chunk{chunk}", videos, StoreConfig(frame_codec="none"), chunk)
         for chunk in CHUNKS
@@ -159,8 +159,8 @@ def disk_bytes(store: Path) -> int:
     return sum(on_disk(path) for path in store.glob("shards/*/data.mdb"))
 
 
-def show(rows: list[Row], found: dict[str, Any]) -> None:
-    print(f"{found['pairs']} pairs of 340x256{', drawn' if found['drawn'] else ''}, one core\n")
+def show(rows: list[CodecRow], results: dict[str, Any]) -> None:
+    print(f"{results['pairs']} pairs of 340x256{', drawn' if results['drawn'] else ''}, one core\n")
     print(f"{'quantiser':<10} {'coding':<36} {'bytes':>7} {'encode':>7} {'decode':>7} "
           f"{'error':>7} {'worst':>7}")  # fmt: skip
     for row in rows:
@@ -170,21 +170,21 @@ def show(rows: list[Row], found: dict[str, Any]) -> None:
         )
     print("\nbytes and ms a pair; error: pixels, mean end-point error of the round trip\n")
     print(f"{'ms of a random stack of':<36} {'1':>7} {'5':>7} {'10':>7} pairs")
-    for name in found["stacks_ms"]["1"]:
-        cells = " ".join(f"{found['stacks_ms'][str(n)][name]:>7.3f}" for n in LENGTHS)
+    for name in results["stacks_ms"]["1"]:
+        cells = " ".join(f"{results['stacks_ms'][str(n)][name]:>7.3f}" for n in LENGTHS)
         print(f"{name:<36} {cells}")
     print(f"\n{'pairs in a chunk':<20} {'1':>7} {'5':>7} {'10':>7} {'bytes on disk a pair':>22}")
     for chunk in CHUNKS:
-        cells = " ".join(f"{found['layouts_ms'][str(n)][str(chunk)]:>7.3f}" for n in LENGTHS)
-        print(f"{chunk:<20} {cells} {found['layouts_bytes'][str(chunk)]:>22.0f}")
+        cells = " ".join(f"{results['layouts_ms'][str(n)][str(chunk)]:>7.3f}" for n in LENGTHS)
+        print(f"{chunk:<20} {cells} {results['layouts_bytes'][str(chunk)]:>22.0f}")
     print()
-    for name, value in found["opening_ms"].items():
+    for name, value in results["opening_ms"].items():
         print(f"{name + ', ms':<36} {value:>7.2f}")
     print()
-    for name, value in found["figures"].items():
+    for name, value in results["figures"].items():
         print(f"{name:<48} {value:>6.2f}")
 
 
-def say(options: StoreBench, text: str) -> None:
+def note(options: StoreBench, text: str) -> None:
     if not options.quiet:
         print(text, file=sys.stderr)

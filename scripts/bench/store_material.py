@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
+from storage.videos import VIDEO_EXTENSIONS
 
 Flow = NDArray[np.float32]
 HEIGHT, WIDTH = 256, 340
-SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 
 
 def real_flow(clips: Path, videos: int, pairs: int) -> Flow:
@@ -23,21 +23,21 @@ def real_flow(clips: Path, videos: int, pairs: int) -> Flow:
     cv2.setNumThreads(1)
     by_folder: dict[Path, Path] = {}
     for path in sorted(clips.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in VIDEO_EXTENSIONS:
             by_folder.setdefault(path.parent, path)
     every = list(by_folder.values())
     if not every:
-        raise UserError(f"--clips {clips} holds no videos ({', '.join(SUFFIXES)})")
+        raise UserError(f"--clips {clips} holds no videos ({', '.join(sorted(VIDEO_EXTENSIONS))})")
     evenly = np.linspace(0, len(every) - 1, min(videos, len(every))).round().astype(int)
     chosen = [every[number] for number in evenly]
     algorithm = cv2.optflow.createOptFlow_DualTVL1()
-    found = []
+    flow = []
     for number, path in enumerate(chosen, 1):
         print(f"  flow {number}/{len(chosen)}: {path.name}", file=sys.stderr)
         grey = middle_frames(path, pairs + 1)
         for before, after in pairwise(grey):
-            found.append(algorithm.calc(before, after, None).transpose(2, 0, 1))
-    return np.ascontiguousarray(found, np.float32)
+            flow.append(algorithm.calc(before, after, None).transpose(2, 0, 1))
+    return np.ascontiguousarray(flow, np.float32)
 
 
 def middle_frames(path: Path, count: int) -> list[NDArray[np.uint8]]:

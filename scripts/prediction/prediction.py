@@ -17,7 +17,7 @@ from fusion.report import Fusing, Row, StreamScores, overall, running, timeline
 from scripts.common import scorer_module
 from storage.errors import UserError
 from storage.store import StoreConfig
-from streams.scoring import Run, Scorer, Views, fields_needed, reach, score_passage
+from streams.scoring import Run, Scorer, Views, fields_needed, reach, score_window
 
 TICK = 0.2
 """Seconds between two looks of the overlay at the running prediction."""
@@ -217,7 +217,7 @@ def score_block(
 ) -> None:
     for name, trained in one.runs.items():
         within = range(block.start, block.stop)
-        found = score_passage(trained.scorer, block.passage, within, views, device)
+        found = score_window(trained.scorer, block.passage, within, views, device)
         if found is None:
             continue
         scores[name].times += [frame / fps for frame in found.frames]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from scripts.samples.classes import APPEARANCES, MOTIONS, Appearance, Motion, class_name
 from scripts.samples.scene import Place, Window
+from storage import atomic
 from storage.errors import UserError
 
 FPS = 25
@@ -165,10 +166,10 @@ def write_video(path: Path, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) 
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with av.open(
-        str(temporary), "w", format="avi", container_options={"fflags": "+bitexact"}
-    ) as container:
+    with (
+        atomic.replacing(path) as draft,
+        av.open(str(draft), "w", container_options={"fflags": "+bitexact"}) as container,
+    ):
         stream = container.add_stream("mjpeg", rate=FPS)
         stream.width, stream.height = luma.shape[2], luma.shape[1]
         stream.pix_fmt = "yuvj420p"
@@ -181,4 +182,3 @@ def write_video(path: Path, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) 
             frame = av.VideoFrame.from_ndarray(planes.reshape(-1, luma.shape[2]), format="yuvj420p")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    temporary.replace(path)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
 from storage.catalog.groups import cut_validation, group_of
 from storage.errors import UserError
-from storage.scores import PARTS
+from storage.videos import PARTS
 
 FORMATS = {
     "ucf": "storage.catalog.ucf",
@@ -19,7 +18,7 @@ FORMATS = {
     "tsn": "storage.catalog.tsn",
     "folders": "storage.catalog.folders",
 }
-"""Tried in this order; each module has `recognise(path) -> bool` and `read(path) -> Listing`."""
+"""Tried in this order. Each module has `recognise(path) -> bool` and `read(path) -> Listing`."""
 
 EXPECTED = (
     "UCF-101 lists (classInd.txt with trainlistNN.txt and testlistNN.txt), HMDB-51 lists "
@@ -48,7 +47,7 @@ class Listing:
     classes: tuple[str, ...]
     splits: dict[int, dict[str, list[tuple[str, int]]]]
     """split -> part -> [(video id, label)]. A list with a validation part of its own has all
-    three parts; otherwise the validation part is cut from train."""
+    three parts. Otherwise the validation part is cut from train."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,9 @@ class Catalog:
             chosen = cut_validation(
                 [clip.label for clip in clips], [clip.group for clip in clips], self.validation
             )
-            listed["validation"] = [clip for clip, held in zip(clips, chosen, strict=True) if held]
-            listed["train"] = [clip for clip, held in zip(clips, chosen, strict=True) if not held]
+            both = list(zip(clips, chosen, strict=True))
+            listed["validation"] = [clip for clip, is_chosen in both if is_chosen]
+            listed["train"] = [clip for clip, is_chosen in both if not is_chosen]
         return {part: listed.get(part, []) for part in PARTS}
 
     @property
@@ -121,6 +121,8 @@ def load_catalog(
 
     `official_counts=False` accepts UCF-101 and HMDB-51 lists of other lengths than published.
     """
+    from storage.catalog.official import check_counts
+
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; --labels takes {EXPECTED}")
@@ -135,9 +137,7 @@ def load_catalog(
         raise UserError(f"{path} is none of the label lists that are known: {EXPECTED}")
     check_listing(path, listing)
     if official_counts:
-        check: Callable[[Listing, Path], None] | None = getattr(reader, "check_counts", None)
-        if check is not None:
-            check(listing, path)
+        check_counts(listing, path)
     return Catalog(name, path, listing.classes, listing, validation)
 
 

@@ -6,16 +6,8 @@ import csv
 from pathlib import Path
 
 from storage.catalog.catalog import Listing
-from storage.catalog.lines import video_id
 from storage.errors import UserError
-
-PART = {
-    "train": "train",
-    "val": "validation",
-    "validate": "validation",
-    "validation": "validation",
-    "test": "test",
-}
+from storage.videos import PART_OF, video_id
 
 
 def recognise(path: Path) -> bool:
@@ -61,18 +53,18 @@ def read_rows(file: Path) -> list[tuple[str, str, str]]:
                 f"{file}: the first line must name the columns label and youtube_id (or video); "
                 f"it has {', '.join(sorted(columns)) or 'nothing'}"
             )
-        found = []
+        rows = []
         for number, raw in enumerate(table, 2):
             row = {key.strip().lower(): (value or "").strip() for key, value in raw.items() if key}
             word = (row.get("split") or file.stem.rpartition("_")[2]).lower()
-            if word not in PART:
+            if word not in PART_OF:
                 raise UserError(
-                    f"{file}:{number}: split {word!r} is not one of {', '.join(PART)}; name it in "
-                    "a column `split` or in the file's name"
+                    f"{file}:{number}: split {word!r} is not one of {', '.join(PART_OF)}; name it "
+                    "in a column `split` or in the file's name"
                 )
             if row["label"]:
-                found.append((PART[word], name_of(row, file, number), row["label"]))
-        return found
+                rows.append((PART_OF[word], name_of(row, file, number), row["label"]))
+        return rows
 
 
 def name_of(row: dict[str, str], file: Path, number: int) -> str:

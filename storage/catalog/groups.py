@@ -15,7 +15,7 @@ KINETICS = re.compile(r"^(?P<source>.{11})_\d{6}_\d{6}$")
 
 
 def group_of(video: str) -> str:
-    """The source of a video, from its name; a name of no known pattern is a source of its own.
+    """The source of a video, from its name. A name of no known pattern is a source of its own.
 
     UCF-101 numbers its groups within a class, so the class belongs to the group. HMDB-51 cuts
     clips of several classes from one film, so there the group spans classes, whatever list (or
@@ -35,7 +35,7 @@ def order_of(group: str) -> str:
     """A fixed, arbitrary order of groups, the same on every machine.
 
     By the number first: where group 7 of every class is filmed in one scene, as in the sample
-    data, the same scenes are held out of every class.
+    data, the same scenes are chosen out of every class.
     """
     number = group.rpartition("_")[2]
     return hashlib.sha256(number.encode()).hexdigest() + group
@@ -58,18 +58,18 @@ def cut_validation(labels: Sequence[int], groups: Sequence[str], share: float) -
             of_class[label].append(group)
         members[group][label] += 1
         totals[label] += 1
-    held: set[str] = set()
+    chosen: set[str] = set()
     taken: dict[int, int] = defaultdict(int)
-    left = {label: len(names) for label, names in of_class.items()}
+    remaining = {label: len(names) for label, names in of_class.items()}
     for label in sorted(of_class):
         wanted = max(1, round(share * totals[label]))
         for group in sorted(of_class[label], key=order_of):
             if taken[label] >= wanted:
                 break
-            if group in held or any(left[other] <= 1 for other in members[group]):
+            if group in chosen or any(remaining[other] <= 1 for other in members[group]):
                 continue  # it would empty the training part of some class
-            held.add(group)
+            chosen.add(group)
             for other, count in members[group].items():
                 taken[other] += count
-                left[other] -= 1
-    return [group in held for group in groups]
+                remaining[other] -= 1
+    return [group in chosen for group in groups]

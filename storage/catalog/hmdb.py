@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from storage.catalog.catalog import Listing
-from storage.catalog.lines import lines, video_id
+from storage.catalog.lists import lines
 from storage.errors import UserError
+from storage.videos import video_id
 
 LIST = re.compile(r"^(?P<cls>.+)_test_split(?P<split>\d+)\.txt$")
 PART = {"1": "train", "2": "test"}
 """0 marks a video that the split does not use."""
-OFFICIAL = (3570, 1530)
 
 
 def recognise(path: Path) -> bool:
@@ -33,22 +33,8 @@ def read(path: Path) -> Listing:
             if mark in PART:
                 parts[PART[mark]].append((video_id(f"{match['cls']}/{name.strip()}"), label))
     for split, parts in splits.items():
-        found = {label for rows in parts.values() for _, label in rows}
-        absent = [name for label, name in enumerate(classes) if label not in found]
+        present = {label for rows in parts.values() for _, label in rows}
+        absent = [name for label, name in enumerate(classes) if label not in present]
         if absent:
             raise UserError(f"{path}: split {split} has no list of {', '.join(absent)}")
     return Listing("hmdb", classes, splits)
-
-
-def check_counts(listing: Listing, path: Path) -> None:
-    """The lists of all 51 classes hold 70 training and 30 test videos each."""
-    if len(listing.classes) != 51 or "brush_hair" not in listing.classes:
-        return
-    for split, parts in listing.splits.items():
-        found = (len(parts["train"]), len(parts["test"]))
-        if found != OFFICIAL:
-            raise UserError(
-                f"{path}: split {split} of HMDB-51 lists {found[0]} training and {found[1]} test "
-                f"videos, the official one {OFFICIAL[0]} and {OFFICIAL[1]}; the files are cut or "
-                "edited (--any-counts accepts them)"
-            )

@@ -11,7 +11,7 @@ from storage.errors import UserError
 
 
 @dataclass(frozen=True)
-class Matched:
+class Match:
     """Clips whose `video` is the store's own id, and the listed videos that it does not hold."""
 
     clips: list[Clip]
@@ -20,22 +20,22 @@ class Matched:
 
 def match_clips(
     clips: Sequence[Clip], stored: Iterable[str], listed: Iterable[str] | None = None
-) -> Matched:
-    """Find each clip in the store; `listed` are all videos of the split, of its other parts too.
+) -> Match:
+    """Find each clip in the store. `listed` are all videos of the split, of its other parts too.
 
-    A listed `HandstandPushups/v_HandStandPushups_g01_c01` is the stored video of the same path;
-    else, case aside, the only one whose path ends so or that has the same last part (stores of
-    flat folders, and lists with a machine's absolute paths). Where the list itself has that last
-    part several times (`a/001`, `b/001`), only the folders tell, and a video that the store lacks
-    is missing: it is never taken for its namesake.
+    A listed `HandstandPushups/v_HandStandPushups_g01_c01` is the stored video of the same path.
+    Without one it is, case aside, the only stored video whose path ends so, or that has the same
+    last part: a store may hold flat folders, a list a machine's absolute paths. The list may have
+    a last part several times (`a/001`, `b/001`). Then only the folders count, and a video that the
+    store lacks is missing: it is never taken for its namesake.
     """
     names = names_in_store([c.video for c in clips] if listed is None else list(listed), stored)
-    found = [replace(clip, video=names[clip.video]) for clip in clips if clip.video in names]
-    return Matched(found, [clip.video for clip in clips if clip.video not in names])
+    known = [replace(clip, video=names[clip.video]) for clip in clips if clip.video in names]
+    return Match(known, [clip.video for clip in clips if clip.video not in names])
 
 
 def names_in_store(listed: Sequence[str], stored: Iterable[str]) -> dict[str, str]:
-    """Listed video -> the store's name of it; without those that the store does not hold."""
+    """Listed video -> the store's name of it. The store does not hold the others."""
     exact = set(stored)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for stored_name in exact:
@@ -62,7 +62,7 @@ def stem_of(video: str) -> str:
 
 
 def nearest(video: str, candidates: Sequence[str], alone: bool) -> str | None:
-    """The one stored video of the same last part that a listed path can mean; None when there is
+    """The one stored video of the same last part that a listed path can mean. None when there is
     none. `alone`: no other listed video has that last part."""
     ends = [c for c in candidates if same_end(c.casefold(), video.casefold())]
     if len(ends) == 1:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from storage.catalog.catalog import Listing
 from storage.catalog.groups import UCF
-from storage.catalog.lines import lines, video_id
+from storage.catalog.lists import lines, read_class_list
 from storage.errors import UserError
+from storage.videos import video_id
 
 ROW = re.compile(r"^(?P<path>.+?)(?:\s+(?P<frames>\d+))?\s+(?P<label>\d+)$")
 SPLIT = re.compile(r"split_?0*(\d+)")
@@ -44,14 +45,14 @@ def is_list(file: Path) -> bool:
 
 
 def read(path: Path) -> Listing:
-    """All lists of a folder; one file alone brings its siblings of the same split's other part."""
+    """All lists of a folder. One file alone brings its siblings of the same split's other part."""
     files = list_files(path if path.is_dir() else path.parent)
     splits: dict[int, dict[str, list[tuple[str, int]]]] = {}
     named: dict[int, set[str]] = {}
     for file in files:
-        found = SPLIT.search(file.stem.lower())
-        lists = splits.setdefault(int(found[1]) if found else 1, {})
-        rows = [read_row(file, number, line) for number, line in lines(file)]
+        split = SPLIT.search(file.stem.lower())
+        lists = splits.setdefault(int(split[1]) if split else 1, {})
+        rows = [parse_row(file, number, line) for number, line in lines(file)]
         word = word_of(file) or "train"
         # tsn-pytorch writes one list for RGB and one for flow: the same videos twice.
         if word in lists and sorted(lists[word]) != sorted(rows):
@@ -72,7 +73,7 @@ def parts_of(lists: dict[str, list[tuple[str, int]]]) -> dict[str, list[tuple[st
     return parts
 
 
-def read_row(file: Path, number: int, line: str) -> tuple[str, int]:
+def parse_row(file: Path, number: int, line: str) -> tuple[str, int]:
     match = ROW.match(line)
     if match is None:
         raise UserError(f"{file}:{number}: {line!r} is not `path frames label`")
@@ -92,12 +93,10 @@ def class_names(path: Path, named: dict[int, set[str]]) -> tuple[str, ...]:
     count = max(named) + 1
     for file in (folder / name for name in CLASS_FILES):
         if file.is_file():
-            names = [re.sub(r"^\d+\s+", "", line) for _, line in lines(file)]
+            names = read_class_list(file).names
             if len(names) < count:
                 raise UserError(f"{file} names {len(names)} classes; the lists use {count}")
-            if len(set(names)) < len(names):
-                raise UserError(f"{file} names a class twice")
-            return tuple(names)
+            return names
     guesses = [next(iter(named.get(label, {""}))) for label in range(count)]
     sure = all(len(names) == 1 for names in named.values()) and all(guesses)
     if sure and len(set(guesses)) == count:

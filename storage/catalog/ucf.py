@@ -6,14 +6,12 @@ import re
 from pathlib import Path
 
 from storage.catalog.catalog import Listing
-from storage.catalog.lines import lines, video_id
+from storage.catalog.lists import lines, read_class_list
 from storage.catalog.tsn import list_files
 from storage.errors import UserError
+from storage.videos import PART_OF, video_id
 
 LIST = re.compile(r"^(?P<part>train|test|val|validation)list(?P<split>\d+)\.txt$")
-PART = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
-OFFICIAL = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
-"""Split -> videos in the training and in the test list."""
 
 
 def recognise(path: Path) -> bool:
@@ -31,29 +29,22 @@ def read(path: Path) -> Listing:
         match = LIST.match(file.name)
         if match:
             parts = splits.setdefault(int(match["split"]), {"train": [], "test": []})
-            parts[PART[match["part"]]] = [
-                read_row(file, number, line, label_of) for number, line in lines(file)
+            parts[PART_OF[match["part"]]] = [
+                labelled_video(file, number, line, label_of) for number, line in lines(file)
             ]
     return Listing("ucf", classes, splits)
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
     """`1 ApplyEyeMakeup`, numbered from 1 without gaps."""
-    names: dict[int, str] = {}
-    for number, line in lines(file):
-        index, _, name = line.partition(" ")
-        if not index.isdigit() or not name.strip():
-            raise UserError(f"{file}:{number}: {line!r} is not `number name`")
-        if name.strip() in names.values():
-            raise UserError(f"{file} names the class {name.strip()!r} twice")
-        names[int(index)] = name.strip()
-    if not names or sorted(names) != list(range(1, len(names) + 1)):
+    names, numbers = read_class_list(file, numbered=True)
+    if not names or numbers != tuple(range(1, len(names) + 1)):
         raise UserError(f"{file} must number its classes 1, 2, 3 ... without gaps")
-    return tuple(names[index] for index in sorted(names))
+    return names
 
 
-def read_row(file: Path, number: int, line: str, label_of: dict[str, int]) -> tuple[str, int]:
-    """The class is the folder; a number behind the path (training lists) must agree with it."""
+def labelled_video(file: Path, number: int, line: str, label_of: dict[str, int]) -> tuple[str, int]:
+    """The class is the folder. A number behind the path (training lists) must agree with it."""
     path, given = line, None
     head, _, tail = line.rpartition(" ")
     if tail.isdigit() and head:
@@ -69,20 +60,3 @@ def read_row(file: Path, number: int, line: str, label_of: dict[str, int]) -> tu
             f"but classInd.txt numbers {folder} {label + 1}"
         )
     return video_id(path), label
-
-
-def check_counts(listing: Listing, path: Path) -> None:
-    """The lists of all 101 classes must be as long as the published ones."""
-    if len(listing.classes) != 101 or "ApplyEyeMakeup" not in listing.classes:
-        return
-    for split, (train, test) in OFFICIAL.items():
-        parts = listing.splits.get(split)
-        if parts is None:
-            continue
-        found = (len(parts["train"]) + len(parts.get("validation", [])), len(parts["test"]))
-        if found != (train, test):
-            raise UserError(
-                f"{path}: split {split} of UCF-101 lists {found[0]} training and {found[1]} test "
-                f"videos, the official one {train} and {test}; the files are cut or edited "
-                "(--any-counts accepts them)"
-            )

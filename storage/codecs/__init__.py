@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from storage.codecs.codec import Codec, Jpeg, flow_codec, frame_codec
     from storage.codecs.colorwheel import flow_to_rgb
     from storage.codecs.files import join_files, split_files
+    from storage.codecs.pictures import (
+        decode_file,
+        encode_jpeg,
+        encode_png,
+        head_length,
+        picture_size,
+        quality_of,
+    )
     from storage.codecs.quantize import RULES, Quantizer
     from storage.codecs.thresholds import code_thresholds
 

@@ -11,28 +11,31 @@ A codec is named by a short text that goes into the manifest:
     files           picture files as another tool wrote them (storage/codecs/files.py)
     none            frames only: none are stored
 
-Coded pairs say themselves which of these they are, so one decoder reads them all. Why these, and
-why OpenCV's decoder, is measured in docs/store.md; OpenCV is imported when the first item is
+Each item of a pair says which of these it is, so one decoder reads all but `raw` and `files`.
+docs/store.md has the measurements behind these choices. OpenCV is imported when the first item is
 coded, so that opening a store stays cheap.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.codecs.files import FlowFiles, FrameFiles
+from storage.codecs.pictures import JPEG_MAGIC, decode_file, encode_jpeg, quality_of
 from storage.codecs.quantize import Quantizer
 from storage.errors import StoreError, UserError
 
 Codes = NDArray[np.uint8]
-JPEG_MAGIC = b"\xff\xd8"
 
 
 class Codec(Protocol):
-    """Codes one item; what it decodes to has the item's shape."""
+    """Codes one item. What it decodes to has the item's shape."""
 
     def encode(self, item: Codes) -> bytes: ...
 
@@ -40,7 +43,7 @@ class Codec(Protocol):
         """Fill `out`, C-contiguous and of the item's shape."""
 
 
-class Raw:
+class RawBytes:
     """The bytes as they are."""
 
     def encode(self, item: Codes) -> bytes:
@@ -53,7 +56,7 @@ class Raw:
 
 
 class Lossless:
-    """zstd of the difference to the pixel above, modulo 256; in frames, to that on the left."""
+    """zstd of the difference to the pixel above, modulo 256. In frames, to that on the left."""
 
     def encode(self, item: Codes) -> bytes:
         import zstandard
@@ -75,62 +78,62 @@ class Lossless:
         np.cumsum(delta, axis=1, dtype=np.uint8, out=out)
 
 
-class Pair:
-    """Reads every coding of a flow pair but `raw`; how to write one is its subclasses' part."""
+class PairReader:
+    """Reads every coding of a flow pair but `raw`. How to write one is its subclasses' part."""
 
     def decode(self, data: bytes, out: Codes) -> None:
-        import cv2
-
         if data[:2] != JPEG_MAGIC:
             Lossless().decode(data, out)
             return
         _, height, width = out.shape
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if grey is not None and grey.shape == (2 * height, width):
+        try:
+            grey = decode_file(data, grey=True)
+        except ValueError:
+            grey = np.empty((0, 0), np.uint8)
+        if grey.shape == (2 * height, width):
             out.reshape(2 * height, width)[:] = grey
-        elif grey is not None and grey.shape == (2 * ((height + 1) // 2), (width + 1) // 2):
+        elif grey.shape == (2 * ((height + 1) // 2), (width + 1) // 2):
             double(grey.reshape(2, -1, grey.shape[1]), out)
         else:
             raise StoreError(f"a flow record is no JPEG of {width}x{2 * height}, nor of half that")
 
 
-class Jpeg(Pair):
+@dataclass(frozen=True)
+class Jpeg(PairReader):
     """One grey JPEG a pair: x above y is one image and one call."""
 
-    def __init__(self, quality: int) -> None:
-        self.quality = quality
+    quality: int
 
     def encode(self, item: Codes, small: bool = True) -> bytes:
-        """Not `small`: quicker, and a fifth larger; what it decodes to is the same."""
-        return jpeg(item.reshape(-1, item.shape[-1]), self.quality, small)
+        """Not `small`: quicker, and a fifth larger. What it decodes to is the same."""
+        return encode_jpeg(item.reshape(-1, item.shape[-1]), self.quality, small)
 
 
-class Half(Pair):
+@dataclass(frozen=True)
+class Half(PairReader):
     """The JPEG of half as many rows and columns: means of 2 x 2 codes."""
 
-    def __init__(self, quality: int) -> None:
-        self.quality = quality
+    quality: int
 
     def encode(self, item: Codes, small: bool = True) -> bytes:
-        return jpeg(np.concatenate([halve(plane) for plane in item]), self.quality, small)
+        return encode_jpeg(np.concatenate([halve(plane) for plane in item]), self.quality, small)
 
 
-class LosslessPair(Pair):
+class LosslessPair(PairReader, Lossless):
     """Writes what `Lossless` does."""
-
-    def encode(self, item: Codes) -> bytes:
-        return Lossless().encode(item)
 
 
 HALVES = tuple(Half(quality) for quality in (80, 90, 95))
 WHOLES = tuple(Jpeg(quality) for quality in (70, 80, 85, 90, 95))
-"""What `within` tries, the cheapest to read first; what fails all of them is kept lossless."""
+"""What `within` tries, the cheapest to read first. What fails all of them is kept lossless."""
 
 
-class Within(Pair):
+class Within(PairReader):
     """The first of the ladder whose mean end-point error over the pair is small enough."""
 
     def __init__(self, pixels: float, quantizer: Quantizer) -> None:
+        if not 0 <= pixels < np.inf:
+            raise ValueError(f"{pixels} is no number of pixels")
         self.pixels = pixels
         self.table = quantizer.table
 
@@ -150,7 +153,7 @@ class Within(Pair):
         if good(HALVES[0]):  # more than half of all pairs end here
             return HALVES[0]
         double(np.stack([halve(plane) for plane in codes]), decoded)
-        if self._error(decoded, flow) <= self.pixels:  # what no quality can mend is small enough
+        if self._error(decoded, flow) <= self.pixels:  # no quality can mend more than that
             for half in HALVES[1:]:
                 if good(half):
                     return half
@@ -169,44 +172,28 @@ class Within(Pair):
         return float(cv2.mean(cv2.magnitude(x, y))[0])
 
 
+@dataclass(frozen=True)
 class JpegFrame:
     """One RGB JPEG a frame, chroma halved as usual."""
 
-    def __init__(self, quality: int) -> None:
-        self.quality = quality
+    quality: int
 
     def encode(self, item: Codes) -> bytes:
-        import cv2
-
-        return jpeg(cv2.cvtColor(item, cv2.COLOR_RGB2BGR), self.quality)
+        return encode_jpeg(item, self.quality, small=True)
 
     def decode(self, data: bytes, out: Codes) -> None:
-        import cv2
-
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if image is None or image.shape != out.shape:
-            raise StoreError(f"a frame record is no JPEG of {out.shape[1]}x{out.shape[0]}")
-        out[:] = image
-
-
-def jpeg(image: Codes, quality: int, small: bool = True) -> bytes:
-    """Grey or BGR; `small` makes Huffman tables for the image instead of the usual ones."""
-    import cv2
-
-    if max(image.shape[:2]) > 65500:
-        raise UserError(
-            f"an image of {image.shape[1]}x{image.shape[0]} is too large for JPEG; "
-            "store it as `lossless` or `raw`"
-        )
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, int(small)]
-    done, data = cv2.imencode(".jpg", image, options)
-    if not done:
-        raise UserError(f"an image of shape {image.shape} cannot be coded as JPEG")
-    return bytes(data)
+        size = f"{out.shape[1]}x{out.shape[0]}"
+        try:
+            picture = decode_file(data, grey=False)
+        except ValueError:
+            raise StoreError(f"a frame record is no JPEG of {size}") from None
+        if picture.shape != out.shape:
+            raise StoreError(f"a frame record is no JPEG of {size}")
+        out[:] = picture
 
 
 def halve(plane: Codes) -> Codes:
-    """(H, W) -> means of 2 x 2, (ceil(H / 2), ceil(W / 2)); an odd last row or column repeats."""
+    """(H, W) -> means of 2 x 2, (ceil(H / 2), ceil(W / 2)). An odd last row or column repeats."""
     import cv2
 
     height, width = plane.shape
@@ -228,52 +215,56 @@ def double(half: Codes, out: Codes) -> None:
     rows[:] = twice[:, :, None]
 
 
-def flow_codec(name: str, quantizer: Quantizer | None = None) -> Codec:
-    """The codec of a flow pair, uint8 (2, H, W); `within` measures in the quantiser's pixels."""
-    kind, _, setting = name.partition(":")
-    if name == "raw":
-        return Raw()
-    if name == "lossless":
-        return LosslessPair()
-    if name == "files":
-        from storage.codecs.files import FlowFiles
+Maker = Callable[[str, Quantizer], Codec]
+"""(what stands behind the colon, the flow's quantiser) -> a codec. ValueError for another text."""
 
-        return FlowFiles()
-    if kind in ("jpeg", "half") and is_quality(setting):
-        return Jpeg(int(setting)) if kind == "jpeg" else Half(int(setting))
-    if kind == "within":
-        try:
-            pixels = float(setting)
-        except ValueError:
-            pixels = -1.0
-        if 0 <= pixels < np.inf:
-            return Within(pixels, quantizer or Quantizer())
-    raise UserError(
-        f"codec {name!r} is not known; choose within:PIXELS such as within:0.08, jpeg:1 to "
-        "jpeg:100, half:1 to half:100, lossless, raw or files"
-    )
+
+def plain(codec: Codec) -> Maker:
+    """Of a codec without a setting."""
+
+    def maker(setting: str, quantizer: Quantizer) -> Codec:
+        if setting:
+            raise ValueError(f"{setting!r} is one too many")
+        return codec
+
+    return maker
+
+
+FLOW_CODECS: dict[str, Maker] = {
+    "within": lambda setting, quantizer: Within(float(setting), quantizer),
+    "jpeg": lambda setting, quantizer: Jpeg(quality_of(setting)),
+    "half": lambda setting, quantizer: Half(quality_of(setting)),
+    "lossless": plain(LosslessPair()),
+    "raw": plain(RawBytes()),
+    "files": plain(FlowFiles()),
+}
+FRAME_CODECS: dict[str, Maker] = {
+    "jpeg": lambda setting, quantizer: JpegFrame(quality_of(setting)),
+    "lossless": plain(Lossless()),
+    "raw": plain(RawBytes()),
+    "files": plain(FrameFiles()),
+}
+
+
+def flow_codec(name: str, quantizer: Quantizer | None = None) -> Codec:
+    """The codec of a flow pair, uint8 (2, H, W). `within` measures in the quantiser's pixels."""
+    choices = "within:PIXELS such as within:0.08, jpeg:1 to jpeg:100, half:1 to half:100, "
+    return _codec(FLOW_CODECS, "codec", name, quantizer, choices + "lossless, raw or files")
 
 
 def frame_codec(name: str) -> Codec | None:
-    """The codec of a frame, uint8 (H, W, 3) RGB; None where no frames are stored."""
-    kind, _, setting = name.partition(":")
+    """The codec of a frame, uint8 (H, W, 3) RGB. None where no frames are stored."""
     if name == "none":
         return None
-    if name == "raw":
-        return Raw()
-    if name == "lossless":
-        return Lossless()
-    if name == "files":
-        from storage.codecs.files import FrameFiles
-
-        return FrameFiles()
-    if kind == "jpeg" and is_quality(setting):
-        return JpegFrame(int(setting))
-    raise UserError(
-        f"frame codec {name!r} is not known; "
-        "choose jpeg:1 to jpeg:100, lossless, raw, files or none"
-    )
+    choices = "jpeg:1 to jpeg:100, lossless, raw, files or none"
+    return _codec(FRAME_CODECS, "frame codec", name, None, choices)
 
 
-def is_quality(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 1 <= int(text) <= 100
+def _codec(
+    makers: dict[str, Maker], what: str, name: str, quantizer: Quantizer | None, choices: str
+) -> Codec:
+    kind, colon, setting = name.partition(":")
+    try:
+        return makers[kind](setting or colon, quantizer or Quantizer())
+    except (KeyError, ValueError):
+        raise UserError(f"{what} {name!r} is not known; choose {choices}") from None

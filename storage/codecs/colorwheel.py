@@ -34,7 +34,7 @@ def wheel() -> NDArray[np.float64]:
 def flow_to_rgb(flow: NDArray[np.floating], full: float | None = None) -> NDArray[np.uint8]:
     """Flow (2, H, W) or (N, 2, H, W) in pixels -> RGB uint8 (H, W, 3) or (N, H, W, 3).
 
-    Rest is white; a motion of `full` pixels or more has the pure hue. (The benchmark darkens what
+    Rest is white. A motion of `full` pixels or more has the pure hue. (The benchmark darkens what
     is faster than `full`, which here would blacken the few noisy pixels that are left above it.)
     When None, `full` is the fastest motion there is.
     """

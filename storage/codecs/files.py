@@ -11,6 +11,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.codecs.pictures import decode_file, encode_png
 from storage.errors import StoreError
 
 _LENGTH = struct.Struct("<I")
@@ -35,42 +36,28 @@ class FlowFiles:
     """One grey picture file for x and one for y."""
 
     def encode(self, item: NDArray[np.uint8]) -> bytes:
-        return join_files(_png(item[0]), _png(item[1]))
+        return join_files(encode_png(item[0]), encode_png(item[1]))
 
     def decode(self, data: bytes | memoryview, out: NDArray[np.uint8]) -> None:
         for plane, file in zip(out, split_files(data), strict=True):
-            _into(file, plane)
+            _decode_into(file, plane)
 
 
 class FrameFiles:
     """One RGB picture file."""
 
     def encode(self, item: NDArray[np.uint8]) -> bytes:
-        import cv2
-
-        return _png(cv2.cvtColor(item, cv2.COLOR_RGB2BGR))
+        return encode_png(item)
 
     def decode(self, data: bytes | memoryview, out: NDArray[np.uint8]) -> None:
-        _into(data, out)
+        _decode_into(data, out)
 
 
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    import cv2
-
-    done, data = cv2.imencode(".png", picture)
-    if not done:
-        raise StoreError(f"an image of shape {picture.shape} cannot be a PNG")
-    return bytes(data)
-
-
-def _into(file: bytes | memoryview, out: NDArray[np.uint8]) -> None:
-    import cv2
-
-    kind = cv2.IMREAD_GRAYSCALE if out.ndim == 2 else cv2.IMREAD_COLOR_RGB
+def _decode_into(file: bytes | memoryview, out: NDArray[np.uint8]) -> None:
     try:
-        picture = cv2.imdecode(np.frombuffer(file, np.uint8), kind | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise StoreError(f"a stored file is no picture ({error.err})") from None
-    if picture is None or picture.shape != out.shape:
+        picture = decode_file(file, grey=out.ndim == 2)
+    except ValueError as error:
+        raise StoreError(f"a stored file is no picture ({error})") from None
+    if picture.shape != out.shape:
         raise StoreError(f"a stored file is no picture of {out.shape[1]}x{out.shape[0]}")
     out[:] = picture

@@ -12,7 +12,7 @@ from storage.errors import UserError
 
 RULES = ("round", "truncate", "centred", "companded")
 MU = 16.0
-"""Strength of the companding: towards 0 it is linear; at 16 a step at rest is 0.18 of a linear one.
+"""Strength of the companding: towards 0 it is linear. At 16 a step at rest is 0.18 of a linear one.
 Chosen by bytes at equal error after JPEG, on real clips (docs/store.md)."""
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from storage import atomic
 from storage.convert.export_pictures import AT_ONCE, Pictures, place_of, suffix
-from storage.errors import StoreError, UserError
+from storage.errors import UserError
 from storage.store import Store
 
 Advance = Callable[[], object]
+Part = Callable[[str, int, int], NDArray[np.float32]]
+"""(video, start, stop) -> (stop - start, H, W, C)."""
 
 
 @dataclass
-class Exported:
+class ExportResult:
     """What came of an export."""
 
     done: list[str] = field(default_factory=list)
@@ -28,39 +30,31 @@ class Exported:
 
 
 def each_video(
-    store: Store,
     videos: Sequence[str],
     out: Path,
     target: Callable[[str], Path],
     write: Callable[[str, Path], None],
     advance: Advance,
-) -> Exported:
+) -> ExportResult:
     """Write every video beside its place and move it there when whole, so what is there is whole.
 
     A video that cannot be written is listed, and the rest goes on.
     """
-    result = Exported()
+    result = ExportResult()
     out.mkdir(parents=True, exist_ok=True)
     for video in videos:
         advance()
-        fresh: Path | None = None
         try:
             place = target(video)
             if place.exists():
                 result.there.append(video)
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
-            fresh = place.with_name(f".{place.name}.{os.getpid()}")
-            write(video, fresh)
-            os.replace(fresh, place)
+            with atomic.replacing(place) as fresh:
+                write(video, fresh)
             result.done.append(video)
-        except (StoreError, UserError) as error:
+        except UserError as error:
             result.failed[video] = " ".join(str(error).split())
-        finally:
-            if fresh is not None and fresh.is_dir():
-                shutil.rmtree(fresh)
-            elif fresh is not None:
-                fresh.unlink(missing_ok=True)
     return result
 
 
@@ -78,7 +72,7 @@ class RawFrames:
         out: Path,
         pictures: Pictures,
         advance: Advance = lambda: None,
-    ) -> Exported:
+    ) -> ExportResult:
         step = store.meta.step
         marks = {
             "forward": (f"_p{step}" if step > 1 else "", 0),
@@ -98,14 +92,14 @@ class RawFrames:
                 for number, file in enumerate(pictures.frames(store, video), self.base):
                     (folder / f"img_{number:05d}{suffix(file)}").write_bytes(file)
 
-        return each_video(store, videos, out, lambda v: place_of(out, v), write, advance)
+        return each_video(videos, out, lambda v: place_of(out, v), write, advance)
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """`VIDEO_flow.npy`, float32 (T, H, W, 2) in [-1, 1], as I3D takes it; and `VIDEO_rgb.npy`.
+    """`VIDEO_flow.npy`, float32 (T, H, W, 2) in [-1, 1], as I3D takes it. And `VIDEO_rgb.npy`.
 
-    I3D's authors cut flow at 20 px and divide by 20; their frames are divided by 127.5, less 1.
+    I3D's authors cut flow at 20 px and divide by 20. Their frames are divided by 127.5, less 1.
     """
 
     bound: float = 20.0
@@ -113,34 +107,31 @@ class Arrays:
 
     def export(
         self, store: Store, videos: Sequence[str], out: Path, advance: Advance = lambda: None
-    ) -> Exported:
+    ) -> ExportResult:
         unit = np.clip(store.meta.quantizer.table / np.float32(self.bound), -1, 1)
 
-        def write_flow(video: str, path: Path) -> None:
-            meta = store.video(video)
-            shape = (meta.pairs, meta.height, meta.width, 2)
-            array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-            for start in range(0, meta.pairs, AT_ONCE):
-                length = min(AT_ONCE, meta.pairs - start)
-                codes = store.read_flow(video, start, length)
-                array[start : start + length] = unit[codes].transpose(0, 2, 3, 1)
-            array.flush()
+        def flow(video: str, start: int, stop: int) -> NDArray[np.float32]:
+            return unit[store.read_flow(video, start, stop - start)].transpose(0, 2, 3, 1)
 
-        def write_frames(video: str, path: Path) -> None:
-            meta = store.video(video)
-            shape = (meta.frames, meta.height, meta.width, 3)
-            array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-            for start in range(0, meta.frames, AT_ONCE):
-                length = min(AT_ONCE, meta.frames - start)
-                rgb = store.read_frames(video, range(start, start + length))
-                array[start : start + length] = rgb / np.float32(127.5) - 1
-            array.flush()
+        def frames(video: str, start: int, stop: int) -> NDArray[np.float32]:
+            rgb = store.read_frames(video, range(start, stop))
+            return np.asarray(rgb / np.float32(127.5) - 1, np.float32)
 
-        def target(ending: str) -> Callable[[str], Path]:
-            return lambda video: place_of(out, video + ending)
+        def write(
+            ending: str, count: str, channels: int, read: Part, advance: Advance
+        ) -> ExportResult:
+            def write_one(video: str, path: Path) -> None:
+                meta = store.video(video)
+                shape = (getattr(meta, count), meta.height, meta.width, channels)
+                array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+                for start in range(0, shape[0], AT_ONCE):
+                    stop = min(start + AT_ONCE, shape[0])
+                    array[start:stop] = read(video, start, stop)
+                array.flush()
 
-        result = each_video(store, videos, out, target("_flow.npy"), write_flow, advance)
+            return each_video(videos, out, lambda v: place_of(out, v + ending), write_one, advance)
+
+        result = write("_flow.npy", "pairs", 2, flow, advance)
         if self.frames:
-            also = each_video(store, videos, out, target("_rgb.npy"), write_frames, lambda: None)
-            result.failed |= also.failed
+            result.failed |= write("_rgb.npy", "frames", 3, frames, lambda: None).failed
         return result

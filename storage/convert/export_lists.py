@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage import atomic
 from storage.catalog import Catalog, match_clips
 from storage.store import Store
 
@@ -32,7 +32,7 @@ def write_lists(catalog: Catalog, store: Store, exported: Iterable[str], out: Pa
     """
     names = list(exported)
     rows = [f"{number} {name}" for number, name in enumerate(catalog.classes, 1)]
-    written = [_write(out / "classInd.txt", rows)]
+    written = {out / "classInd.txt": rows}
     for split in catalog.splits:
         listed = catalog.videos(split)
         for part, word in NAMES.items():
@@ -47,12 +47,7 @@ def write_lists(catalog: Catalog, store: Store, exported: Iterable[str], out: Pa
                     rows.append(f"{clip.video} {count} {clip.label}")
                 if kind == "rgb" and store.meta.frame_codec == "none":
                     continue
-                written.append(_write(out / f"{word}_split_{split}_{kind}.txt", rows))
-    return written
-
-
-def _write(path: Path, rows: list[str]) -> Path:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    os.replace(fresh, path)
-    return path
+                written[out / f"{word}_split_{split}_{kind}.txt"] = rows
+    for path, rows in written.items():
+        atomic.write_text(path, "\n".join(rows) + "\n")
+    return list(written)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.codecs import Quantizer, split_files
+from storage.codecs import Quantizer, encode_jpeg, encode_png, quality_of, split_files
 from storage.errors import UserError
 from storage.store import Store, StoreConfig
 
 AT_ONCE = 16
+PICTURE_KINDS: dict[str, Callable[[NDArray[np.uint8]], bytes]] = {
+    "auto": partial(encode_jpeg, quality=95),
+    "png": encode_png,
+}
+"""Beside `jpeg:QUALITY`."""
 LINEAR = ("round", "truncate", "centred")
 
 
@@ -24,13 +30,22 @@ class Pictures:
     quantizer: Quantizer
     """The convention of the codes that are written."""
     kind: str = "auto"
-    """`auto` keeps a stored file as it is and makes JPEGs of the rest; `jpeg:QUALITY`; `png`."""
+    """`auto` keeps a stored file as it is and makes JPEGs of the rest. `jpeg:QUALITY`. `png`."""
 
     def __post_init__(self) -> None:
+        _ = self._encode
+
+    @cached_property
+    def _encode(self) -> Callable[[NDArray[np.uint8]], bytes]:
+        if self.kind in PICTURE_KINDS:
+            return PICTURE_KINDS[self.kind]
         name, _, quality = self.kind.partition(":")
-        jpeg = name == "jpeg" and quality.isascii() and quality.isdigit()
-        if self.kind not in ("auto", "png") and not (jpeg and 1 <= int(quality) <= 100):
-            raise UserError(f"pictures {self.kind!r} are not known; choose auto, png or jpeg:95")
+        try:
+            return partial(encode_jpeg, quality=quality_of(quality if name == "jpeg" else ""))
+        except ValueError:
+            raise UserError(
+                f"pictures {self.kind!r} are not known; choose auto, png or jpeg:95"
+            ) from None
 
     def flow(self, store: Store, video: str, field: str = "forward") -> Iterator[tuple[bytes, ...]]:
         """(x's file, y's file) for every pair."""
@@ -60,20 +75,6 @@ class Pictures:
             for rgb in store.read_frames(video, range(start, start + length)):
                 yield self._encode(rgb)
 
-    def _encode(self, picture: NDArray[np.uint8]) -> bytes:
-        import cv2
-
-        if picture.ndim == 3:
-            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        if self.kind == "png":
-            done, data = cv2.imencode(".png", picture)
-        else:
-            quality = 95 if self.kind == "auto" else int(self.kind.split(":")[1])
-            done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if not done:
-            raise UserError(f"an image of shape {picture.shape} cannot be written as a picture")
-        return bytes(data)
-
 
 def other_tools_quantizer(
     stored: StoreConfig, rule: str | None = None, bound: float | None = None
@@ -90,7 +91,7 @@ def suffix(file: bytes) -> str:
 
 
 def place_of(out: Path, video: str) -> Path:
-    """Where under `out` a video goes; an id that leads elsewhere is refused."""
+    """Where under `out` a video goes. An id that leads elsewhere is refused."""
     parts = PurePosixPath(video).parts
     plain = "/".join(parts) == video  # else two ids could mean one folder: a/b and a//b
     if not plain or video.startswith("/") or ".." in parts or any("\\" in p for p in parts):

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from storage.convert.export_flow import Advance, Exported
+from storage import atomic
+from storage.convert.export_flow import Advance, ExportResult
 from storage.convert.export_pictures import Pictures, place_of, suffix
-from storage.errors import StoreError, UserError
+from storage.errors import UserError
 from storage.store import Store
 
 INDEX = "shards.json"
@@ -45,10 +45,10 @@ class Shards:
         pictures: Pictures,
         labels: Mapping[str, int] | None = None,
         advance: Advance = lambda: None,
-    ) -> Exported:
+    ) -> ExportResult:
         """Write the shards that are not there yet, and an index of all."""
         out.mkdir(parents=True, exist_ok=True)
-        result = Exported()
+        result = ExportResult()
         plan = {
             f"shard-{number:06d}.tar": list(videos[start : start + self.videos_each])
             for number, start in enumerate(range(0, len(videos), self.videos_each))
@@ -64,26 +64,24 @@ class Shards:
                     else:  # it failed in the run that wrote the rest
                         result.failed[video] = f"is not in {name}; delete that to write it anew"
                 continue
-            fresh = out / f".{name}.{os.getpid()}"
             done: list[str] = []
-            try:
-                with tarfile.open(fresh, "w", format=tarfile.PAX_FORMAT) as tar:
-                    for video in group:
-                        advance()
-                        try:
-                            members = self._members(store, video, pictures, labels, out)
-                        except (StoreError, UserError) as error:
-                            result.failed[video] = " ".join(str(error).split())
-                            continue
-                        for member, data in members:
-                            info = tarfile.TarInfo(member)  # time, owner and mode are constant
-                            info.size = len(data)
-                            tar.addfile(info, io.BytesIO(data))
-                        done.append(video)
-                os.replace(fresh, out / name)
-                result.done += done
-            finally:
-                fresh.unlink(missing_ok=True)
+            with (
+                atomic.replacing(out / name) as fresh,
+                tarfile.open(fresh, "w", format=tarfile.PAX_FORMAT) as tar,
+            ):
+                for video in group:
+                    advance()
+                    try:
+                        members = self._members(store, video, pictures, labels, out)
+                    except UserError as error:
+                        result.failed[video] = " ".join(str(error).split())
+                        continue
+                    for member, data in members:
+                        info = tarfile.TarInfo(member)  # time, owner and mode are constant
+                        info.size = len(data)
+                        tar.addfile(info, io.BytesIO(data))
+                    done.append(video)
+            result.done += done
         return result
 
     def _members(
@@ -97,7 +95,7 @@ class Shards:
         place_of(out, video)  # an id that is no path is no key either
         key = key_of(video)
         meta = store.video(video)
-        said = {
+        content = {
             "video": video,
             "pairs": meta.pairs,
             "frames": meta.frames,
@@ -109,7 +107,7 @@ class Shards:
         }
         members: list[tuple[str, bytes]] = []
         if labels is not None and video in labels:
-            said["label"] = labels[video]
+            content["label"] = labels[video]
             members.append((f"{key}.cls", str(labels[video]).encode()))
         for number, files in enumerate(pictures.flow(store, video)):
             for axis, file in zip("xy", files, strict=True):
@@ -117,7 +115,7 @@ class Shards:
         if self.frames and store.meta.frame_codec != "none":
             for number, file in enumerate(pictures.frames(store, video)):
                 members.append((f"{key}.img_{number:05d}{suffix(file)}", file))
-        members.append((f"{key}.json", json.dumps(said, sort_keys=True).encode()))
+        members.append((f"{key}.json", json.dumps(content, sort_keys=True).encode()))
         return members
 
     def _agree(self, out: Path, plan: dict[str, object]) -> None:
@@ -130,9 +128,7 @@ class Shards:
                     f"{out} holds shards of other videos or options; give another folder"
                 )
             return
-        fresh = out / f".{INDEX}.{os.getpid()}"
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
+        atomic.write_text(path, text)
 
 
 def keys_in(path: Path) -> set[str]:
@@ -145,5 +141,5 @@ def keys_in(path: Path) -> set[str]:
 
 
 def key_of(video: str) -> str:
-    """A video's key; readers cut a name at its first dot, so dots are written as %2E."""
+    """A video's key. Readers cut a name at its first dot, so dots are written as %2E."""
     return video.replace("%", "%25").replace(".", "%2E")

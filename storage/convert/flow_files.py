@@ -31,17 +31,10 @@ def read_flo(data: bytes, name: str = ".flo") -> NDArray[np.float32]:
     return np.ascontiguousarray(flow.transpose(2, 0, 1))
 
 
-def write_flo(flow: NDArray[np.float32]) -> bytes:
-    """float32 (2, H, W) -> bytes of a Middlebury file."""
-    _, height, width = flow.shape
-    head = np.float32(FLO_MAGIC).tobytes() + np.array([width, height], "<i4").tobytes()
-    return head + np.ascontiguousarray(flow.transpose(1, 2, 0), "<f4").tobytes()
-
-
 def decode_colour_png(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """denseflow's `-st=png`, uint8 (H, W, 3) RGB -> float32 (2, H, W), pixels.
 
-    Blue holds 128 + 128 x / Bx and green 128 + 128 y / By; red holds Bx / 4 in the upper half of
+    Blue holds 128 + 128 x / Bx and green 128 + 128 y / By. Red holds Bx / 4 in the upper half of
     the rows and By / 4 in the lower one: every image has bounds of its own.
     """
     bounds = rgb[0, 0, 0] * 4.0, rgb[-1, 0, 0] * 4.0
@@ -80,7 +73,7 @@ class FlowArray:
 
 
 def open_array(path: Path, scale: float = 1.0) -> FlowArray:
-    """Map a `.npy`; a shape or type that cannot be flow is refused by name."""
+    """Map a `.npy`. A shape or type that cannot be flow is refused by name."""
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.codecs import decode_file, picture_size
 from storage.errors import UserError
 
 MAX_FILE = 64 << 20
@@ -28,9 +28,7 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
-    def __enter__(self) -> Files: ...
-
-    def __exit__(self, *error: object) -> None: ...
+    def close(self) -> None: ...
 
 
 class Folder:
@@ -39,10 +37,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __enter__(self) -> Files:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         pass
 
     def names(self) -> Iterator[str]:
@@ -104,35 +99,12 @@ class Archive:
             raise UserError(f"{name} in {self.path.name} unpacks to more than {MAX_FILE:,} bytes")
         return data
 
-    def __enter__(self) -> Files:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         self._zip.close()
 
 
-def picture_size(data: bytes) -> tuple[int, int]:
-    """(height, width) from the header of a JPEG or PNG; ValueError when it has none."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    if data[:2] != b"\xff\xd8":
-        raise ValueError("neither JPEG nor PNG")
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding before a marker
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(
-                data[at + 7 : at + 9], "big"
-            )
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise ValueError("a JPEG without a size")
-
-
 def decode_picture(data: bytes, name: str, *, color: bool) -> NDArray[np.uint8]:
-    """JPEG or PNG bytes -> uint8 (H, W) grey, or (H, W, 3) RGB; UserError names the file."""
+    """JPEG or PNG bytes -> uint8 (H, W) grey, or (H, W, 3) RGB. UserError names the file."""
     try:
         height, width = picture_size(data)
     except ValueError as error:
@@ -141,11 +113,7 @@ def decode_picture(data: bytes, name: str, *, color: bool) -> NDArray[np.uint8]:
         raise UserError(f"{name} says it has {width}x{height} pixels; it is not read")
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data.rstrip(b"\0")[-64:]:
         raise UserError(f"{name} breaks off: its JPEG data has no end")
-    flags = cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise UserError(f"{name} cannot be decoded ({error.err})") from error
-    if picture is None:
-        raise UserError(f"{name} cannot be decoded; it is damaged")
-    return np.asarray(picture, np.uint8)
+        return decode_file(data, grey=not color)
+    except ValueError as error:
+        raise UserError(f"{name} cannot be decoded ({error})") from error

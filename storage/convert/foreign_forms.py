@@ -4,47 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import Quantizer
-from storage.convert.flow_files import FlowTable, decode_colour_png, open_array, read_flo
+from storage.convert.flow_files import FlowArray, FlowTable, decode_colour_png, read_flo
 from storage.convert.foreign_files import decode_picture
 from storage.errors import UserError
 
 
 @dataclass(frozen=True)
-class Pair:
+class ForeignPair:
     """One flow, as the bytes of its two pictures or as codes uint8 (2, H, W)."""
 
     codes: NDArray[np.uint8]
     files: tuple[bytes, bytes] | None = None
 
 
-class Sequence:
-    def __len__(self) -> int:
-        raise NotImplementedError
+class PairForm(Protocol):
+    """The pairs of one video, in order."""
 
-    def read(self) -> Iterator[Pair]:
-        raise NotImplementedError
+    def __len__(self) -> int: ...
+
+    def read(self) -> Iterator[ForeignPair]: ...
 
 
-class Pictures(Sequence):
+@dataclass
+class PicturePairs:
     """x and y as grey pictures of codes."""
 
-    def __init__(self, names: list[tuple[str, str]], read: Callable[[int, str], bytes]) -> None:
-        self._names = names
-        self._read = read
+    names: list[tuple[str, str]]
+    read_file: Callable[[int, str], bytes]
+    """(0 for x or 1 for y, the file's name) -> its bytes."""
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
-    def read(self) -> Iterator[Pair]:
-        for names in self._names:
-            data = tuple(self._read(side, name) for side, name in enumerate(names))
+    def read(self) -> Iterator[ForeignPair]:
+        for names in self.names:
+            data = tuple(self.read_file(side, name) for side, name in enumerate(names))
             x, y = (
                 decode_picture(picture, name, color=False)
                 for picture, name in zip(data, names, strict=True)
@@ -53,64 +53,66 @@ class Pictures(Sequence):
                 raise UserError(
                     f"{names[0]} is {_size(x)} and {names[1]} is {_size(y)}; they must be equal"
                 )
-            yield Pair(np.stack([x, y]), (data[0], data[1]))
+            yield ForeignPair(np.stack([x, y]), (data[0], data[1]))
 
 
-class Single(Sequence):
+@dataclass
+class FilePairs:
     """Both components in one file: `.flo`, or denseflow's colour PNG."""
 
-    def __init__(
-        self, names: list[str], read: Callable[[str], bytes], quantizer: Quantizer
-    ) -> None:
-        self._names = names
-        self._read = read
-        self._quantizer = quantizer
+    names: list[str]
+    read_file: Callable[[str], bytes]
+    quantizer: Quantizer
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
-    def read(self) -> Iterator[Pair]:
-        for name in self._names:
-            data = self._read(name)
+    def read(self) -> Iterator[ForeignPair]:
+        for name in self.names:
+            data = self.read_file(name)
             if name.lower().endswith(".flo"):
                 flow = read_flo(data, name)
             else:
                 flow = decode_colour_png(decode_picture(data, name, color=True))
-            yield Pair(_quantized(flow, name, self._quantizer))
+            yield ForeignPair(_quantized(flow, name, self.quantizer))
 
 
-class Table(Sequence):
-    def __init__(self, table: FlowTable, quantizer: Quantizer) -> None:
-        self._table = table
-        self._quantizer = quantizer
+@dataclass
+class TablePairs:
+    """x and y as datasets of an HDF5 file."""
+
+    table: FlowTable
+    quantizer: Quantizer
 
     def __len__(self) -> int:
-        return len(self._table.numbers["x"])
+        return len(self.table.numbers["x"])
 
-    def read(self) -> Iterator[Pair]:
-        for number, name in sorted(self._table.numbers["x"].items()):
-            x = self._table.read(name)
-            y = self._table.read(self._table.numbers["y"][number])
+    def read(self) -> Iterator[ForeignPair]:
+        for number, name in sorted(self.table.numbers["x"].items()):
+            x = self.table.read(name)
+            y = self.table.read(self.table.numbers["y"][number])
             if x.shape != y.shape:
                 raise UserError(f"{name} is {_size(x)} and its y is {_size(y)}")
-            yield Pair(_quantized(np.stack([x, y]), name, self._quantizer))
+            yield ForeignPair(_quantized(np.stack([x, y]), name, self.quantizer))
 
 
-class ArrayFile(Sequence):
-    def __init__(self, path: Path, scale: float, quantizer: Quantizer) -> None:
-        self._array = open_array(path, scale)
-        self._name = path.name
-        self._quantizer = quantizer
+@dataclass
+class ArrayPairs:
+    """A video's flow as one array."""
+
+    name: str
+    array: FlowArray
+    quantizer: Quantizer
 
     def __len__(self) -> int:
-        return len(self._array)
+        return len(self.array)
 
-    def read(self) -> Iterator[Pair]:
-        for values in self._array:
-            if self._array.coded:
-                yield Pair(values)
+    def read(self) -> Iterator[ForeignPair]:
+        for values in self.array:
+            if self.array.coded:
+                yield ForeignPair(values)
             else:
-                yield Pair(_quantized(values, self._name, self._quantizer))
+                yield ForeignPair(_quantized(values, self.name, self.quantizer))
 
 
 def _quantized(flow: NDArray[np.float32], name: str, quantizer: Quantizer) -> NDArray[np.uint8]:

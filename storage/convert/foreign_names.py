@@ -40,11 +40,11 @@ _FOLDERS = {
     ),
 }
 _ABOVE = {"flow", "flows", "optical_flow", "tvl1_flow", "tvl1"}
-"""Folders that say only that flow lies under them; they are no part of a video's name."""
+"""Folders that say only that flow lies under them. They are no part of a video's name."""
 
 
 @dataclass(frozen=True)
-class Recognised:
+class ParsedPath:
     """What one path says."""
 
     video: str
@@ -52,10 +52,10 @@ class Recognised:
     layout: str
     number: int = 0
     step: int = 1
-    """Frames from the pair's first frame to its second; below 0 for backward flow."""
+    """Frames from the pair's first frame to its second. Below 0 for backward flow."""
 
 
-def recognise(path: str) -> Recognised | None:
+def parse_path(path: str) -> ParsedPath | None:
     """Read a path relative to the root of the collection, with `/` between its parts.
 
     None for a file that is no flow and no frame.
@@ -66,10 +66,10 @@ def recognise(path: str) -> Recognised | None:
         return None
     if low.endswith(".npy"):
         video = name[: -len("_flow.npy")] if low.endswith("_flow.npy") else name[:-4]
-        return Recognised("/".join([*folders, video]), ARRAY, ".npy")
+        return ParsedPath("/".join([*folders, video]), ARRAY, ".npy")
     if match := _HDF5.match(name):
         video = "/".join([*folders, match["video"]])
-        return Recognised(video, TABLE, "HDF5", step=_step(match["step"]))
+        return ParsedPath(video, TABLE, "HDF5", step=_step(match["step"]))
     for layout, pattern in _NAMED:
         if match := pattern.match(low):
             groups = match.groupdict()
@@ -82,11 +82,11 @@ def recognise(path: str) -> Recognised | None:
             if folders and len(folders[-1]) > 1 and _FOLDERS.get(folders[-1].lower()) == component:
                 video = "/".join(folders[:-1])
             step = _step(groups.get("step"))
-            return Recognised(video, component, layout, int(groups["n"]), step)
+            return ParsedPath(video, component, layout, int(groups["n"]), step)
     if match := _NUMBERED.match(low):
         home, kind, folder = _without_component(folders)
         layout = f"{folder}/" if kind else "numbered"
-        return Recognised("/".join(home), kind or IMAGE, layout, int(match["n"]))
+        return ParsedPath("/".join(home), kind or IMAGE, layout, int(match["n"]))
     return None
 
 

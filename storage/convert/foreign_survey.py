@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from storage.catalog import walk_folders
 from storage.convert.foreign_files import Archive, Files, Folder, OneFile
-from storage.convert.foreign_names import ARRAY, BOTH, TABLE, Recognised, X, Y, recognise
+from storage.convert.foreign_names import ARRAY, BOTH, TABLE, ParsedPath, X, Y, parse_path
 from storage.errors import UserError
 
 FLOW = (X, Y, BOTH, ARRAY, TABLE)
@@ -40,7 +42,7 @@ class Source:
 
 
 @dataclass
-class Place:
+class FileSpan:
     """Where one component of one video lies."""
 
     source: Source
@@ -52,39 +54,39 @@ class Place:
 
 @dataclass
 class FoundVideo:
-    """One video of the collection; nothing of it has been read yet but its names."""
+    """One video of the collection. Nothing of it has been read yet but its names."""
 
     video: str
-    places: dict[tuple[str, int], Place] = field(default_factory=dict)
+    spans: dict[tuple[str, int], FileSpan] = field(default_factory=dict)
     """By component and step."""
     faults: list[str] = field(default_factory=list)
 
     @property
     def steps(self) -> set[int]:
-        return {step for component, step in self.places if component in FLOW}
+        return {step for component, step in self.spans if component in FLOW}
 
     @property
     def layout(self) -> str:
         """The name of the layout of its flow, or of its frames when it has no flow."""
-        named = [place.layout for (kind, _), place in self.places.items() if kind in FLOW]
-        return named[0] if named else next((p.layout for p in self.places.values()), "")
+        named = [span.layout for (kind, _), span in self.spans.items() if kind in FLOW]
+        return named[0] if named else next((p.layout for p in self.spans.values()), "")
 
-    def add(self, found: Recognised, source: Source) -> None:
-        key = (found.component, found.step)
-        place = self.places.get(key)
-        if place is None:
-            self.places[key] = Place(source, found.layout, found.number, found.number)
-        elif place.source != source or place.layout != found.layout:
+    def add(self, parsed: ParsedPath, source: Source) -> None:
+        key = (parsed.component, parsed.step)
+        span = self.spans.get(key)
+        if span is None:
+            self.spans[key] = FileSpan(source, parsed.layout, parsed.number, parsed.number)
+        elif span.source != source or span.layout != parsed.layout:
             fault = (
-                f"{found.component} lies twice: in {place.source.container} ({place.layout}) and "
-                f"in {source.container} ({found.layout}); import one of them"
+                f"{parsed.component} lies twice: in {span.source.container} ({span.layout}) and "
+                f"in {source.container} ({parsed.layout}); import one of them"
             )
             if fault not in self.faults:
                 self.faults.append(fault)
         else:
-            place.first = min(place.first, found.number)
-            place.last = max(place.last, found.number)
-            place.count += 1
+            span.first = min(span.first, parsed.number)
+            span.last = max(span.last, parsed.number)
+            span.count += 1
 
 
 @dataclass
@@ -103,16 +105,13 @@ class Survey:
         # Backward flow of step 2 starts at number 2 where forward flow starts at 0.
         return Counter(
             min(
-                place.first - max(-step, 0)
-                for (kind, step), place in video.places.items()
+                span.first - max(-step, 0)
+                for (kind, step), span in video.spans.items()
                 if kind in wanted
             )
             for video in self.videos.values()
-            if any(kind in wanted for kind, _ in video.places)
+            if any(kind in wanted for kind, _ in video.spans)
         )
-
-    def layouts(self) -> Counter[str]:
-        return Counter(video.layout for video in self.videos.values())
 
 
 def survey(roots: Iterable[Path]) -> Survey:
@@ -129,12 +128,12 @@ def survey(roots: Iterable[Path]) -> Survey:
             except UserError as error:
                 result.unreadable[source.above.rstrip("/") or source.container.stem] = str(error)
                 continue
-            with files:
+            with closing(files):
                 for path, _ in source.listing(files):
-                    found = recognise(path)
-                    if found:
-                        video = found.video or root.stem
-                        result.videos.setdefault(video, FoundVideo(video)).add(found, source)
+                    parsed = parse_path(path)
+                    if parsed:
+                        video = parsed.video or root.stem
+                        result.videos.setdefault(video, FoundVideo(video)).add(parsed, source)
     return result
 
 
@@ -142,31 +141,24 @@ def _sources(root: Path, result: Survey) -> Iterator[Source]:
     if root.is_file():
         yield Source(root)
         return
-    seen: set[tuple[int, int]] = set()
 
     def unreadable(error: OSError) -> None:
         folder = Path(error.filename).relative_to(root).as_posix()
         result.unreadable[folder] = f"the folder cannot be read: {error.strerror}"
 
-    for folder, subfolders, names in os.walk(root, onerror=unreadable, followlinks=True):
-        here = os.stat(folder)
-        if (here.st_dev, here.st_ino) in seen:  # a link that leads back up
-            subfolders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        subfolders.sort()
-        above = Path(folder).relative_to(root).as_posix() + "/"
+    for folder, subfolders, names in walk_folders(root, unreadable):
+        above = folder.relative_to(root).as_posix() + "/"
         above = "" if above == "./" else above
         plain = False
-        for name in sorted(names):
+        for name in names:
             low = name.lower()
             if low.endswith(".zip"):
-                yield Source(Path(folder) / name, above + name[:-4] + "/")
+                yield Source(folder / name, above + name[:-4] + "/")
             elif low.endswith(WHOLE_FILES):
-                yield Source(Path(folder) / name, above)
+                yield Source(folder / name, above)
             else:
                 plain = True
         if plain:
-            yield Source(Path(folder), above)
+            yield Source(folder, above)
         elif not subfolders and not names and above:
             result.empty.append(above.rstrip("/"))

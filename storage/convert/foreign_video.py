@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import Quantizer
-from storage.convert.flow_files import FlowTable
+from storage.convert.flow_files import FlowTable, open_array
 from storage.convert.foreign_files import Files, decode_picture
-from storage.convert.foreign_forms import ArrayFile, Pair, Pictures, Sequence, Single, Table
-from storage.convert.foreign_names import ARRAY, BOTH, IMAGE, TABLE, X, Y, recognise
-from storage.convert.foreign_survey import FoundVideo, Place, Source
+from storage.convert.foreign_forms import (
+    ArrayPairs,
+    FilePairs,
+    ForeignPair,
+    PairForm,
+    PicturePairs,
+    TablePairs,
+)
+from storage.convert.foreign_names import ARRAY, BOTH, IMAGE, TABLE, X, Y, parse_path
+from storage.convert.foreign_survey import FileSpan, FoundVideo, Source
 from storage.errors import UserError
 
 
@@ -23,7 +30,7 @@ class Reading:
     """How the numbers and values of a collection are meant."""
 
     quantizer: Quantizer
-    """Of the codes in pictures; floats are quantised by it."""
+    """Of the codes in pictures. Floats are quantised by it."""
     named_step: int = 1
     """The step in the names: 4 for `flow_x_p4_00000.jpg`, 1 where names do not say."""
     step: int = 1
@@ -48,17 +55,17 @@ class Picture:
 
 
 class ForeignVideo:
-    """Opened for one pass. `pairs` and `frames` are counted from names; nothing is decoded yet."""
+    """Opened for one pass. `pairs` and `frames` are counted from names. Nothing is decoded yet."""
 
-    def __init__(self, found: FoundVideo, reading: Reading) -> None:
-        self.video = found.video
+    def __init__(self, video: FoundVideo, reading: Reading) -> None:
+        self.video = video.video
         self.reading = reading
-        self._found = found
+        self._listed = video
         self._stack = ExitStack()
         self._files: dict[Source, Files] = {}
         self._listings: dict[Source, list[tuple[str, str]]] = {}
-        if found.faults:
-            raise UserError(found.faults[0])
+        if video.faults:
+            raise UserError(video.faults[0])
         try:
             self._flow = self._sequence(reading.named_step, reading.flow_base)
             self._back = (
@@ -81,7 +88,7 @@ class ForeignVideo:
     def close(self) -> None:
         self._stack.close()
 
-    def flow(self, backward: bool = False) -> Iterator[Pair]:
+    def flow(self, backward: bool = False) -> Iterator[ForeignPair]:
         """Pairs 0 to `pairs` - 1."""
         sequence = self._back if backward else self._flow
         assert sequence is not None
@@ -99,34 +106,34 @@ class ForeignVideo:
 
     def _open(self, source: Source) -> Files:
         if source not in self._files:
-            self._files[source] = self._stack.enter_context(source.open())
+            self._files[source] = self._stack.enter_context(closing(source.open()))
         return self._files[source]
 
-    def _numbered(self, component: str, step: int, place: Place) -> dict[int, str]:
-        """File names of one component by their numbers; the same number twice is refused."""
-        files = self._open(place.source)
-        if place.source not in self._listings:
-            self._listings[place.source] = list(place.source.listing(files))
+    def _numbered(self, component: str, step: int, span: FileSpan) -> dict[int, str]:
+        """File names of one component by their numbers. The same number twice is refused."""
+        files = self._open(span.source)
+        if span.source not in self._listings:
+            self._listings[span.source] = list(span.source.listing(files))
         numbers: dict[int, str] = {}
-        for path, name in self._listings[place.source]:
-            found = recognise(path)
+        for path, name in self._listings[span.source]:
+            parsed = parse_path(path)
             if (
-                found is None
-                or found.layout != place.layout
-                or (found.component, found.step) != (component, step)
-                or (found.video and found.video != self.video)
+                parsed is None
+                or parsed.layout != span.layout
+                or (parsed.component, parsed.step) != (component, step)
+                or (parsed.video and parsed.video != self.video)
             ):
                 continue
-            if found.number in numbers:
-                raise UserError(f"{numbers[found.number]} and {name} have the same number")
-            numbers[found.number] = name
+            if parsed.number in numbers:
+                raise UserError(f"{numbers[parsed.number]} and {name} have the same number")
+            numbers[parsed.number] = name
         return numbers
 
-    def _sequence(self, step: int, base: int) -> Sequence:
-        places = {kind: place for (kind, s), place in self._found.places.items() if s == step}
-        kinds = places.keys() & {X, Y, BOTH, ARRAY, TABLE}
+    def _sequence(self, step: int, base: int) -> PairForm:
+        spans = {kind: span for (kind, s), span in self._listed.spans.items() if s == step}
+        kinds = spans.keys() & {X, Y, BOTH, ARRAY, TABLE}
         if not kinds:
-            has = ", ".join(sorted({kind for kind, _ in self._found.places}))
+            has = ", ".join(sorted({kind for kind, _ in self._listed.spans}))
             raise UserError(f"holds no flow of step {step} (it holds: {has})")
         if len(kinds) > 1 and kinds != {X, Y}:
             raise UserError(f"holds flow in several forms ({', '.join(sorted(kinds))}); keep one")
@@ -134,37 +141,38 @@ class ForeignVideo:
             if kinds != {X, Y}:
                 there, lacking = (X, Y) if X in kinds else (Y, X)
                 raise UserError(f"has {there} flow and no {lacking} flow beside it")
-            x, y = (self._numbered(kind, step, places[kind]) for kind in (X, Y))
+            x, y = (self._numbered(kind, step, spans[kind]) for kind in (X, Y))
             _refuse_gaps(x, y, base)
-            sources = places[X].source, places[Y].source
-            return Pictures(
+            sources = spans[X].source, spans[Y].source
+            return PicturePairs(
                 [(x[n], y[n]) for n in sorted(x)],
                 lambda side, name: self._open(sources[side]).read(name),
             )
         kind = next(iter(kinds))
-        place = places[kind]
+        span = spans[kind]
         if kind == BOTH:
-            names = self._numbered(BOTH, step, place)
+            names = self._numbered(BOTH, step, span)
             _refuse_gaps(names, names, base)
-            return Single(
+            return FilePairs(
                 [names[n] for n in sorted(names)],
-                self._open(place.source).read,
+                self._open(span.source).read,
                 self.reading.quantizer,
             )
         if kind == TABLE:
-            table = FlowTable(place.source.container)
+            table = FlowTable(span.source.container)
             self._stack.callback(table.close)
             _refuse_gaps(table.numbers["x"], table.numbers["y"], base)
-            return Table(table, self.reading.quantizer)
-        return ArrayFile(place.source.container, self.reading.scale, self.reading.quantizer)
+            return TablePairs(table, self.reading.quantizer)
+        path = span.source.container
+        return ArrayPairs(path.name, open_array(path, self.reading.scale), self.reading.quantizer)
 
     def _frame_names(self) -> list[tuple[Source, str]]:
-        place = self._found.places.get((IMAGE, 1))
-        if self.reading.images == "none" or place is None:
+        span = self._listed.spans.get((IMAGE, 1))
+        if self.reading.images == "none" or span is None:
             return []
-        names = self._numbered(IMAGE, 1, place)
+        names = self._numbered(IMAGE, 1, span)
         _refuse_gaps(names, names, self.reading.image_base)
-        return [(place.source, names[n]) for n in sorted(names)]
+        return [(span.source, names[n]) for n in sorted(names)]
 
     def _fit(self) -> tuple[int, int, int]:
         """(pairs, frames, first pair taken), so that pair i leads from frame i to i + step."""

@@ -1,4 +1,4 @@
-"""What the caller of an import states; the rest is to be recognised."""
+"""What the caller of an import states. The rest is to be recognised."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ IMAGES = ("auto", "first", "second", "none")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the caller states; None is to be recognised."""
+class ImportOptions:
+    """What the caller states. None is to be recognised."""
 
     bound: float | None = None
     rule: str | None = None
@@ -32,7 +32,7 @@ class Wishes:
     size: str | None = None
     """The rule by which the tool sized its pictures: `short-side 256`, `340x256`, `source`."""
     fps: float | None = None
-    """The videos' rate; files of flow do not say."""
+    """The videos' rate. Files of flow do not say."""
 
     def __post_init__(self) -> None:
         if self.rule is not None and self.rule not in RULES:

@@ -11,7 +11,7 @@ from storage.codecs import Quantizer
 from storage.convert.foreign_names import BOTH, IMAGE, TABLE, X, Y
 from storage.convert.foreign_survey import FLOW, FoundVideo, Survey, survey
 from storage.convert.foreign_video import Reading
-from storage.convert.import_options import Wishes
+from storage.convert.import_options import ImportOptions
 from storage.convert.import_values import USUAL_BOUND, settle_values
 from storage.errors import UserError
 from storage.store import StoreConfig
@@ -41,14 +41,14 @@ class Plan:
     fps: float
 
 
-def plan_import(sources: Sequence[Path], wishes: Wishes | None = None) -> Plan:
+def plan_import(sources: Sequence[Path], options: ImportOptions | None = None) -> Plan:
     """Survey the sources and settle what the names and a few pictures tell."""
-    wishes = wishes or Wishes()
-    found = survey(sources)
-    videos = [video for video in found.videos.values() if video.steps]
+    options = options or ImportOptions()
+    collection = survey(sources)
+    videos = [video for video in collection.videos.values() if video.steps]
     names = ", ".join(str(source) for source in sources)
     if not videos:
-        other = len(found.videos)
+        other = len(collection.videos)
         raise UserError(
             f"no flow was recognised in {names}"
             + (f"; {other} videos have frames only" if other else "")
@@ -60,42 +60,42 @@ def plan_import(sources: Sequence[Path], wishes: Wishes | None = None) -> Plan:
     if len(layouts) > 1:
         others = ", ".join(f"{name} ({count})" for name, count in layouts.items())
         notes.append(f"several layouts are mixed: {others}")
-    kinds = {kind for video in videos for kind, _ in video.places}
-    named_step, step = _steps(videos, wishes.step)
-    notes.append(f"step: {step}" + ("" if wishes.step else " (from the names)"))
-    reading = Reading(Quantizer("round", USUAL_BOUND), named_step, step, trim=wishes.trim)
-    reading = _bases(found, reading, wishes, notes)
-    reading = _alignment(videos, reading, wishes, notes)
-    if all((kind, -named_step) in v.places for v in videos for kind in _flow_kinds(v)):
+    kinds = {kind for video in videos for kind, _ in video.spans}
+    named_step, step = _steps(videos, options.step)
+    notes.append(f"step: {step}" + ("" if options.step else " (from the names)"))
+    reading = Reading(Quantizer("round", USUAL_BOUND), named_step, step, trim=options.trim)
+    reading = _bases(collection, reading, options, notes)
+    reading = _alignment(videos, reading, options, notes)
+    if all((kind, -named_step) in v.spans for v in videos for kind in _flow_kinds(v)):
         reading = replace(reading, backward=True)
         notes.append("backward flow lies beside the forward one: it is taken too")
-    reading, coded = settle_values(videos, reading, wishes, notes, layout)
+    reading, coded = settle_values(videos, reading, options, notes, layout)
     files = bool(kinds & {X, Y})
     config = StoreConfig(
         quantizer=reading.quantizer,
-        codec=wishes.codec or ("files" if files else "lossless" if coded else "jpeg:95"),
-        frame_codec="none" if reading.images == "none" else wishes.frame_codec or "files",
-        size=wishes.size or "source",
+        codec=options.codec or ("files" if files else "lossless" if coded else "jpeg:95"),
+        frame_codec="none" if reading.images == "none" else options.frame_codec or "files",
+        size=options.size or "source",
         step=step,
         fields=("forward", "backward") if reading.backward else ("forward",),
-        algorithm=wishes.algorithm,
-        parameters=wishes.parameters,
-        fingerprint=wishes.fingerprint,
+        algorithm=options.algorithm,
+        parameters=options.parameters,
+        fingerprint=options.fingerprint,
     )
-    if wishes.algorithm == "unknown":
+    if options.algorithm == "unknown":
         notes.append(
             "flow algorithm: unknown, for files do not say; state --preset if videos that are "
             "not in this store shall be predicted later"
         )
-    if wishes.size is None:
+    if options.size is None:
         notes.append("size: taken for the videos' own; state --size if the tool resized them")
-    if wishes.fps is None:
+    if options.fps is None:
         notes.append("frame rate: 25 a second is written down, for files do not say (--fps)")
-    return Plan(found, videos, reading, config, layout, notes, wishes.fps or 25.0)
+    return Plan(collection, videos, reading, config, layout, notes, options.fps or 25.0)
 
 
 def _flow_kinds(video: FoundVideo) -> set[str]:
-    return {kind for kind, _ in video.places if kind in FLOW}
+    return {kind for kind, _ in video.spans if kind in FLOW}
 
 
 def _steps(videos: list[FoundVideo], wanted: int | None) -> tuple[int, int]:
@@ -117,15 +117,17 @@ def _steps(videos: list[FoundVideo], wanted: int | None) -> tuple[int, int]:
     return 1, wanted  # most tools do not write the step into names
 
 
-def _bases(found: Survey, reading: Reading, wishes: Wishes, notes: list[str]) -> Reading:
-    """What most sequences start with; one that starts elsewhere has lost files."""
+def _bases(
+    collection: Survey, reading: Reading, options: ImportOptions, notes: list[str]
+) -> Reading:
+    """What most sequences start with. One that starts elsewhere has lost files."""
     bases: dict[str, int] = {}
     for what, kinds in (("flow", (X, Y, BOTH, TABLE)), ("images", (IMAGE,))):
-        firsts = found.firsts(kinds)
+        firsts = collection.firsts(kinds)
         if not firsts:
             continue
-        if wishes.index_base is not None:
-            bases[what] = wishes.index_base
+        if options.index_base is not None:
+            bases[what] = options.index_base
             continue
         low = {number: count for number, count in firsts.items() if number in (0, 1)}
         if not low:
@@ -146,26 +148,26 @@ def _bases(found: Survey, reading: Reading, wishes: Wishes, notes: list[str]) ->
 
 
 def _alignment(
-    videos: list[FoundVideo], reading: Reading, wishes: Wishes, notes: list[str]
+    videos: list[FoundVideo], reading: Reading, options: ImportOptions, notes: list[str]
 ) -> Reading:
     """Which frame of its pair image i is."""
-    pictured = [video for video in videos if (IMAGE, 1) in video.places]
-    if wishes.images == "none" or not pictured:
-        notes.append("frames: none" + ("" if wishes.images == "none" else " were found"))
+    pictured = [video for video in videos if (IMAGE, 1) in video.spans]
+    if options.images == "none" or not pictured:
+        notes.append("frames: none" + ("" if options.images == "none" else " were found"))
         return replace(reading, images="none")
     if len(pictured) < len(videos):
         notes.append(f"frames: only {len(pictured)} of {len(videos)} videos have them")
-    if wishes.images != "auto":
-        return replace(reading, images=wishes.images)
+    if options.images != "auto":
+        return replace(reading, images=options.images)
     surplus: Counter[int] = Counter()
     for video in pictured:
         pairs = [
-            place.count
-            for (kind, step), place in video.places.items()
+            span.count
+            for (kind, step), span in video.spans.items()
             if kind in (X, BOTH) and step == reading.named_step
         ]
         if pairs:
-            surplus[video.places[IMAGE, 1].count - pairs[0]] += 1
+            surplus[video.spans[IMAGE, 1].count - pairs[0]] += 1
     if surplus and surplus.most_common(1)[0][0] == 0 and reading.step == 1:
         notes.append(
             "frames: as many as pairs, so image i is the second frame of its pair, as dense_flow "

@@ -12,7 +12,7 @@ from storage.convert.flow_files import open_array
 from storage.convert.foreign_names import ARRAY
 from storage.convert.foreign_survey import FoundVideo
 from storage.convert.foreign_video import ForeignVideo, Reading
-from storage.convert.import_options import Wishes
+from storage.convert.import_options import ImportOptions
 from storage.errors import UserError
 
 SAMPLES = 32
@@ -27,34 +27,38 @@ USUAL_BOUND = 20.0
 
 
 def settle_values(
-    videos: list[FoundVideo], reading: Reading, wishes: Wishes, notes: list[str], layout: str
+    videos: list[FoundVideo],
+    reading: Reading,
+    options: ImportOptions,
+    notes: list[str],
+    layout: str,
 ) -> tuple[Reading, bool]:
-    """Settle quantiser and scale; True when the source holds codes, not floats."""
-    bound = USUAL_BOUND if wishes.bound is None else wishes.bound
+    """Settle quantiser and scale. True when the source holds codes, not floats."""
+    bound = USUAL_BOUND if options.bound is None else options.bound
     array = next(
-        (p.source.container for v in videos for (k, _), p in v.places.items() if k == ARRAY), None
+        (p.source.container for v in videos for (k, _), p in v.spans.items() if k == ARRAY), None
     )
     floats = layout in (".flo", "HDF5", "flow_.png")
     if layout == ".npy" and array is not None:
         floats = not open_array(array).coded
     if floats:
-        quantizer = Quantizer(wishes.rule or "companded", bound)
+        quantizer = Quantizer(options.rule or "companded", bound)
         notes.append(f"values: floats, stored as {quantizer.rule} codes with bound {bound:g} px")
         if layout == ".npy":
-            scale = array_scale(videos, wishes, bound, notes)
+            scale = array_scale(videos, options, bound, notes)
             return replace(reading, quantizer=quantizer, scale=scale), False
         return replace(reading, quantizer=quantizer), False
     pairs = sample_pairs(videos, reading)
-    rule = wishes.rule or ("truncate" if layout == "x_" else "round")
+    rule = options.rule or ("truncate" if layout == "x_" else "round")
     seen = rule_of(pairs)
-    if wishes.rule is None and seen is not None:
+    if options.rule is None and seen is not None:
         rule = seen
         notes.append(f"rule: {rule}, by how often the codes beside rest occur")
-    elif wishes.rule is None:
+    elif options.rule is None:
         notes.append(f"rule: {rule}, as this layout's tools write it; the pictures do not tell")
     elif seen is not None and (seen == "truncate") != (rule == "truncate"):
         notes.append(f"CHECK --rule {rule}: by how often the codes beside rest occur it is {seen}")
-    if wishes.bound is None:
+    if options.bound is None:
         notes.append(
             f"BOUND: {bound:g} px ASSUMED; no picture can show it. TSN, mmaction2 and gpu_flow "
             "use 20; denseflow without -b 32, dense_flow without -b 15, EPIC 25: state --bound"
@@ -71,9 +75,9 @@ def settle_values(
 
 
 def rule_of(pairs: list[NDArray[np.uint8]]) -> str | None:
-    """`round` or `truncate` from pairs of different videos, (2, H, W) each; None where unclear.
+    """`round` or `truncate` from pairs of different videos, (2, H, W) each. None where unclear.
 
-    Cutting makes 127 of all that is nearly at rest; rounding parts it evenly between 127 and 128
+    Cutting makes 127 of all that is nearly at rest. Rounding parts it evenly between 127 and 128
     (and what is exactly at rest becomes 128).
     """
     if len(pairs) < ENOUGH:
@@ -84,7 +88,7 @@ def rule_of(pairs: list[NDArray[np.uint8]]) -> str | None:
 
 
 def sample_pairs(videos: list[FoundVideo], reading: Reading) -> list[NDArray[np.uint8]]:
-    """A pair from each of a few videos, some way in; videos that cannot be read are left out."""
+    """A pair from each of a few videos, some way in. Videos that cannot be read are left out."""
     pairs = []
     for video in videos[:: max(1, len(videos) // SAMPLES)][:SAMPLES]:
         try:
@@ -98,19 +102,21 @@ def sample_pairs(videos: list[FoundVideo], reading: Reading) -> list[NDArray[np.
     return pairs
 
 
-def array_scale(videos: list[FoundVideo], wishes: Wishes, bound: float, notes: list[str]) -> float:
+def array_scale(
+    videos: list[FoundVideo], options: ImportOptions, bound: float, notes: list[str]
+) -> float:
     largest = 0.0
     for video in videos[:: max(1, len(videos) // SAMPLES)][:SAMPLES]:
-        for (kind, _), place in video.places.items():
+        for (kind, _), span in video.spans.items():
             if kind == ARRAY:
                 try:
-                    array = open_array(place.source.container)
+                    array = open_array(span.source.container)
                 except UserError:
                     continue
                 some = array.values[:: max(1, len(array) // 8)]
                 largest = max(largest, float(np.max(np.abs(some), initial=0)))
-    unit = wishes.values == "unit" or (wishes.values == "auto" and 0 < largest <= 1)
-    if unit and wishes.values == "auto":
+    unit = options.values == "unit" or (options.values == "auto" and 0 < largest <= 1)
+    if unit and options.values == "auto":
         notes.append(
             f"VALUES: no flow is larger than {largest:.2f}, so arrays are taken as I3D has them, "
             f"pixels divided by the bound of {bound:g}; --values pixels says otherwise"

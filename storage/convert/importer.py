@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from storage.convert.foreign_forms import Pair
+from storage import atomic
+from storage.codecs import join_files
+from storage.convert.foreign_forms import ForeignPair
 from storage.convert.foreign_survey import FoundVideo, Survey
 from storage.convert.foreign_video import ForeignVideo
 from storage.convert.import_plan import Plan
@@ -22,7 +23,7 @@ FAILURES = "import-failures.json"
 
 
 @dataclass
-class Imported:
+class ImportResult:
     """What came of an import."""
 
     done: list[str] = field(default_factory=list)
@@ -38,15 +39,15 @@ class Imported:
 
 def import_flow(
     plan: Plan, out: Path, progress: Callable[[], object] = lambda: None, jobs: int = 1
-) -> Imported:
-    """Store every video of the plan that is not there yet; a faulty one does not stop the rest.
+) -> ImportResult:
+    """Store every video of the plan that is not there yet. A faulty one does not stop the rest.
 
-    `out`/import-failures.json lists what failed; the next run tries it again. `jobs` processes
+    `out`/import-failures.json lists what failed. The next run tries it again. `jobs` processes
     share the work, each with a shard of the store to itself.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs} must be 1 or more")
-    result = Imported(failed=dict(plan.survey.unreadable))
+    result = ImportResult(failed=dict(plan.survey.unreadable))
     result.failed |= dict.fromkeys(plan.survey.empty, "the folder is empty")
     for video in plan.survey.videos.values():
         if not video.steps:
@@ -100,7 +101,7 @@ def _each(store: Store, videos: list[FoundVideo], plan: Plan, jobs: int) -> Iter
 
 
 def _import_one(store: Store, video: FoundVideo, plan: Plan) -> Outcome:
-    """Store one video; what is wrong with it is told, what is wrong with the store is raised."""
+    """Store one video. A fault of it is returned, a fault of the store is raised."""
     try:
         with ForeignVideo(video, plan.reading) as source:
             _store_video(store, source, video, plan)
@@ -112,7 +113,7 @@ def _import_one(store: Store, video: FoundVideo, plan: Plan) -> Outcome:
         return Outcome(video.video, fault=reason)
 
 
-def _store_video(store: Store, source: ForeignVideo, found: FoundVideo, plan: Plan) -> None:
+def _store_video(store: Store, source: ForeignVideo, video: FoundVideo, plan: Plan) -> None:
     if plan.reading.images != "none" and not source.frames:
         raise UserError("has flow and no frames, unlike the rest; --images none takes flow alone")
     counts = np.zeros(256, np.int64)
@@ -134,8 +135,8 @@ def _store_video(store: Store, source: ForeignVideo, found: FoundVideo, plan: Pl
         total = max(int(counts.sum()), 1)
         writer.finish(
             fps=plan.fps,
-            engine=f"imported: {found.layout}",
-            source={"imported": found.layout, "name": found.video, "images": plan.reading.images},
+            engine=f"imported: {video.layout}",
+            source={"imported": video.layout, "name": video.video, "images": plan.reading.images},
             quality={
                 "clipped_share": float(ends.sum() / total),
                 "zero_share": float(counts[quantizer.zero] / total),
@@ -143,10 +144,8 @@ def _store_video(store: Store, source: ForeignVideo, found: FoundVideo, plan: Pl
         )
 
 
-def _put(writer: VideoWriter, pair: Pair, name: str) -> None:
+def _put(writer: VideoWriter, pair: ForeignPair, name: str) -> None:
     if writer.config.codec == "files" and pair.files is not None:
-        from storage.codecs import join_files
-
         height, width = pair.codes.shape[1:]
         writer.encoded(name, join_files(*pair.files), height, width)
     else:
@@ -162,9 +161,4 @@ def _write_failures(path: Path, failed: dict[str, str]) -> None:
     listing: list[dict[str, Any]] = [
         {"video": video, "reason": reason} for video, reason in sorted(failed.items())
     ]
-    fresh = path.with_suffix(f".{os.getpid()}")
-    try:
-        fresh.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    atomic.write_text(path, json.dumps(listing, indent=2) + "\n")

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from storage.scores.foreign import Foreign
     from storage.scores.joining import join, same_classes, table_name, unique_names
     from storage.scores.npz import read_npz
-    from storage.scores.table import PARTS, ScoreTable, some
+    from storage.scores.table import ScoreTable, some
 
 __getattr__, __all__ = exports(__name__, __file__)

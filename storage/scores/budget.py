@@ -11,17 +11,17 @@ LIMIT = 2 << 30
 
 
 class Budget:
-    """What is left of a file's allowance."""
+    """The bytes that a file may still take."""
 
     def __init__(self, path: str | Path, most: int = LIMIT) -> None:
         self.path = path
         self.most = most
-        self.left = most
+        self.rest = most
 
     def take(self, size: int) -> None:
         """Count `size` bytes, or refuse the file."""
-        self.left -= size
-        if self.left < 0:
+        self.rest -= size
+        if self.rest < 0:
             raise UserError(
                 f"{self.path} would unpack to more than {self.most / 2**30:.3g} GiB; if that is "
                 "meant, allow more with --max-gib (max_bytes= in Python)"

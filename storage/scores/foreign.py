@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from storage.catalog import lines, read_class_list
 from storage.errors import UserError
 from storage.scores.table import ScoreTable, some
+from storage.videos import video_id
 
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 SCORE_NAMES = ("scores", "score", "logits", "probabilities", "probs")
 ALIASES = {
     "videos": ("videos", "video", "video_ids", "names", "video_names"),
@@ -24,23 +26,23 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class Foreign:
-    """What to believe of scores whose file does not say it."""
+    """What the caller states of scores, where their file does not."""
 
     videos: Path | None = None
-    """List of the videos, a line each in the order of the rows; lines of the official lists
+    """List of the videos, a line each in the order of the rows. Lines of the official lists
     (`Class/v_Class_g01_c01.avi 3`) will do."""
     classes: Path | None = None
     """List of the classes, a line each (`Archery` or `3 Archery`)."""
     kind: str | None = None
-    """logits or probabilities; found from the values when None."""
+    """logits or probabilities. Found from the values when None."""
     split: int = 1
     part: str = "test"
     label_base: int | None = None
-    """What the first class is called in the labels, 0 or 1; found from the values when None."""
+    """What the first class is called in the labels, 0 or 1. Found from the values when None."""
 
 
 @dataclass
-class Raw:
+class ForeignArrays:
     """The arrays of one foreign file, before they are a table."""
 
     scores: np.ndarray[Any, Any]
@@ -76,13 +78,42 @@ def text_list(values: Any) -> list[str]:
     return [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in items]
 
 
-def table_from(raw: Raw, told: Foreign, path: Path) -> ScoreTable:
-    """Put a table together from a file's arrays and what the caller said of them."""
+def matrices_in(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """The arrays that may be scores, and the names of those beside them by what they hold."""
+    names = list(names)
+    firsts = {key: [n for n in aliases if n in names][:1] for key, aliases in ALIASES.items()}
+    beside = {key: first[0] for key, first in firsts.items() if first}
+    others = {*beside.values(), "header", "label_base"}
+    return [name for name in names if name not in others], beside
+
+
+def arrays_of(
+    values: Mapping[str, Any], name: str, beside: Mapping[str, str], alone: bool
+) -> ForeignArrays:
+    """The scores `name` with the arrays beside them."""
+    texts = {
+        key: text_list(values[beside[key]]) if key in beside else None
+        for key in ("videos", "classes", "groups")
+    }
+    labels, base = values.get(beside.get("labels", "")), values.get("label_base")
+    return ForeignArrays(
+        scores=np.asarray(values[name]),
+        name=name,
+        alone=alone,
+        labels=None if labels is None else np.asarray(labels).ravel(),
+        label_base=None if base is None else int(np.asarray(base).ravel()[0]),
+        features=values.get(beside.get("features", "")),
+        **texts,
+    )
+
+
+def table_from(raw: ForeignArrays, foreign: Foreign, path: Path) -> ScoreTable:
+    """A table from a file's arrays and what the caller states of them."""
     listed_labels: list[int] | None = None
-    if told.videos is not None:
-        raw.videos, listed_labels = read_video_list(told.videos)
-    if told.classes is not None:
-        raw.classes = read_class_list(told.classes)
+    if foreign.videos is not None:
+        raw.videos, listed_labels = read_video_list(foreign.videos)
+    if foreign.classes is not None:
+        raw.classes = list(read_class_list(foreign.classes).names)
     if raw.videos is None:
         raise UserError(
             f"{path} does not say which row is which video; give the list with --video-list"
@@ -95,14 +126,14 @@ def table_from(raw: Raw, told: Foreign, path: Path) -> ScoreTable:
         raise UserError(f"{path}: scores of shape {raw.scores.shape} do not fit {n} listed videos")
     classes = raw.classes or _classes_from_folders(raw.videos, scores.shape[1], path)
     labels = raw.labels
-    base = told.label_base if told.label_base is not None else raw.label_base
+    base = foreign.label_base if foreign.label_base is not None else raw.label_base
     if labels is None:
         labels = _labels_from(raw.videos, listed_labels, classes, path)
         base = 0
     labels = np.asarray(labels).ravel()
     if base is None:
         base = _label_base(labels, len(classes), path)
-    kind = told.kind or _kind_of(scores)
+    kind = foreign.kind or _kind_of(scores)
     table = ScoreTable(
         videos=tuple(raw.videos),
         labels=labels - base,
@@ -110,8 +141,8 @@ def table_from(raw: Raw, told: Foreign, path: Path) -> ScoreTable:
         scores=scores,
         kind=kind,
         stream=path.stem if raw.alone or raw.name.lower() in SCORE_NAMES else raw.name,
-        split=told.split,
-        part=told.part,
+        split=foreign.split,
+        part=foreign.part,
         groups=tuple(raw.groups or ()),
         features=raw.features,
     )
@@ -140,25 +171,15 @@ def _label_base(labels: np.ndarray[Any, Any], classes: int, path: Path) -> int:
 
 def read_video_list(path: Path) -> tuple[list[str], list[int] | None]:
     """Video ids, and 1-based labels where each line has one, of a list like testlist01.txt."""
-    lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    parts = [line.rsplit(maxsplit=1) for line in lines]
-    labelled = bool(parts) and all(len(p) == 2 and p[1].isdigit() for p in parts)
-    names = [p[0] if labelled else line for p, line in zip(parts, lines, strict=True)]
-    videos = [n.rsplit(".", 1)[0] if n.lower().endswith(VIDEO_SUFFIXES) else n for n in names]
-    return videos, [int(p[1]) for p in parts] if labelled else None
-
-
-def read_class_list(path: Path) -> list[str]:
-    """Class names of a list like classInd.txt; numbers before the names are dropped."""
-    lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    numbered = [line.split(maxsplit=1) for line in lines]
-    if all(len(p) == 2 and p[0].isdigit() for p in numbered):
-        return [name for _, name in sorted((int(p[0]), p[1]) for p in numbered)]
-    return lines
+    listed = [line for _, line in lines(path)]
+    cells = [line.rsplit(maxsplit=1) for line in listed]
+    if cells and all(len(row) == 2 and row[1].isdecimal() for row in cells):
+        return [video_id(name) for name, _ in cells], [int(label) for _, label in cells]
+    return [video_id(line) for line in listed], None
 
 
 def _classes_from_folders(videos: list[str], columns: int, path: Path) -> list[str]:
-    """`Archery/v_...` names its class; in order of the alphabet they are the official order."""
+    """`Archery/v_...` names its class. In order of the alphabet they are the official order."""
     folders = sorted({video.rsplit("/", 1)[0] for video in videos if "/" in video})
     if len(folders) == columns:
         return folders

@@ -19,7 +19,7 @@ def table_name(table: ScoreTable, position: int) -> str:
 def join(tables: Sequence[ScoreTable], *, common_only: bool = False) -> list[ScoreTable]:
     """The tables with the videos and the classes of the first one, in its order.
 
-    A video that one table lacks or labels differently is named in an error; `common_only` keeps
+    A video that one table lacks or labels differently is named in an error. `common_only` keeps
     the videos that every table has, instead. Columns are put in order by class name.
     """
     if not tables:

@@ -36,10 +36,10 @@ def check_mat(path: Path, budget: Budget) -> None:
 
 def _count_unpacked(file: BinaryIO, size: int, budget: Budget) -> None:
     unpacker = zlib.decompressobj()
-    left = size
-    while left > 0 and (packed := file.read(min(PIECE, left))):
-        left -= len(packed)
+    rest = size
+    while rest > 0 and (packed := file.read(min(PIECE, rest))):
+        rest -= len(packed)
         while packed:
             budget.take(len(unpacker.decompress(packed, PIECE)))
             packed = unpacker.unconsumed_tail
-    file.seek(left, 1)
+    file.seek(rest, 1)

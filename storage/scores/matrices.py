@@ -11,7 +11,14 @@ import numpy as np
 
 from storage.errors import UserError
 from storage.scores.budget import Budget
-from storage.scores.foreign import ALIASES, Raw, choose_matrix, text_list
+from storage.scores.foreign import (
+    Foreign,
+    arrays_of,
+    choose_matrix,
+    matrices_in,
+    table_from,
+    text_list,
+)
 from storage.scores.mat_limits import check_mat
 from storage.scores.table import ScoreTable, check_header
 
@@ -45,13 +52,13 @@ def _cells(names: tuple[str, ...]) -> np.ndarray[Any, Any]:
     return cells
 
 
-def read_mat(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
-    """Read a .mat; version 7.3 files are HDF5 inside."""
+def read_mat(path: Path, array: str | None, foreign: Foreign, max_bytes: int) -> ScoreTable:
+    """Read a .mat. Version 7.3 files are HDF5 inside."""
     from scipy.io import loadmat, whosmat
 
     with open(path, "rb") as file:
         if HDF5_MAGIC in file.read(1024):
-            return read_hdf5(path, array, max_bytes)
+            return read_hdf5(path, array, foreign, max_bytes)
     try:
         check_mat(path, Budget(path, max_bytes))
         names = [name for name, _, _ in whosmat(str(path))]
@@ -68,7 +75,7 @@ def read_mat(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
             if value.dtype == object
             else value
         )
-    return _table(path, array, plain)
+    return _table(path, array, foreign, plain)
 
 
 def write_hdf5(table: ScoreTable, path: Path) -> None:
@@ -87,8 +94,8 @@ def write_hdf5(table: ScoreTable, path: Path) -> None:
             file.create_dataset("features", data=table.features, compression="gzip")
 
 
-def read_hdf5(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw:
-    """Read datasets of the file's top level; links out of the file are refused."""
+def read_hdf5(path: Path, array: str | None, foreign: Foreign, max_bytes: int) -> ScoreTable:
+    """Read datasets of the file's top level. Links out of the file are refused."""
     import h5py
 
     plain: dict[str, Any] = {}
@@ -109,7 +116,7 @@ def read_hdf5(path: Path, array: str | None, max_bytes: int) -> ScoreTable | Raw
                 plain["header"] = str(file.attrs["header"])
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise UserError(f"{path} is not a readable HDF5 file ({error})") from None
-    return _table(path, array, plain)
+    return _table(path, array, foreign, plain)
 
 
 def _hdf5_value(file: Any, dataset: Any, budget: Budget) -> Any:
@@ -140,30 +147,14 @@ def _characters(dataset: Any, budget: Budget) -> str:
     return "".join(map(chr, dataset[()].ravel()))
 
 
-def _table(path: Path, array: str | None, plain: dict[str, Any]) -> ScoreTable | Raw:
-    """Our own file as a table, any other as its arrays."""
-    side = {key: next((n for n in names if n in plain), "") for key, names in ALIASES.items()}
-    used = {*side.values(), "header", "label_base"}
-    matrices = [n for n, v in plain.items() if n not in used and np.ndim(v) >= 2]
+def _table(path: Path, array: str | None, foreign: Foreign, plain: dict[str, Any]) -> ScoreTable:
+    """A file that this program wrote as it says. Any other by its arrays."""
+    names, beside = matrices_in(plain)
+    matrices = [name for name in names if np.ndim(plain[name]) >= 2]
     name = choose_matrix(path, matrices, array)
-    base = plain.get("label_base")
-
-    def strings(key: str) -> list[str] | None:
-        return text_list(plain[side[key]]) if side[key] else None
-
-    raw = Raw(
-        scores=np.asarray(plain[name]),
-        name=name,
-        alone=len(matrices) == 1,
-        videos=strings("videos"),
-        labels=np.asarray(plain[side["labels"]]).ravel() if side["labels"] else None,
-        label_base=None if base is None else int(np.asarray(base).ravel()[0]),
-        classes=strings("classes"),
-        groups=strings("groups"),
-        features=plain[side["features"]] if side["features"] else None,
-    )
+    raw = arrays_of(plain, name, beside, len(matrices) == 1)
     if "header" not in plain or name != "scores":
-        return raw
+        return table_from(raw, foreign, path)
     if raw.videos is None or raw.classes is None or raw.labels is None:
         raise UserError(f"{path} has our header, but lacks videos, classes or labels")
     try:

@@ -17,7 +17,7 @@ from storage.scores.budget import LIMIT, Budget
 
 MAX_ARRAYS = 1000
 LONGEST_HEADER = 1 << 16
-"""Bytes of an array's header that are looked at; a version 2.0 header may claim 4 GiB."""
+"""Bytes of an array's header that are looked at. A version 2.0 header may claim 4 GiB."""
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 

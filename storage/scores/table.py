@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import atomic
 from storage.errors import UserError
 from storage.scores.budget import LIMIT
 from storage.scores.npz import read_npz
+from storage.videos import PARTS
 
 KINDS = ("logits", "probabilities")
-PARTS = ("train", "validation", "test")
 FORMAT, VERSION = "twostream-scores", 1
 DEEPEST = 40
-"""Levels of `provenance`; a file nested deeper was made to break its readers."""
+"""Levels of `provenance`. A file nested deeper was made to break its readers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,34 +89,18 @@ class ScoreTable:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What a file says of the table beside its arrays; JSON values."""
+        """What a file says of the table beside its arrays. JSON values."""
         named = {key: getattr(self, key) for key in ("kind", "stream", "split", "part")}
         return {"format": FORMAT, "version": VERSION, **named, "made": self.provenance}
 
     def save(self, path: str | Path) -> None:
-        """Write an npz that holds no pickle; whoever reads while it is written sees the old one."""
-        arrays: dict[str, Any] = {
-            "videos": np.array(self.videos),
-            "labels": self.labels,
-            "classes": np.array(self.classes),
-            "scores": self.scores,
-            "header": np.array(json.dumps(self.header)),
-        }
-        if self.groups:
-            arrays["groups"] = np.array(self.groups)
-        if self.features is not None:
-            arrays["features"] = self.features
-        partial = Path(f"{path}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write an npz that holds no pickle. Who reads it meanwhile sees the old one."""
+        with atomic.replacing(Path(path)) as fresh:
+            write_npz(self, fresh)
 
     @classmethod
     def load(cls, path: str | Path, max_bytes: int = LIMIT) -> ScoreTable:
-        """Read what `save` wrote; `read_scores` reads other tools' files too."""
+        """Read what `save` wrote. `read_scores` reads other tools' files too."""
         names = ("header", "videos", "labels", "classes", "scores", "groups", "features")
         data = read_npz(path, names, max_bytes)
         absent = [name for name in names[:5] if name not in data]
@@ -138,6 +122,23 @@ class ScoreTable:
             )
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}: {error}") from None
+
+
+def write_npz(table: ScoreTable, path: Path) -> None:
+    """What `ScoreTable.load` reads."""
+    arrays: dict[str, Any] = {
+        "videos": np.array(table.videos),
+        "labels": table.labels,
+        "classes": np.array(table.classes),
+        "scores": table.scores,
+        "header": np.array(json.dumps(table.header)),
+    }
+    if table.groups:
+        arrays["groups"] = np.array(table.groups)
+    if table.features is not None:
+        arrays["features"] = table.features
+    with path.open("wb") as file:  # by a path, NumPy would add an ending
+        np.savez_compressed(file, **arrays)
 
 
 def check_header(header: object) -> dict[str, Any]:

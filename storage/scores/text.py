@@ -5,24 +5,25 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
+from storage.scores.budget import Budget
+from storage.scores.foreign import Foreign
 from storage.scores.table import ScoreTable, check_header
 
-if TYPE_CHECKING:
-    from storage.scores.foreign import Foreign
-
 MARK = "# "
-"""Opens the one line of a CSV that holds the header as JSON; readers may skip it."""
+"""Opens the one line of a CSV that holds the header as JSON. Readers may skip it."""
 LEADING = ("video", "label", "group")
+GROWTH = 8
+"""A number written in two letters takes sixteen bytes and more while it is read."""
 
 
 def write_csv(table: ScoreTable, path: Path) -> None:
-    """`video,label,group,<class>,...`: a row a video, the label by name; features are left out."""
+    """`video,label,group,<class>,...`: a row a video, the label by name. Features are left out."""
     with open(path, "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
         file.write(MARK + json.dumps(table.header) + "\n")
         writer = csv.writer(file)
@@ -34,8 +35,15 @@ def write_csv(table: ScoreTable, path: Path) -> None:
             writer.writerow([video, table.classes[table.labels[i]], *group, *scores])
 
 
-def read_csv(path: Path, told: Foreign) -> ScoreTable:
+def _check_text(path: Path, array: str | None, max_bytes: int) -> None:
+    if array:
+        raise UserError(f"{path}:{array}: a {path.suffix} file holds one table; leave :{array} out")
+    Budget(path, max_bytes).take(path.stat().st_size * GROWTH)
+
+
+def read_csv(path: Path, array: str | None, foreign: Foreign, max_bytes: int) -> ScoreTable:
     """Read what `write_csv` wrote, with or without its first line."""
+    _check_text(path, array, max_bytes)
     with open(path, newline="", encoding="utf-8-sig", errors="surrogatepass") as file:
         try:
             first = file.readline()
@@ -53,9 +61,9 @@ def read_csv(path: Path, told: Foreign) -> ScoreTable:
         except (csv.Error, ValueError) as error:
             raise UserError(f"{path}: {error}") from None
     if not header:
-        header = {"split": told.split, "part": told.part, "stream": path.stem}
-        header |= {"kind": told.kind} if told.kind else {}
-        header["made"] = {"imported": path.name}
+        header = {"split": foreign.split, "part": foreign.part, "stream": path.stem}
+        header |= {"kind": foreign.kind} if foreign.kind else {}
+        header["provenance"] = {"imported": path.name}
     classes = columns[lead:]
     index = {name: i for i, name in enumerate(classes)}
     unknown = next((row for row, _ in read if row[1] not in index), None)
@@ -107,8 +115,9 @@ def write_json(table: ScoreTable, path: Path) -> None:
     path.write_text(json.dumps(table.header | body | {"scores": table.scores.tolist()}) + "\n")
 
 
-def read_json(path: Path) -> ScoreTable:
-    """Read what `write_json` wrote; labels may be class names or indices from 0."""
+def read_json(path: Path, array: str | None, foreign: Foreign, max_bytes: int) -> ScoreTable:
+    """Read what `write_json` wrote. Labels may be class names or indices from 0."""
+    _check_text(path, array, max_bytes)
 
     def no_constant(name: str) -> None:
         raise UserError(f"{path} holds {name}; score these videos again")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from storage.store.store import Store, open_store
     from storage.store.summary import Summary, summarise
     from storage.store.verification import Report, verify
-    from storage.store.window import Passage
+    from storage.store.window import Window
     from storage.store.writer import VideoWriter
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -1,8 +1,8 @@
 """A few neighbouring items in one record, each of them readable, and checked, alone.
 
-Records over 2 KB take whole pages of 4 KB in LMDB, so one item a record would waste a third of
-the space; and the JPEGs of one size and quality begin with the same 110 bytes, the head, which is
-kept once. A chunk is, little-endian,
+Records over 2 KB take whole pages of 4 KB in LMDB. One item a record would waste a third of the
+space. The JPEGs of one size and quality begin with the same 110 bytes. This head is kept once.
+A chunk is, little-endian,
 
     u16 n, u16 h         numbers of items and of heads
     n x (u32, u32, u16)  an item's length without its head, the CRC-32 of all of it, its head
@@ -16,12 +16,12 @@ import struct
 from collections.abc import Sequence
 from zlib import crc32
 
+from storage.codecs import head_length
 from storage.errors import StoreError
 
 HEAD = struct.Struct("<HH")
 ITEM = struct.Struct("<IIH")
 LENGTH = struct.Struct("<I")
-HUFFMAN_TABLE, START_OF_SCAN = 0xC4, 0xDA
 
 
 def pack(items: Sequence[bytes]) -> bytes:
@@ -54,16 +54,16 @@ def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
             heads.append(bytes(view[start : start + length]))
             start += length
         start += sum(length for length, _, _ in table[:first])
-        found = []
+        wanted = []
         for length, checksum, head in table[first:stop]:
             item = heads[head] + view[start : start + length]
             if crc32(item) != checksum:
                 raise StoreError("a record does not match its checksum")
-            found.append(item)
+            wanted.append(item)
             start += length
     except (struct.error, IndexError):
         raise StoreError("a record is cut short") from None
-    return found
+    return wanted
 
 
 def count(record: bytes | memoryview) -> int:
@@ -72,15 +72,3 @@ def count(record: bytes | memoryview) -> int:
         return int(HEAD.unpack_from(record)[0])
     except struct.error:
         raise StoreError("a record is cut short") from None
-
-
-def head_length(item: bytes) -> int:
-    """Where the Huffman tables of a JPEG begin: before them only its size and quality matter."""
-    if item[:2] != b"\xff\xd8":
-        return 0
-    at = 2
-    while at + 4 <= len(item) and item[at] == 0xFF:
-        if item[at + 1] in (HUFFMAN_TABLE, START_OF_SCAN):
-            return at
-        at += 2 + int.from_bytes(item[at + 2 : at + 4], "big")
-    return 0

@@ -37,7 +37,7 @@ _publishing = threading.Lock()
 
 def take(shards: Path) -> tuple[str, bool]:
     """Claim a shard in the folder `shards` for this process: its name, and whether it is new to
-    this process (then what an earlier owner left unfinished may be removed)."""
+    this process (then what an earlier owner old unfinished may be removed)."""
     key = os.path.realpath(shards)
     with _guard:
         if key in _claims:
@@ -90,7 +90,7 @@ def publishing(shards: Path) -> Iterator[None]:
 
 @contextmanager
 def unclaimed(folder: Path) -> Iterator[bool]:
-    """Whether no process writes the shard in `folder`; if so, none begins to inside the block."""
+    """Whether no process writes the shard in `folder`. If so, none begins to inside the block."""
     with _guard:
         mine = any(
             Path(key) / name == Path(os.path.realpath(folder))
@@ -124,18 +124,18 @@ def _lock(path: Path) -> int | None:
 
 
 def _make(shards: Path, name: str) -> None:
-    """A new shard, whole or not there; if another process was quicker, its own will do."""
+    """A new shard, whole or not there. If another process was quicker, its own will do."""
     fresh = shards / f"{FRESH}{os.getpid()}-{time.monotonic_ns()}"
-    shard.create(fresh)
+    shard.create_shard(fresh)
     try:
         os.rename(fresh, shards / name)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)
         if not (shards / name).is_dir():
             raise
-    for left in shards.glob(f"{FRESH}*"):
-        if time.time() - left.stat().st_mtime > STALE:
-            shutil.rmtree(left, ignore_errors=True)
+    for old in shards.glob(f"{FRESH}*"):
+        if time.time() - old.stat().st_mtime > STALE:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _forget_parents() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lmdb
 
+from storage import atomic
 from storage.store import shard
 from storage.store.claim import FRESH, unclaimed
 from storage.store.salvage import BROKEN
@@ -17,7 +18,7 @@ from storage.store.store import Store, open_store
 
 
 @dataclass(frozen=True)
-class Compacted:
+class CompactedShard:
     """What became of one shard."""
 
     name: str
@@ -28,12 +29,12 @@ class Compacted:
     """Why it was left as it is."""
 
 
-def compact(path: Path) -> list[Compacted]:
-    """Write every shard that nobody has open anew, without holes; drop second copies first."""
+def compact(path: Path) -> list[CompactedShard]:
+    """Write every shard that nobody has open anew, without holes. Drop second copies first."""
     store = open_store(path, "a")
     folder = path / "shards"
-    for left in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
-        shutil.rmtree(left)
+    for old in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
+        shutil.rmtree(old)
     drop_second_copies(store)
     names = store.shards()
     store.close()
@@ -41,7 +42,7 @@ def compact(path: Path) -> list[Compacted]:
 
 
 def drop_second_copies(store: Store) -> None:
-    """Two processes may have stored a video at the same moment; the first shard's counts."""
+    """Two processes may have stored a video at the same moment. The first shard's counts."""
     seen: set[str] = set()
     for name in store.shards():
         videos = store.videos_in(name)
@@ -50,21 +51,21 @@ def drop_second_copies(store: Store) -> None:
         seen.update(videos)
 
 
-def compact_shard(folder: Path) -> Compacted:
+def compact_shard(folder: Path) -> CompactedShard:
     data = folder / shard.DATA
     before = shard.on_disk(data)
     if shard.is_open(folder):
-        return Compacted(folder.name, before, before, "this process has it open")
+        return CompactedShard(folder.name, before, before, "this process has it open")
     with unclaimed(folder) as free:
         if not free:
-            return Compacted(folder.name, before, before, "it is being written")
+            return CompactedShard(folder.name, before, before, "it is being written")
         lock = os.open(folder / shard.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             # LMDB holds a shared lock on the first byte while it has the file open
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
         except (BlockingIOError, PermissionError):
             os.close(lock)
-            return Compacted(folder.name, before, before, "another process reads it")
+            return CompactedShard(folder.name, before, before, "another process reads it")
         fresh = folder / f"{FRESH}compact"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
@@ -75,12 +76,10 @@ def compact_shard(folder: Path) -> Compacted:
                 env.copy(str(fresh), compact=True)
             finally:
                 env.close()
-            with open(fresh / shard.DATA, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(fresh / shard.DATA, data)
+            atomic.move(fresh / shard.DATA, data)
         except lmdb.Error as error:
             raise shard.explained(folder, error) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
             os.close(lock)
-    return Compacted(folder.name, before, shard.on_disk(data))
+    return CompactedShard(folder.name, before, shard.on_disk(data))

@@ -11,7 +11,7 @@ from storage.codecs import Quantizer, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
 
 SCHEMA = 1
-"""The version of the layout on disk; a store of another one is refused."""
+"""The version of the layout on disk. A store of another one is refused."""
 FIELDS = ("forward", "backward", "warped")
 
 
@@ -26,13 +26,13 @@ class StoreConfig:
     codec: str = "within:0.08"
     """How flow codes are stored: see `storage.codecs.codec`."""
     frame_codec: str = "jpeg:90"
-    """How RGB frames are stored; `none` where there are none."""
+    """How RGB frames are stored. `none` where there are none."""
     size: str = "source"
     """The rule for the size, e.g. `short-side 256`, `340x256`, `source`."""
     step: int = 1
     """Pair i leads from frame i to frame i + step."""
     fps: float | None = None
-    """What the videos were resampled to; None keeps their own rate."""
+    """What the videos were resampled to. None keeps their own rate."""
     fields: tuple[str, ...] = ("forward",)
     """Which flows are stored: any of forward, backward, warped."""
     algorithm: str = "tvl1"
@@ -79,7 +79,7 @@ class StoreConfig:
 
 
 def flatten(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; tuples and lists compare equal, as in JSON."""
+    """{"a": {"b": 1}} -> {"a.b": 1}. Tuples and lists compare equal, as in JSON."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
         if isinstance(item, Mapping):
@@ -96,7 +96,7 @@ class VideoMeta:
     video: str
     """Its id: the relative path without the extension."""
     frames: int
-    """Stored RGB frames; 0 in a store without frames."""
+    """Stored RGB frames. 0 in a store without frames."""
     pairs: int
     """Stored pairs a field."""
     height: int

@@ -20,9 +20,9 @@ PENDING = b"pending:"
 """In `info`: with a video's number behind it, while its records are written."""
 KINDS = {"frames": b"F", "forward": b"f", "backward": b"b", "warped": b"w"}
 PER_CHUNK = {"frames": 8, "forward": 16, "backward": 16, "warped": 16}
-"""Items in a chunk; the last one of a video may hold fewer."""
+"""Items in a chunk. The last one of a video may hold fewer."""
 LONGEST = 500
-"""Bytes of an id that are a key as they are; LMDB's own limit is 511."""
+"""Bytes of an id that are a key as they are. LMDB's own limit is 511."""
 NUMBER = struct.Struct(">Q")
 RECORD = struct.Struct(">QcI")
 
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 def check_id(video: object) -> str:
-    """A video's id is any text; it is a key and never becomes a path."""
+    """A video's id is any text. It is a key and never becomes a path."""
     if not isinstance(video, str) or not video or "\0" in video:
         raise UserError(f"video id {video!r} is not a text of one or more characters without NUL")
     return video
@@ -66,13 +66,21 @@ def parse_entry(value: bytes | memoryview) -> Entry:
     return Entry(content["number"], VideoMeta.from_json(content), content["per_chunk"])
 
 
+def expected_records(entry: Entry) -> Iterator[tuple[str, bytes, int]]:
+    """Kind, key and number of items of every record that a video must have."""
+    for kind, per_chunk in entry.per_chunk.items():
+        total = entry.meta.frames if kind == "frames" else entry.meta.pairs
+        for chunk, first in enumerate(range(0, total, per_chunk)):
+            yield kind, record_key(entry.number, kind, chunk), min(per_chunk, total - first)
+
+
 def record_keys(txn: lmdb.Transaction, records: Any, number: int) -> Iterator[bytes]:
     """The keys of all records of a video."""
     with txn.cursor(records) as cursor:
-        found = cursor.set_range(NUMBER.pack(number))
-        while found:
+        more = cursor.set_range(NUMBER.pack(number))
+        while more:
             key = bytes(cursor.key())
             if key[:8] != NUMBER.pack(number):
                 return
             yield key
-            found = cursor.next()
+            more = cursor.next()

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import uuid
-from contextlib import suppress
 from pathlib import Path
 
+from storage import atomic
 from storage.errors import StoreError
 from storage.store.config import SCHEMA, StoreConfig
 
 NAME = "store.json"
 
 
-def read(folder: Path) -> StoreConfig:
+def read_manifest(folder: Path) -> StoreConfig:
     """Read `folder`/store.json, or say why this is no store that can be used."""
     path = folder / NAME
     try:
@@ -38,33 +37,26 @@ def read(folder: Path) -> StoreConfig:
     return StoreConfig.from_json(content)
 
 
-def create(folder: Path, config: StoreConfig) -> bool:
-    """Make `folder` a store; False where it was one already. Two processes may try at once."""
+def create_manifest(folder: Path, config: StoreConfig) -> bool:
+    """Make `folder` a store. False where it was one already. Two processes may try at once."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; a store is a folder, give another path")
-    # not the process's number: containers that start together on one file system have the same
-    fresh = folder / f".{NAME}.{uuid.uuid4().hex}"
     try:
         if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
             raise StoreError(
                 f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
             )
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        with open(fresh, "w", encoding="utf-8") as file:
-            json.dump(config.to_json(), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return put_in_place(fresh, folder / NAME)
+        with atomic.draft(folder / NAME) as fresh:
+            fresh.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
+            atomic.sync(fresh)
+            return put_in_place(fresh, folder / NAME)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            fresh.unlink()
 
 
 def put_in_place(fresh: Path, path: Path) -> bool:
-    """Give `fresh` the name `path`, whole or not at all; False if there is one already."""
+    """Give `fresh` the name `path`, whole or not at all. False if there is one already."""
     try:
         os.link(fresh, path)  # unlike a rename, this fails where there is one
     except FileExistsError:
@@ -75,6 +67,7 @@ def put_in_place(fresh: Path, path: Path) -> bool:
         if path.exists():  # a file system without links
             return False
         os.rename(fresh, path)
+    atomic.sync(path.parent)
     return True
 
 
@@ -83,5 +76,5 @@ def strangers(folder: Path) -> list[str]:
     return sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.name != "shards" and not entry.name.startswith(f".{NAME}.")
+        if entry.name != "shards" and not entry.name.startswith(".part")
     )

@@ -1,7 +1,7 @@
 """Getting whole videos out of a shard that LMDB cannot open: truncated, or with damaged pages.
 
 The file is searched page by page for leaves of its trees. Index entries and items carry checksums,
-so what is found is either right or not used; what was deleted shortly before may come back.
+so what is found is either right or not used. What was deleted shortly before may come back.
 The layout of the pages is that of LMDB 0.9 on 64-bit machines.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from storage.errors import StoreError
 from storage.store import chunk
-from storage.store.keys import KINDS, RECORD, Entry, parse_entry, record_key
+from storage.store.keys import KINDS, RECORD, Entry, expected_records, parse_entry
 from storage.store.store import Store
 
 BROKEN = ".broken-"
@@ -26,16 +26,16 @@ LEAF, LARGE = 0x02, 0x01
 
 
 def salvage(folder: Path, store: Store) -> list[str]:
-    """Copy every whole video of a broken shard into `store`; returns their ids."""
+    """Copy every whole video of a broken shard into `store`. Returns their ids."""
     entries: dict[str, Entry] = {}
-    places: dict[bytes, list[tuple[int, int]]] = {}
+    positions: dict[bytes, list[tuple[int, int]]] = {}
     with open(folder / "data.mdb", "rb") as file:
         if file.seek(0, 2) == 0:
             return []
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for key, start, length in leaves(data):
                 if len(key) == RECORD.size and key[8:9] in KINDS.values():
-                    places.setdefault(key, []).append((start, length))
+                    positions.setdefault(key, []).append((start, length))
                     continue
                 try:
                     entry = parse_entry(data[start : start + length])
@@ -47,7 +47,7 @@ def salvage(folder: Path, store: Store) -> list[str]:
             return [
                 video
                 for video, entry in sorted(entries.items())
-                if video not in store and copy(data, entry, places, store)
+                if video not in store and copy(data, entry, positions, store)
             ]
 
 
@@ -56,8 +56,8 @@ def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
     size = mmap.PAGESIZE
     for number in range(len(data) // size):
         base = number * size
-        found, _, flags, end, _ = PAGE.unpack_from(data, base)
-        if found != number or flags & ~0x10 != LEAF or not PAGE.size <= end <= size:
+        own_number, _, flags, end, _ = PAGE.unpack_from(data, base)
+        if own_number != number or flags & ~0x10 != LEAF or not PAGE.size <= end <= size:
             continue
         for (offset,) in struct.iter_unpack("=H", data[base + PAGE.size : base + end - end % 2]):
             if not PAGE.size <= offset <= size - NODE.size:
@@ -74,27 +74,22 @@ def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 def copy(
-    data: mmap.mmap, entry: Entry, places: dict[bytes, list[tuple[int, int]]], store: Store
+    data: mmap.mmap, entry: Entry, positions: dict[bytes, list[tuple[int, int]]], store: Store
 ) -> bool:
     """Store a video again if all of it can be read."""
-    found: list[tuple[str, list[bytes]]] = []
-    for kind, per_chunk in entry.per_chunk.items():
-        total = entry.meta.frames if kind == "frames" else entry.meta.pairs
-        for first in range(0, total, per_chunk):
-            items = min(per_chunk, total - first)
-            key = record_key(entry.number, kind, first // per_chunk)
-            for start, length in places.get(key, []):
-                try:
-                    record = data[start : start + length]
-                    found.append((kind, chunk.unpack(record, 0, items)))
-                    break
-                except StoreError:
-                    continue
-            else:
-                return False
+    records: list[tuple[str, list[bytes]]] = []
+    for kind, key, count in expected_records(entry):
+        for start, length in positions.get(key, []):
+            try:
+                records.append((kind, chunk.unpack(data[start : start + length], 0, count)))
+                break
+            except StoreError:
+                continue
+        else:
+            return False
     meta = entry.meta
     with store.write(meta.video) as writer:
-        for kind, coded in found:
+        for kind, coded in records:
             for item in coded:
                 writer.encoded(kind, item, meta.height, meta.width)
         writer.finish(fps=meta.fps, source=meta.source, engine=meta.engine, quality=meta.quality)

@@ -58,7 +58,7 @@ class Shard:
             raise explained(self.folder, error) from error
 
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Run `work` in one transaction and commit; the map grows as often as it takes.
+        """Run `work` in one transaction and commit. The map grows as often as it takes.
 
         `work` may run several times, so it must only touch the transaction.
         """
@@ -127,7 +127,7 @@ class Shard:
         self._env, self._writable = env, write
 
     def _resize(self, grow: bool, inside: int = 0) -> None:
-        """Map more of the file; waits until this process has no transaction on it."""
+        """Map more of the file. Waits until this process has no transaction on it."""
         with self._turn:
             self._active -= inside
             self._turn.wait_for(lambda: self._active == 0)
@@ -167,7 +167,7 @@ class Shard:
         self._turn.release()
 
     def forget(self) -> None:
-        """In a forked child: make way for an environment of its own; the parent's goes on."""
+        """In a forked child: make way for an environment of its own. The parent's goes on."""
         if self._env is not None and self._active == 0:
             self._env.close()
 
@@ -205,7 +205,7 @@ def open_environment(folder: Path, write: bool) -> lmdb.Environment:
 
 
 def check_length(folder: Path) -> int:
-    """Bytes of the data file; an error if not even its first two pages are there."""
+    """Bytes of the data file. An error if not even its first two pages are there."""
     try:
         size = os.path.getsize(folder / DATA)
     except OSError as error:
@@ -257,7 +257,7 @@ def is_open(folder: Path) -> bool:
 
 
 def acquire(folder: Path) -> Shard:
-    """The shard in `folder`; `release` it when done."""
+    """The shard in `folder`. `release` it when done."""
     name = os.path.realpath(folder)
     with _registry:
         shard = _open.get(name)
@@ -280,7 +280,7 @@ def release(shard: Shard) -> None:
     shard.close()
 
 
-def create(folder: Path) -> None:
+def create_shard(folder: Path) -> None:
     """Make an empty shard in a folder that must not exist."""
     folder.mkdir()
     try:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.codecs import flow_codec, frame_codec
+from storage.codecs import Codec, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
 from storage.store import chunk, claim, manifest, shard
 from storage.store.config import StoreConfig, VideoMeta
@@ -29,12 +29,12 @@ from storage.store.writer import VideoWriter, drop_numbers, pending_numbers
 
 MODES = ("r", "w", "a")
 REMEMBERED = 16384
-"""Videos whose place a store keeps in mind."""
+"""Videos whose location a store keeps in mind."""
 BATCH = 1000
 """Index entries that `metas` reads at a time."""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a video lies."""
 
     shard: str
@@ -54,11 +54,11 @@ def open_store(path: str | Path, mode: str = "r", config: StoreConfig | None = N
     if mode == "w":
         if config is None:
             raise UserError("a new store needs a config that says how its content is made")
-        if not manifest.create(folder, config):
+        if not manifest.create_manifest(folder, config):
             raise StoreError(f"{folder} is a store already; open it to add, or give another folder")
     elif mode == "a" and config is not None and not (folder / manifest.NAME).exists():
-        manifest.create(folder, config)
-    stored = manifest.read(folder)
+        manifest.create_manifest(folder, config)
+    stored = manifest.read_manifest(folder)
     different = stored.differences(config) if config is not None else []
     if different:
         raise StoreError(
@@ -79,10 +79,10 @@ class Store:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._held: dict[str, shard.Shard] = {}
+        self._shards: dict[str, shard.Shard] = {}
         self._holding = threading.RLock()
-        self._left: list[int] = []
-        self._places: dict[str, Place] = {}
+        self._unfinished: list[int] = []
+        self._locations: dict[str, Location] = {}
         self._claimed: str | None = None
         self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
         self._frame_codec = frame_codec(self.meta.frame_codec)
@@ -121,7 +121,7 @@ class Store:
             ]
 
     def metas(self) -> Iterator[VideoMeta]:
-        """What the store knows of each video, in no order; quicker than one by one."""
+        """What the store knows of each video, in no order. Quicker than one by one."""
         names = self.shards()
         seen: set[str] = set()
         for name in names:
@@ -145,7 +145,7 @@ class Store:
 
     def video(self, video: str) -> VideoMeta:
         """What the store knows of one video."""
-        return self._place(video).entry.meta
+        return self._locate(video).entry.meta
 
     def __contains__(self, video: object) -> bool:
         return isinstance(video, str) and bool(video) and self._find(video) is not None
@@ -201,10 +201,10 @@ class Store:
         return out
 
     def read_encoded(self, video: str, kind: str, start: int, length: int) -> list[bytes]:
-        """Items of `frames` or a field as the codec stored them; what a converter passes on."""
+        """Items of `frames` or a field as the codec stored them. A converter passes them on."""
         return self._items(video, kind, range(start, start + length))
 
-    def _decode(self, codec: Any, data: bytes, item: NDArray[np.uint8], video: str) -> None:
+    def _decode(self, codec: Codec, data: bytes, item: NDArray[np.uint8], video: str) -> None:
         try:
             codec.decode(data, item)
         except StoreError as error:
@@ -212,14 +212,14 @@ class Store:
 
     def _items(self, video: str, kind: str, indices: Sequence[int]) -> list[bytes]:
         """The coded items of one kind, checked."""
-        known = self._place(video).entry.meta
+        known = self._locate(video).entry.meta
         for _attempt in (1, 2):
-            place = self._place(video)
-            if place.entry.meta != known:
+            location = self._locate(video)
+            if location.entry.meta != known:
                 raise StoreError(f"{video!r} was stored anew while it was read; read it again")
-            per_chunk = place.entry.per_chunk[kind]
-            part = self._shard(place.shard)
-            found: list[bytes] = []
+            per_chunk = location.entry.per_chunk[kind]
+            part = self._shard(location.shard)
+            items: list[bytes] = []
             with part.reading() as txn:
                 at = 0
                 while at < len(indices):
@@ -232,18 +232,20 @@ class Store:
                         and indices[stop] // per_chunk == number
                     ):
                         stop += 1
-                    record = txn.get(record_key(place.entry.number, kind, number), db=part.records)
+                    record = txn.get(
+                        record_key(location.entry.number, kind, number), db=part.records
+                    )
                     if record is None:
                         break
                     try:
-                        found += chunk.unpack(record, first, first + stop - at)
+                        items += chunk.unpack(record, first, first + stop - at)
                     except StoreError as error:
                         raise self._damaged(video, error) from None
                     at = stop
-            if len(found) == len(indices):
-                return found
-            self._places.pop(video, None)  # deleted, or stored anew, since it was looked up
-        raise self._damaged(video, StoreError(f"{kind} {indices[len(found)]} is missing"))
+            if len(items) == len(indices):
+                return items
+            self._locations.pop(video, None)  # deleted, or stored anew, since it was looked up
+        raise self._damaged(video, StoreError(f"{kind} {indices[len(items)]} is missing"))
 
     def _damaged(self, video: str, error: StoreError) -> StoreError:
         return StoreError(
@@ -264,8 +266,8 @@ class Store:
         if video in self and not replace:
             raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
         part = self._own_shard()
-        drop_numbers(part, self._left)
-        self._left.clear()
+        drop_numbers(part, self._unfinished)
+        self._unfinished.clear()
         writer = VideoWriter(video, self.meta, part)
         try:
             yield writer
@@ -275,20 +277,20 @@ class Store:
                 for name in self.shards() if replace else ():
                     if name != self._claimed:
                         self.delete_in(name, video)
-            self._places.pop(video, None)
+            self._locations.pop(video, None)
         finally:
             if not writer.published and writer.number is not None:
-                self._left.append(writer.number)
+                self._unfinished.append(writer.number)
                 with suppress(StoreError):  # a full disk, say; the next video tries again
-                    drop_numbers(part, self._left)
-                    self._left.clear()
+                    drop_numbers(part, self._unfinished)
+                    self._unfinished.clear()
 
     def delete(self, video: str) -> None:
-        """Drop a video; its space is used again, or given back by `twostream compact`."""
+        """Drop a video. Its space is used again, or given back by `twostream compact`."""
         self._need_writable()
-        self._place(video)
-        while (place := self._find(video)) is not None:
-            self.delete_in(place.shard, video)
+        self._locate(video)
+        while (location := self._find(video)) is not None:
+            self.delete_in(location.shard, video)
 
     def delete_in(self, name: str, video: str) -> None:
         """Drop the copy of a video that one shard holds, if it does."""
@@ -308,14 +310,14 @@ class Store:
         number = part.write(work)
         if number is not None:
             drop_numbers(part, [number])
-        self._places.pop(video, None)
+        self._locations.pop(video, None)
 
     def close(self) -> None:
-        """Let go of the files; the store opens them again when it is used again."""
+        """Let go of the files. The store opens them again when it is used again."""
         if self._pid == os.getpid():
             if self._claimed is not None:
                 claim.give_back(self.folder / "shards")
-            for part in self._held.values():
+            for part in self._shards.values():
                 shard.release(part)
         self._reset()
 
@@ -331,8 +333,8 @@ class Store:
                 part = self._shard(self._claimed)
                 if fresh:
                     with part.reading() as txn:
-                        left = pending_numbers(txn, part)
-                    drop_numbers(part, left)
+                        unfinished = pending_numbers(txn, part)
+                    drop_numbers(part, unfinished)
             return self._shard(self._claimed)
 
     # -- finding
@@ -343,16 +345,16 @@ class Store:
 
     def _shard(self, name: str) -> shard.Shard:
         self._check_process()
-        part = self._held.get(name)
+        part = self._shards.get(name)
         if part is None:
             with self._holding:
-                part = self._held.get(name)
+                part = self._shards.get(name)
                 if part is None:
-                    part = self._held[name] = shard.acquire(self.folder / "shards" / name)
+                    part = self._shards[name] = shard.acquire(self.folder / "shards" / name)
         return part
 
-    def _find(self, video: str) -> Place | None:
-        """Where a video lies now; the first shard that has it counts."""
+    def _find(self, video: str) -> Location | None:
+        """Where a video lies now. The first shard that has it counts."""
         key = video_key(check_id(video))
         for name in self.shards():
             part = self._shard(name)
@@ -360,19 +362,19 @@ class Store:
                 value = txn.get(key, db=part.videos)
                 if value is not None:
                     try:
-                        return Place(name, parse_entry(value))
+                        return Location(name, parse_entry(value))
                     except StoreError as error:
                         raise self._damaged(video, error) from None
         return None
 
-    def _place(self, video: str) -> Place:
+    def _locate(self, video: str) -> Location:
         self._check_process()
-        place = self._places.get(video)
-        if place is None:
-            place = self._find(video)
-            if place is None:
+        location = self._locations.get(video)
+        if location is None:
+            location = self._find(video)
+            if location is None:
                 raise StoreError(f"{video!r} is not in {self.folder}")
-            if len(self._places) >= REMEMBERED:
-                self._places.clear()
-            self._places[video] = place
-        return place
+            if len(self._locations) >= REMEMBERED:
+                self._locations.clear()
+            self._locations[video] = location
+        return location

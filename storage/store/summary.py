@@ -71,11 +71,11 @@ class Summary:
 
 
 def summarise(store: Store) -> Summary:
-    """Read the index of a store; a video that is stored twice counts once."""
-    found = Summary()
+    """Read the index of a store. A video that is stored twice counts once."""
+    summary = Summary()
     for meta in store.metas():
-        found.add(meta)
+        summary.add(meta)
     names = store.shards()
-    found.shards = len(names)
-    found.disk_bytes = sum(on_disk(store.folder / "shards" / name / DATA) for name in names)
-    return found
+    summary.shards = len(names)
+    summary.disk_bytes = sum(on_disk(store.folder / "shards" / name / DATA) for name in names)
+    return summary

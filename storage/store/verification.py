@@ -18,7 +18,7 @@ import lmdb
 from storage.errors import StoreError
 from storage.store import chunk, shard
 from storage.store.claim import unclaimed
-from storage.store.keys import NUMBER, Entry, parse_entry, record_key, record_keys
+from storage.store.keys import NUMBER, Entry, expected_records, parse_entry, record_keys
 from storage.store.salvage import BROKEN, salvage
 from storage.store.store import open_store
 from storage.store.writer import drop_numbers, pending_numbers
@@ -51,7 +51,7 @@ class ShardReport:
     pairs: int = 0
     records: int = 0
     bytes: int = 0
-    strays: list[int] = field(default_factory=list)
+    orphans: list[int] = field(default_factory=list)
     """Numbers with records that nothing names."""
     unfinished: list[int] = field(default_factory=list)
     """Numbers of videos that were begun: being written now, or left by a process that died."""
@@ -59,8 +59,8 @@ class ShardReport:
     """Why the shard cannot be read at all."""
 
     @property
-    def hurt(self) -> bool:
-        return bool(self.damaged or self.strays or self.broken)
+    def faulty(self) -> bool:
+        return bool(self.damaged or self.orphans or self.broken)
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Report:
 
     @property
     def damaged(self) -> bool:
-        return any(part.hurt for part in self.shards)
+        return any(part.faulty for part in self.shards)
 
     @property
     def videos(self) -> int:
@@ -92,7 +92,7 @@ class Report:
             },
             "shards": len(self.shards),
             "unfinished": sum(len(part.unfinished) for part in self.shards),
-            "stray_records_of": sum(len(part.strays) for part in self.shards),
+            "stray_records_of": sum(len(part.orphans) for part in self.shards),
             "damaged": [
                 {"video": d.video, "shard": d.shard, "reason": d.reason}
                 for part in self.shards
@@ -107,7 +107,7 @@ class Report:
 def verify(
     path: Path, repair: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> Report:
-    """Read everything; with `repair`, drop what is damaged, so that extract makes it again."""
+    """Read everything. With `repair`, drop what is damaged, so that extract makes it again."""
     store = open_store(path, "a" if repair else "r")
     report = Report(str(path), [])
     given_up = []
@@ -115,11 +115,11 @@ def verify(
         progress(f"shard {name}")
         folder = path / "shards" / name
         with unclaimed(folder) as free:
-            found = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
-            report.shards.append(found)
-            if repair and found.hurt:
-                if mended(folder, found, free):
-                    report.dropped += [damage.video for damage in found.damaged]
+            shard_report = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
+            report.shards.append(shard_report)
+            if repair and shard_report.faulty:
+                if repair_shard(folder, shard_report, free):
+                    report.dropped += [damage.video for damage in shard_report.damaged]
                 elif free:
                     given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
                 else:
@@ -134,7 +134,7 @@ def verify(
 
 
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
-    """Call `work` in a process of its own; None if that did not survive."""
+    """Call `work` in a process of its own. None if it did not survive."""
     context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -145,7 +145,7 @@ def apart(work: Callable[..., T], *arguments: object) -> T | None:
 
 
 def check(folder: Path, alone: bool) -> ShardReport:
-    """Read every record of one shard; `alone` if nobody writes it meanwhile."""
+    """Read every record of one shard. `alone` if nobody writes it meanwhile."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
@@ -155,12 +155,12 @@ def check(folder: Path, alone: bool) -> ShardReport:
             named = set()
             with txn.cursor(part.videos) as cursor:
                 for key, value in cursor:
-                    found = check_video(part, txn, bytes(key), bytes(value), report)
-                    if found is not None:
-                        named.add(found)
+                    number = check_video(part, txn, bytes(key), bytes(value), report)
+                    if number is not None:
+                        named.add(number)
             report.unfinished = pending_numbers(txn, part)
-            present = numbers(txn, part.records)
-            report.strays = sorted(present - named - set(report.unfinished))
+            present = stored_numbers(txn, part.records)
+            report.orphans = sorted(present - named - set(report.unfinished))
     except StoreError as error:
         report.broken = str(error)
     finally:
@@ -186,7 +186,7 @@ def damaged_pages(folder: Path) -> str:
 def check_video(
     part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
 ) -> int | None:
-    """Check one video's records and add it to the report; returns its number where it is known."""
+    """Check one video's records and add it to the report. Returns its number where it is known."""
     try:
         entry = parse_entry(value)
     except StoreError as error:
@@ -194,7 +194,7 @@ def check_video(
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
         return None
     try:
-        size = check_records(part, txn, entry)
+        sizes = check_records(part, txn, entry)
     except StoreError as error:
         damage = Damage(report.name, key, entry.meta.video, entry.number, str(error))
         report.damaged.append(damage)
@@ -202,78 +202,64 @@ def check_video(
         report.whole.append(entry.meta.video)
         report.frames += entry.meta.frames
         report.pairs += entry.meta.pairs
-        report.bytes += size
-        report.records += sum(1 for _ in record_keys(txn, part.records, entry.number))
+        report.bytes += sum(sizes)
+        report.records += len(sizes)
     return entry.number
 
 
-def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> int:
-    """Bytes of all records of a video; an error if one is missing, damaged or too many."""
-    expected: dict[bytes, int] = {}
-    for kind, per_chunk in entry.per_chunk.items():
-        items = entry.meta.frames if kind == "frames" else entry.meta.pairs
-        for first in range(0, items, per_chunk):
-            key = record_key(entry.number, kind, first // per_chunk)
-            expected[key] = min(per_chunk, items - first)
-    size = 0
-    for key, items in expected.items():
+def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> list[int]:
+    """Bytes of each record of a video. An error if one is missing, damaged or too many."""
+    sizes = []
+    for _, key, items in expected_records(entry):
         record = txn.get(key, db=part.records)
         if record is None:
             raise StoreError("a record is missing")
         if chunk.count(record) != items:
             raise StoreError(f"a record holds {chunk.count(record)} items instead of {items}")
         chunk.unpack(record, 0, items)
-        size += len(record)
-    if sum(1 for _ in record_keys(txn, part.records, entry.number)) != len(expected):
+        sizes.append(len(record))
+    if sum(1 for _ in record_keys(txn, part.records, entry.number)) != len(sizes):
         raise StoreError("there are more records than the index says")
-    return size
+    return sizes
 
 
-def numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
+def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     """The numbers of all videos that have records."""
-    found = set()
+    present = set()
     with txn.cursor(records) as cursor:
         more = cursor.first()
         while more:
             (number,) = NUMBER.unpack(bytes(cursor.key())[: NUMBER.size])
-            found.add(number)
+            present.add(number)
             more = cursor.set_range(NUMBER.pack(number + 1))
-    return found
+    return present
 
 
-def mended(folder: Path, report: ShardReport, free: bool) -> bool:
-    """Drop what is damaged from a shard that can be read; False if that does not help."""
+def repair_shard(folder: Path, report: ShardReport, free: bool) -> bool:
+    """Drop what is damaged from a shard that can be read. False if that does not help."""
     if report.broken:
         return False
-    apart(mend, folder, report.damaged, free)
+    apart(drop_damage, folder, report, free)
     after = apart(check, folder, free)
-    return after is not None and not after.hurt
+    return after is not None and not after.faulty
 
 
-def mend(folder: Path, damaged: list[Damage], free: bool) -> None:
-    """Drop damaged videos, and records that nothing names."""
+def drop_damage(folder: Path, report: ShardReport, free: bool) -> None:
+    """Drop damaged videos, and records that no entry names."""
     part = shard.acquire(folder)
     try:
-        for damage in damaged:
-            drop_entry(part, damage)
-        drop_numbers(part, strays(part, free))
+        for damage in report.damaged:
+            drop_entry(part, damage.key)
+        numbers = [*report.orphans, *(d.number for d in report.damaged if d.number is not None)]
+        drop_numbers(part, numbers + (report.unfinished if free else []))
     except StoreError:
-        return  # what is left is found by the next check
+        return  # the next check names what is damaged still
     finally:
         shard.release(part)
 
 
-def drop_entry(part: shard.Shard, damage: Damage) -> None:
+def drop_entry(part: shard.Shard, key: bytes) -> None:
     def work(txn: lmdb.Transaction) -> None:
-        txn.delete(damage.key, db=part.videos)
+        txn.delete(key, db=part.videos)
 
     part.write(work)
-
-
-def strays(part: shard.Shard, free: bool) -> list[int]:
-    """Numbers with records that nothing names; of a shard that nobody writes also begun ones."""
-    with part.reading() as txn:
-        with txn.cursor(part.videos) as cursor:
-            named = {parse_entry(value).number for _, value in cursor}
-        begun = set(pending_numbers(txn, part))
-        return sorted((numbers(txn, part.records) | begun) - named - (set() if free else begun))

@@ -13,7 +13,7 @@ from storage.store.config import StoreConfig, VideoMeta
 
 
 @dataclass(frozen=True)
-class Passage:
+class Window:
     """Frames `first` to `first + N` of a video, and the pairs that start in them.
 
     It has the reading half of `Store` for this one video, under the video's own frame numbers, so
@@ -27,7 +27,7 @@ class Passage:
     rgb: NDArray[np.uint8]
     """(N, H, W, 3)."""
     flows: dict[str, NDArray[np.uint8]]
-    """Field -> codes (M, 2, H, W); pair 0 of them is pair `first` of the video."""
+    """Field -> codes (M, 2, H, W). Pair 0 of them is pair `first` of the video."""
 
     def video(self, video: str) -> VideoMeta:
         """What is known of the video."""

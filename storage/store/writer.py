@@ -27,14 +27,14 @@ from storage.store.keys import (
 from storage.store.shard import Shard
 
 FLUSH = 8 << 20
-"""Bytes of coded records that are held back; memory does not grow beyond a few times this."""
+"""Bytes of coded records that are held back. Memory does not grow beyond a few times this."""
 
 
 class VideoWriter:
-    """Takes frames and flow of one video in any order; made by `Store.write`.
+    """Takes frames and flow of one video in any order. Made by `Store.write`.
 
     Long videos are written in several transactions. Their records belong to a number that no
-    index entry names yet; the last transaction writes the entry. What a dead process left under
+    index entry names yet. The last transaction writes the entry. What a dead process left under
     such a number is removed by the next owner of the shard.
     """
 
@@ -45,9 +45,9 @@ class VideoWriter:
         self._flow = flow_codec(config.codec, config.quantizer)
         self._frames = frame_codec(config.frame_codec)
         self.number: int | None = None
-        """Under which records are written; None until the first ones are."""
+        """Under which records are written. None until the first ones are."""
         self.published = False
-        """Whether it became visible; not if another process was quicker with the same video."""
+        """Whether it became visible. False if another process was quicker with the video."""
         self._count = dict.fromkeys(["frames", *config.fields], 0)
         self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
@@ -91,7 +91,7 @@ class VideoWriter:
         engine: str = "",
         quality: dict[str, Any] | None = None,
     ) -> None:
-        """Say that all is there; the video becomes visible when the `with` block ends."""
+        """Say that all is there. The video becomes visible when the `with` block ends."""
         self._meta = {
             "fps": fps,
             "source": source or {},
@@ -136,8 +136,8 @@ class VideoWriter:
     def _put(self, txn: lmdb.Transaction) -> int:
         number = self.number
         if number is None:
-            found = txn.get(NEXT, db=self._shard.info)
-            number = NUMBER.unpack(found)[0] if found else 0
+            value = txn.get(NEXT, db=self._shard.info)
+            number = NUMBER.unpack(value)[0] if value else 0
             txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
             txn.put(PENDING + NUMBER.pack(number), b"", db=self._shard.info)
         for kind, chunk, record in self._ready:
@@ -209,8 +209,8 @@ def pending_numbers(txn: lmdb.Transaction, shard: Shard) -> list[int]:
     """Numbers whose videos were begun and are not finished."""
     numbers = []
     with txn.cursor(shard.info) as cursor:
-        found = cursor.set_range(PENDING)
-        while found and bytes(cursor.key()).startswith(PENDING):
+        more = cursor.set_range(PENDING)
+        while more and bytes(cursor.key()).startswith(PENDING):
             numbers.append(NUMBER.unpack(bytes(cursor.key())[len(PENDING) :])[0])
-            found = cursor.next()
+            more = cursor.next()
     return numbers

@@ -8,6 +8,6 @@ if TYPE_CHECKING:
     from streams.scoring.costs import Costs, device_name
     from streams.scoring.runs import Run, facts_of, load_stream
     from streams.scoring.scoring import Scorer, Views, score_table
-    from streams.scoring.window_scores import fields_needed, reach, score_passage
+    from streams.scoring.window_scores import fields_needed, reach, score_window
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.store import Passage, StoreConfig, VideoMeta
+from storage.store import StoreConfig, VideoMeta, Window
 from streams.inputs import FlowStack, Input
 from streams.samples import (
     Box,
@@ -33,7 +33,7 @@ LONG = 1_000_000
 
 
 @dataclass(frozen=True)
-class PassageScores:
+class WindowScores:
     """What a trained run says of some frames."""
 
     whole: NDArray[np.float32]
@@ -45,16 +45,16 @@ class PassageScores:
 
 
 @torch.inference_mode()
-def score_passage(
-    scorer: Scorer, passage: Passage, within: range, views: Views, device: torch.device
-) -> PassageScores | None:
+def score_window(
+    scorer: Scorer, window: Window, within: range, views: Views, device: torch.device
+) -> WindowScores | None:
     """Score `views.snapshots` evenly spread moments of the frames `within`.
 
     None where no input can stand in them (the last frames of a video start no stack), unless they
     are the whole of a video that is too short for the input: then its last pair repeats.
     """
-    about = passage.about
-    possible = shared_moments(scorer.inputs, about, passage.meta)
+    about = window.about
+    possible = shared_moments(scorer.inputs, about, window.meta)
     chosen = _snapshots(possible, within, about, scorer.sampling, views.snapshots)
     if not chosen:
         return None
@@ -62,12 +62,12 @@ def score_passage(
     whole = Box(0, 0, about.height, about.width)
     for name, input_ in scorer.inputs.items():
         planes[name] = [
-            input_.read(passage, about, moment, passage.meta)  # type: ignore[arg-type]
+            input_.read(window, about, moment, window.meta)  # type: ignore[arg-type]
             for moment in chosen
         ]
         boxes[name] = whole
     batch = collate([Sample(about.video, 0, planes, boxes, False, whole)]).to(device)
-    table = quantiser_table(passage.meta).to(device)
+    table = quantiser_table(window.meta).to(device)
     seen: dict[str, list[Tensor]] = {name: [] for name in scorer.inputs}
     for name, input_ in scorer.inputs.items():
         pictures = decoded(batch.planes[name], batch.runs[name][0], input_, table)[0]
@@ -83,7 +83,7 @@ def score_passage(
 
 def _clip_scores(
     scorer: Scorer, views: dict[str, Tensor], chosen: list[int], device: torch.device
-) -> PassageScores:
+) -> WindowScores:
     """A network that sees K snapshots together says one thing of each K."""
     k = scorer.sampling.segments
     alone = {
@@ -94,12 +94,12 @@ def _clip_scores(
         logits = scorer.score(alone)[0].float()
     each = logits.unflatten(0, (len(chosen) // k, -1)).mean(1)
     middles = tuple(chosen[k // 2 :: k])
-    return PassageScores(each.mean(0).cpu().numpy(), middles, each.cpu().numpy())
+    return WindowScores(each.mean(0).cpu().numpy(), middles, each.cpu().numpy())
 
 
 def _stream_scores(
     scorer: StreamScorer, clips: Tensor, chosen: list[int], device: torch.device
-) -> PassageScores:
+) -> WindowScores:
     """One pass through the backbone serves the whole and each snapshot."""
     features = []
     with Precision.choose("off", device).context():
@@ -110,7 +110,7 @@ def _stream_scores(
         whole = scorer.net.classify(stacked).float().mean(0)
         each = scorer.net.classify(stacked.flatten(0, 1)[:, None]).float()
     each = each.unflatten(0, stacked.shape[:2]).mean(0)
-    return PassageScores(whole.cpu().numpy(), tuple(chosen), each.cpu().numpy())
+    return WindowScores(whole.cpu().numpy(), tuple(chosen), each.cpu().numpy())
 
 
 def _snapshots(

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from storage import atomic
 from storage.errors import UserError
 
 FORMAT = 1
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one."""
-    draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
+    """A reader sees the old file or the new one, whole."""
+    with atomic.replacing(path, alone=True) as draft, draft.open("wb") as file:
         torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
 
 
 def load(path: Path) -> dict[str, Any]:

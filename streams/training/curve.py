@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
+
+from storage import atomic
 
 
 def draw_curve(rows: list[dict[str, Any]], path: Path, title: str) -> None:
@@ -32,6 +33,5 @@ def draw_curve(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     for axes in (loss, top1):
         axes.xaxis.get_major_locator().set_params(integer=True)
     loss.legend(frameon=False)
-    draft = path.with_name("curve.part.png")
-    figure.savefig(draft, dpi=110)
-    os.replace(draft, path)
+    with atomic.replacing(path, alone=True) as draft:
+        figure.savefig(draft, dpi=110)

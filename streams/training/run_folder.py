@@ -11,13 +11,13 @@ tensorboard/       the same as metrics.jsonl, for TensorBoard
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from storage import atomic
 from storage.errors import UserError
 
 FORMAT = 1
@@ -82,7 +82,7 @@ class RunFolder:
             files += list(self.tensorboard.glob("events.out.tfevents.*"))
         for file in files:
             file.unlink(missing_ok=True)
-            file.with_name(file.name + ".part").unlink(missing_ok=True)
+            atomic.draft_of(file).unlink(missing_ok=True)
         for inner in (self.last.parent, self.tensorboard):
             if inner.is_dir() and not any(inner.iterdir()):
                 inner.rmdir()
@@ -112,16 +112,13 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that will be done again."""
         kept = [row for row in self.rows() if row["step"] <= step]
-        draft = self.metrics.with_name(self.metrics.name + ".part")
-        draft.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(draft, self.metrics)
+        text = "".join(json.dumps(row) + "\n" for row in kept)
+        atomic.write_text(self.metrics, text, alone=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    atomic.write_text(path, json.dumps(value, indent=1) + "\n", alone=True)
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from storage.atomic import replacing
 from storage.errors import UserError
 from streams.training import checkpoint
 
@@ -37,14 +37,11 @@ class Weights:
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one."""
+    """Whole or not at all: a reader sees the old file or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    draft = path.with_name(path.name + ".part")
     text = json.dumps({"format": FORMAT, "hash": hash_of_tensors(tensors), **about})
-    save_file(tensors, draft, metadata={"format": "pt", "twostream": text})
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    with replacing(path, alone=True) as draft:
+        save_file(tensors, draft, metadata={"format": "pt", "twostream": text})
 
 
 def load_weights(path: Path) -> Weights:

@@ -156,7 +156,7 @@ def test_a_disk_too_full_for_failures_ends_the_run_with_its_summary(
     write = Path.write_text
 
     def full(path: Path, text: str, **how: Any) -> int:
-        if path.name.startswith(".failures.json."):
+        if path.name.endswith(".failures.json"):
             write(path, "")
             raise OSError(28, "No space left on device")
         return write(path, text, **how)

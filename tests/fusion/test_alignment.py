@@ -24,7 +24,7 @@ from storage.catalog.catalog import Catalog, Clip, Listing
 from storage.codecs.quantize import Quantizer
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
-from storage.store.window import Passage
+from storage.store.window import Window
 from streams.inputs.flow import FlowStack
 from streams.inputs.frames import RGB
 from streams.samples.batch import collate
@@ -33,7 +33,7 @@ from streams.samples.sampling import Draw, Sampling
 from streams.samples.source import Source
 from streams.scoring.runs import Run
 from streams.scoring.scoring import Views, score_clips
-from streams.scoring.window_scores import score_passage
+from streams.scoring.window_scores import score_window
 from streams.training.options import LoopOptions
 from streams.training.recipes import Recipe
 
@@ -232,10 +232,10 @@ def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
     for video in VIDEOS:
         about = open_store(source.store).video(video)
         flows = {"forward": codes(video), "backward": codes(video, first=1)}
-        passage = Passage(config(), about, 0, rgb(video), flows)
+        passage = Window(config(), about, 0, rgb(video), flows)
         scorer = Looking(task)
         within, views = range(frames_of(video)), Views(6, 10)
-        found = score_passage(scorer, passage, within, views, torch.device("cpu"))
+        found = score_window(scorer, passage, within, views, torch.device("cpu"))
         assert found is not None
         seen = marks(scorer.seen[0], stack)
         torch.testing.assert_close(seen.flow, seen.frames, atol=0.01, rtol=0)

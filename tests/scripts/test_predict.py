@@ -40,7 +40,7 @@ from storage.convert.importer import import_flow
 from streams.samples.options import DataOptions
 from streams.samples.source import open_source
 from streams.scoring.scoring import Views, score_table
-from streams.scoring.window_scores import score_passage
+from streams.scoring.window_scores import score_window
 from streams.training.options import LoopOptions
 from streams.training.recipes import recipe
 from streams.training.run_folder import RunFolder
@@ -185,7 +185,7 @@ def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch)
     fusing = Fusing(passes[0].runs["spatial"].run.classes, KINDS)
     seen: dict[tuple[str, int], np.ndarray] = {}
     kept: dict[str, dict[tuple[str, int], np.ndarray]] = {}
-    original = passage_scores.score_passage
+    original = passage_scores.score_window
 
     def watched(scorer: Any, *rest: Any) -> Any:
         found = original(scorer, *rest)
@@ -193,7 +193,7 @@ def test_blocks_make_no_difference(house: Path, monkeypatch: pytest.MonkeyPatch)
             seen[scorer.kind, frame] = logits
         return found
 
-    monkeypatch.setattr("scripts.prediction.prediction.score_passage", watched)
+    monkeypatch.setattr("scripts.prediction.prediction.score_window", watched)
     for name, window, stride in (("whole", 10.0, 5.0), ("sliding", 0.8, 0.4)):
         seen.clear()
         found = predict(a_video(house), passes, fusing, looking(Views(20, 1), window, stride), CPU)
@@ -268,7 +268,7 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     live = block.passage.read_flow("v", 0, 13)
     difference = np.abs(live.astype(int) - stored)  # the other tool's JPEG, and nothing else
     assert np.mean(difference) < 1.5
-    found = score_passage(trained.scorer, block.passage, range(14), FEW, CPU)
+    found = score_window(trained.scorer, block.passage, range(14), FEW, CPU)
     assert found is not None
     assert found.whole.shape == (4,)
 

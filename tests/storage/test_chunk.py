@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage import StoreError
-from storage.store.chunk import count, head_length, pack, unpack
+from storage.codecs import head_length
+from storage.store.chunk import count, pack, unpack
 
 ITEMS = st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(lambda b: b"\xff\xd8" + b))
 

@@ -19,7 +19,7 @@ from storage import Quantizer, StoreConfig, UserError, open_store
 from storage.convert.export_flow import Arrays, RawFrames
 from storage.convert.export_pictures import Pictures, other_tools_quantizer, place_of
 from storage.convert.export_shards import Shards, key_of
-from storage.convert.import_options import Wishes
+from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import plan_import
 from storage.convert.importer import import_flow
 from storage.store.store import Store
@@ -55,7 +55,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_imported_files_come_out_byte_for_byte(base: int, tmp_path: Path) -> None:
     for video in ("c/v_1", "c/v.2"):
         put(tmp_path / "in" / video, files_of(codes(11), frames(12), base=base))
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert not import_flow(plan, tmp_path / "store").failed
     store = open_store(tmp_path / "store")
     pictures = Pictures(other_tools_quantizer(store.meta))
@@ -94,8 +94,8 @@ def test_any_store_survives_the_way_out_and_back(
     pictures = Pictures(store.meta.quantizer, "png")
     done = RawFrames(0).export(store, store.videos(), folder / "out", pictures)
     assert not done.failed
-    wishes = Wishes(bound=9, rule=rule, codec="lossless", frame_codec="lossless")
-    plan = plan_import([folder / "out"], wishes)
+    options = ImportOptions(bound=9, rule=rule, codec="lossless", frame_codec="lossless")
+    plan = plan_import([folder / "out"], options)
     assert not import_flow(plan, folder / "back").failed
     back = open_store(folder / "back")
     assert back.videos() == store.videos()
@@ -140,8 +140,8 @@ def test_arrays_come_back_through_an_import(tmp_path: Path) -> None:
     flow = codes(6)
     store = filled(tmp_path / "store", flow)
     Arrays(20.0).export(store, store.videos(), tmp_path / "out")
-    wishes = Wishes(bound=20, rule="round", values="unit", codec="lossless")
-    import_flow(plan_import([tmp_path / "out"], wishes), tmp_path / "back")
+    options = ImportOptions(bound=20, rule="round", values="unit", codec="lossless")
+    import_flow(plan_import([tmp_path / "out"], options), tmp_path / "back")
     back = open_store(tmp_path / "back")
     assert back.videos() == ["a.b", "c/d"]
     assert np.array_equal(back.read_flow("a.b", 0, 6), flow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.convert.foreign_names import recognise
+from storage.convert.foreign_names import parse_path
 
 CASES = [
     # path, video, component, number, step
@@ -43,7 +43,7 @@ CASES = [
 def test_a_path_says_what_it_holds(
     path: str, video: str, component: str, number: int, step: int
 ) -> None:
-    found = recognise(path)
+    found = parse_path(path)
     assert found is not None
     assert (found.video, found.component, found.number, found.step) == (
         video,
@@ -57,4 +57,4 @@ def test_a_path_says_what_it_holds(
     "path", ["v/readme.txt", "v/flow_x.jpg", "v/.done", "v/clip.avi", "v/v_rgb.npy", "list.csv"]
 )
 def test_what_is_no_flow_is_passed_over(path: str) -> None:
-    assert recognise(path) is None
+    assert parse_path(path) is None

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import StoreError, UserError, open_store
+from storage.codecs import picture_size
 from storage.convert.flow_files import read_flo
-from storage.convert.foreign_files import MAX_FILE, Archive, decode_picture, picture_size
-from storage.convert.import_options import Wishes
+from storage.convert.foreign_files import MAX_FILE, Archive, decode_picture
+from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import plan_import
 from storage.convert.importer import FAILURES, import_flow
 
@@ -98,7 +100,7 @@ def test_a_fault_is_named_and_the_rest_is_stored(fault: str, zipped: bool, tmp_p
         put_zip(source / "bad.zip", files)
     else:
         put(source / "bad", files)
-    result = import_flow(plan_import([source], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(plan_import([source], ImportOptions(bound=20)), tmp_path / "store")
     assert list(result.failed) == ["bad"]
     assert reason in result.failed["bad"]
     assert "\n" not in result.failed["bad"]
@@ -111,7 +113,7 @@ def test_many_processes_do_what_one_does(tmp_path: Path) -> None:
     for number in range(5):
         put(tmp_path / "in" / f"v{number}", files_of(codes(5, number), frames(6, number)))
     (tmp_path / "in" / "v3" / "flow_x_00002.jpg").write_bytes(JPEG[:-20])
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     one = import_flow(plan, tmp_path / "one")
     two = import_flow(plan, tmp_path / "two", jobs=2)
     assert one == two
@@ -128,10 +130,10 @@ def test_what_was_mended_is_taken_by_the_next_run(tmp_path: Path) -> None:
     files = files_of(codes(5), frames(6))
     put(tmp_path / "in" / "good", files)
     put(tmp_path / "in" / "bad", {n: d for n, d in files.items() if n != "flow_y_00002.jpg"})
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert import_flow(plan, tmp_path / "store").failed
     put(tmp_path / "in" / "bad", files)
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert import_flow(plan, tmp_path / "store").done == ["bad"]
     assert not (tmp_path / "store" / FAILURES).exists()
 
@@ -140,7 +142,7 @@ def test_a_lost_tail_is_cut_when_asked(tmp_path: Path) -> None:
     files = files_of(codes(5), frames(6))
     without("flow_x_00005.jpg", "flow_y_00005.jpg")(files)
     put(tmp_path / "in" / "v", files)
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20, trim=True))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20, trim=True))
     assert not import_flow(plan, tmp_path / "store").failed
     meta = open_store(tmp_path / "store").video("v")
     assert (meta.pairs, meta.frames) == (4, 5)
@@ -150,7 +152,9 @@ def test_an_empty_folder_and_frames_alone_are_listed(tmp_path: Path) -> None:
     put(tmp_path / "in" / "good", files_of(codes(5), frames(6)))
     put(tmp_path / "in" / "rgb only", files_of(codes(0), frames(6)))
     (tmp_path / "in" / "empty").mkdir()
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert result.failed == {"empty": "the folder is empty", "rgb only": "has frames and no flow"}
 
 
@@ -159,7 +163,9 @@ def test_the_same_flow_twice_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "good", files)
     put(tmp_path / "in" / "v", files)
     put_zip(tmp_path / "in" / "v.zip", files)
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert "lies twice" in result.failed["v"]
 
 
@@ -168,7 +174,9 @@ def test_a_zip_that_leads_out_is_refused(name: str, tmp_path: Path) -> None:
     files = files_of(codes(5), frames(6))
     put(tmp_path / "in" / "good", files)
     put_zip(tmp_path / "in" / "bad.zip", files | {name: JPEG})
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert "leads out of the archive" in result.failed["bad"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "store"]
 
@@ -181,7 +189,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     ):
         for _ in range(MAX_FILE // (1 << 20) + 1):
             member.write(bytes(1 << 20))
-    with Archive(path) as archive, pytest.raises(UserError, match="unpacks to more"):
+    with closing(Archive(path)) as archive, pytest.raises(UserError, match="unpacks to more"):
         archive.read("flow_x_00001.jpg")
 
 
@@ -194,7 +202,9 @@ def test_a_damaged_zip_is_named(tmp_path: Path) -> None:
     flipped = bytearray(whole)
     flipped[200] ^= 0xFF
     (tmp_path / "in" / "flipped.zip").write_bytes(flipped)
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert sorted(result.failed) == ["cut", "flipped"]
     assert "no readable zip" in result.failed["cut"]
     assert result.done == ["good"]
@@ -209,7 +219,9 @@ def test_an_array_that_is_no_flow_is_refused(array: np.ndarray, tmp_path: Path) 
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.zeros((3, 8, 8, 2), np.float32))
     np.save(tmp_path / "in" / "b.npy", array, allow_pickle=True)
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert list(result.failed) == ["b"]
     assert "b.npy" in result.failed["b"]
 
@@ -224,7 +236,9 @@ def test_a_damaged_hdf5_is_refused(tmp_path: Path) -> None:
                     file[f"flow_{axis}_{number:05d}"] = np.zeros(shape, np.float32)
     whole = (tmp_path / "in" / "cut.h5").read_bytes()
     (tmp_path / "in" / "cut.h5").write_bytes(whole[: len(whole) // 2])
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert (result.done, sorted(result.failed)) == (["good"], ["cut", "shape"])
     assert "its shape is (8, 8, 2)" in result.failed["shape"]
     assert "cut.h5" in result.failed["cut"]
@@ -233,14 +247,16 @@ def test_a_damaged_hdf5_is_refused(tmp_path: Path) -> None:
 def test_nan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.full((3, 8, 8, 2), np.nan, np.float32))
-    result = import_flow(plan_import([tmp_path / "in"], Wishes(bound=20)), tmp_path / "store")
+    result = import_flow(
+        plan_import([tmp_path / "in"], ImportOptions(bound=20)), tmp_path / "store"
+    )
     assert "NaN" in result.failed["a"]
 
 
 def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     put(tmp_path / "in" / "v", files_of(codes(5), frames(6)))
     (tmp_path / "in" / "v" / "up").symlink_to(tmp_path / "in", target_is_directory=True)
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert [video.video for video in plan.videos] == ["v"]
 
 
@@ -258,13 +274,13 @@ def test_a_number_that_nobody_starts_with_must_be_stated(tmp_path: Path) -> None
     put(tmp_path / "in" / "v", files_of(codes(5), frames(6), base=7))
     with pytest.raises(UserError, match=r"start to count at 7.*--index-base"):
         plan_import([tmp_path / "in"])
-    plan = plan_import([tmp_path / "in"], Wishes(index_base=7, bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(index_base=7, bound=20))
     assert not import_flow(plan, tmp_path / "store").failed
 
 
 def test_a_folder_that_is_no_store_stops_the_run(tmp_path: Path) -> None:
     put(tmp_path / "in" / "v", files_of(codes(5), frames(6)))
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     with pytest.raises(StoreError, match="no store and not empty"):
         import_flow(plan, tmp_path / "in")
     assert not (tmp_path / "in" / FAILURES).exists()
@@ -323,7 +339,7 @@ def test_a_folder_that_cannot_be_read_is_listed(
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", locked)
-    plan = plan_import([tmp_path / "in"], Wishes(bound=20))
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert plan.survey.unreadable == {"locked": "the folder cannot be read: Permission denied"}
 
 

@@ -9,21 +9,21 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from foreign_tools import H, W, codes, encode, files_of, frames, put, put_zip
+from foreign_tools import H, W, codes, encode, files_of, flo_file, frames, put, put_zip
 from numpy.typing import NDArray
 
 from storage import Quantizer, UserError, open_store
-from storage.convert.flow_files import read_flo, write_flo
-from storage.convert.import_options import Wishes
+from storage.convert.flow_files import read_flo
+from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import Plan, plan_import
-from storage.convert.importer import Imported, import_flow
+from storage.convert.importer import ImportResult, import_flow
 from storage.store.store import Store
 
 GREY = cv2.IMREAD_GRAYSCALE
 
 
-def take(source: Path, out: Path, **wishes: Any) -> tuple[Plan, Imported, Store]:
-    plan = plan_import([source], Wishes(**wishes))
+def take(source: Path, out: Path, **options: Any) -> tuple[Plan, ImportResult, Store]:
+    plan = plan_import([source], ImportOptions(**options))
     return plan, import_flow(plan, out), open_store(out)
 
 
@@ -129,7 +129,7 @@ FLOW = np.random.default_rng(0).normal(0, 3, (5, 2, H, W)).astype(np.float32)
 
 
 def put_flo(folder: Path) -> None:
-    put(folder / "v", {f"{n:05d}.flo": write_flo(f) for n, f in enumerate(FLOW)})
+    put(folder / "v", {f"{n:05d}.flo": flo_file(f) for n, f in enumerate(FLOW)})
 
 
 def put_hdf5(folder: Path) -> None:
@@ -205,7 +205,7 @@ def test_flo_files_of_middlebury(shared_data: Path) -> None:
     with pytest.raises(UserError, match="unknown flow"):
         read_flo(path.read_bytes(), path.name)
     flow = np.nan_to_num(FLOW[0])
-    assert np.array_equal(read_flo(write_flo(flow)), flow)
+    assert np.array_equal(read_flo(flo_file(flow)), flow)
 
 
 @pytest.mark.parametrize("rule", ["round", "truncate"])
@@ -221,7 +221,7 @@ def test_the_rule_is_recognised_from_what_lies_beside_rest(rule: str, tmp_path: 
     assert plan.config.quantizer == Quantizer(rule, 20)
     assert any("beside rest" in note for note in plan.notes)
     assert any("ASSUMED" in note for note in plan.notes)
-    stated = plan_import([tmp_path / "in"], Wishes(bound=15, rule="truncate"))
+    stated = plan_import([tmp_path / "in"], ImportOptions(bound=15, rule="truncate"))
     assert not any("ASSUMED" in note for note in stated.notes)
     assert any("CHECK --rule" in note for note in stated.notes) == (rule == "round")
 
@@ -243,7 +243,7 @@ def test_pictures_stretched_to_their_extremes_are_reported(tmp_path: Path) -> No
     flow = np.stack([np.stack([ramp, ramp[::-1]])] * 4)
     names = ("flow_x_{:05d}.png", "flow_y_{:05d}.png", NAMED[2])
     put(tmp_path / "in" / "v", files_of(flow, None, names=names))
-    notes = plan_import([tmp_path / "in"], Wishes(rule="round", bound=20)).notes
+    notes = plan_import([tmp_path / "in"], ImportOptions(rule="round", bound=20)).notes
     assert any("stretched" in note for note in notes)
 
 

@@ -81,7 +81,7 @@ def kill_and_resume(folder: Path, seed: int, kills: int, monkeypatch: pytest.Mon
         report = check_shard(folder / "shards" / name, True)
         assert not report.damaged
         assert not report.broken
-        assert not report.strays
+        assert not report.orphans
         assert not report.unfinished
 
 
@@ -121,7 +121,7 @@ def test_what_a_dead_writer_left_is_removed_by_the_next(
     add(store, "b", 2)
     assert store.videos() == ["b"]
     report = check_shard(name, True)
-    assert (report.unfinished, report.strays, report.records) == ([], [], 2)
+    assert (report.unfinished, report.orphans, report.records) == ([], [], 2)
 
 
 def test_two_writers_at_once_have_a_shard_each(tmp_path: Path) -> None:
@@ -257,18 +257,18 @@ def test_two_machines_create_one_store_under_one_process_number(
 
     def slowly(fresh: Path, path: Path) -> bool:
         monkeypatch.setattr(manifest, "put_in_place", put)
-        assert manifest.create(tmp_path / "s", RAW)  # by the other one, meanwhile
+        assert manifest.create_manifest(tmp_path / "s", RAW)  # by the other one, meanwhile
         return put(fresh, path)
 
     monkeypatch.setattr(os, "getpid", lambda: 7)
     monkeypatch.setattr(manifest, "put_in_place", slowly)
-    assert not manifest.create(tmp_path / "s", RAW)
-    assert manifest.read(tmp_path / "s") == RAW
+    assert not manifest.create_manifest(tmp_path / "s", RAW)
+    assert manifest.read_manifest(tmp_path / "s") == RAW
 
 
 def test_dropping_in_steps_drops_all(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", {"keep": 3, "long": 20_000})
-    number = store._place("long").entry.number
+    number = store._locate("long").entry.number
     part = store._shard("000000")
     drop_numbers(part, [number])
     report = check_shard(tmp_path / "s" / "shards" / "000000", False)

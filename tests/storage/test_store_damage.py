@@ -77,8 +77,8 @@ def test_a_flipped_byte_in_the_index_is_seen_and_repaired(folder: Path) -> None:
 def test_missing_and_surplus_records_are_seen(folder: Path) -> None:
     store = open_store(folder, "a")
     part = store._shard("000000")
-    number = store._place("b").entry.number
-    other = store._place("a").entry.number
+    number = store._locate("b").entry.number
+    other = store._locate("a").entry.number
     from storage.store.keys import record_key
 
     def work(txn) -> None:
@@ -95,7 +95,7 @@ def test_missing_and_surplus_records_are_seen(folder: Path) -> None:
     assert set(reasons) == {"a", "b"}
     assert "missing" in reasons["b"]
     assert "more records" in reasons["a"]
-    assert report.shards[0].strays == [12345]
+    assert report.shards[0].orphans == [12345]
     verify(folder, repair=True)
     assert not verify(folder).damaged
 
