@@ -1,4 +1,4 @@
-"""The overlay is a video of the right length that shows what it is told."""
+"""The overlay is a video of the right length that shows what it is summary."""
 
 from __future__ import annotations
 
