@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 
-import cv2
 import numpy as np
 
 from flow.extraction.extract import Source, extract_video, pairs_of
@@ -84,6 +83,8 @@ class Worker:
 
     def __init__(self, store: str, recipe: Recipe, identity: tuple[int, int]) -> None:
         """`identity` of the store's folder: another one is another worker."""
+        import cv2
+
         cv2.setNumThreads(1)  # every core has a worker of its own
         self.recipe = recipe
         self.store = open_store(store, "a", recipe.config())

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +138,7 @@ def run(options: ExtractBench) -> int:
     recipe = check_engine(Recipe(resize=Resize.parse(options.size), engine=options.engine))
     with (
         tempfile.TemporaryDirectory(prefix="twostream-bench-") as folder,
-        Progress("bench extract", options.quiet) as progress,
+        Progress("bench extract", LIMIT, options.quiet) as progress,
     ):
         paths = chosen_paths(options, Path(folder))
         log.info(f"checking that what is stored of {paths[0]} is what the engine computes ...")
@@ -156,7 +156,7 @@ def run(options: ExtractBench) -> int:
             share = (began + LIMIT - now) / (len(options.workers) - number)
             bench = SideBySide(size, paths, recipe, Path(folder), progress)
             results.append(bench.measure(options.rounds, until=now + share))
-    pairs = results[0].pairs // options.workers[0]
+            pairs = bench.pairs // size
     report = {
         "engine": FlowMaker(recipe).engine,
         "size": options.size,
@@ -164,16 +164,21 @@ def run(options: ExtractBench) -> int:
         "pairs": pairs,
         "equal": True,
         "goal": GOAL,
-        "results": [result.to_json() for result in results],
+        "results": results,
     }
     if options.json:
         print(json.dumps(report, indent=1))
     else:
         print(f"{report['engine']}, {len(paths)} videos, {pairs} pairs of {options.size}; "
               "stored flow equals the engine's")  # fmt: skip
-        for result in results:
-            print(result.text())
-    return 0 if all(result.ratio >= GOAL for result in results) else 1
+        for row in results:
+            print(
+                f"{row['workers']} workers: engine alone {row['engine_pairs_per_second']:.1f} "
+                f"pairs/s, end to end {row['extract_pairs_per_second']:.1f}: "
+                f"{row['ratio']:.1%} (rounds {row['lowest']:.1%} to {row['highest']:.1%}); "
+                f"{row['cpu_ratio']:.1%} of the CPU time is the engine's"
+            )
+    return 0 if all(row["ratio"] >= GOAL for row in results) else 1
 
 
 def chosen_paths(options: ExtractBench, folder: Path) -> tuple[str, ...]:
@@ -214,46 +219,6 @@ def check_stored_flow(path: str, recipe: Recipe, out: Path) -> float:
     return seconds / pairs
 
 
-@dataclass
-class Timing:
-    """One number of workers: both sides, round by round."""
-
-    workers: int
-    pairs: int = 0
-    """In a pass of all workers."""
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"engine": [], "extract": []})
-    cpu: dict[str, list[float]] = field(default_factory=lambda: {"engine": [], "extract": []})
-
-    def ratios(self, times: dict[str, list[float]]) -> list[float]:
-        return [a / b for a, b in zip(times["engine"], times["extract"], strict=True)]
-
-    @property
-    def ratio(self) -> float:
-        return statistics.median(self.ratios(self.seconds))
-
-    def to_json(self) -> dict[str, float]:
-        ratios = self.ratios(self.seconds)
-        return {
-            "workers": self.workers,
-            "engine_pairs_per_second": self.pairs / statistics.median(self.seconds["engine"]),
-            "extract_pairs_per_second": self.pairs / statistics.median(self.seconds["extract"]),
-            "ratio": self.ratio,
-            "lowest": min(ratios),
-            "highest": max(ratios),
-            # What the ratio cannot fall below, however busy the cores are.
-            "cpu_ratio": statistics.median(self.ratios(self.cpu)),
-        }
-
-    def text(self) -> str:
-        row = self.to_json()
-        return (
-            f"{row['workers']} workers: engine alone {row['engine_pairs_per_second']:.1f} "
-            f"pairs/s, end to end {row['extract_pairs_per_second']:.1f}: "
-            f"{row['ratio']:.1%} (rounds {row['lowest']:.1%} to {row['highest']:.1%}); "
-            f"{row['cpu_ratio']:.1%} of the CPU time is the engine's"
-        )
-
-
 class SideBySide:
     """Both sides in turn, `size` workers at once, each with all the videos."""
 
@@ -263,11 +228,12 @@ class SideBySide:
         self.size, self.paths, self.recipe, self.progress = size, paths, recipe, progress
         self.store = str(folder / f"store{size}")
         open_store(self.store, "w", recipe.config()).close()
-        self.passes = 0
+        self.passes = self.pairs = 0
 
-    def measure(self, rounds: int, until: float) -> Timing:
+    def measure(self, rounds: int, until: float) -> dict[str, float]:
         """Up to so many rounds; at least one, and none that would end after `until`."""
-        timing = Timing(self.size)
+        wall: dict[str, list[float]] = {"engine": [], "extract": []}
+        cpu: dict[str, list[float]] = {"engine": [], "extract": []}
         with Pool(self.size, pool_size(self.recipe, self.size)[1]) as pool:
             for what in ("prepare", "engine", "extract"):  # starts, compiles, opens files
                 self.run_pass(pool, what)
@@ -275,32 +241,47 @@ class SideBySide:
             for number in range(rounds):
                 began = time.monotonic()
                 if number and began + longest > until:
-                    self.progress.skip((rounds - number) * 2 * timing.pairs / self.size)
+                    self.progress.skip((rounds - number) * 2 * self.pairs / self.size)
                     log.info(f"{number} of {rounds} rounds with {self.size} workers: time is up")
                     break
                 # Which side is first changes, so that a machine that slows down favours neither.
                 for what in ("engine", "extract")[:: 1 if number % 2 else -1]:
-                    seconds, timing.pairs, used = self.run_pass(pool, what)
-                    timing.seconds[what].append(seconds)
-                    timing.cpu[what].append(used)
+                    seconds, used = self.run_pass(pool, what)
+                    wall[what].append(seconds)
+                    cpu[what].append(used)
                 longest = max(longest, time.monotonic() - began)
-        return timing
+        ratios = ratios_of(wall)
+        return {
+            "workers": self.size,
+            "engine_pairs_per_second": self.pairs / statistics.median(wall["engine"]),
+            "extract_pairs_per_second": self.pairs / statistics.median(wall["extract"]),
+            "ratio": statistics.median(ratios),
+            "lowest": min(ratios),
+            "highest": max(ratios),
+            # What the ratio cannot fall below, however busy the cores are.
+            "cpu_ratio": statistics.median(ratios_of(cpu)),
+        }
 
-    def run_pass(self, pool: Pool, what: str) -> tuple[float, int, float]:
-        """All workers once over all videos: seconds, pairs, and seconds of the processors."""
+    def run_pass(self, pool: Pool, what: str) -> tuple[float, float]:
+        """All workers once over all videos: seconds, and seconds of the processors."""
         self.passes += 1
         first = self.passes * self.size
         jobs = deque(
             Job(what, first + i, self.paths, self.recipe, self.store) for i in range(self.size)
         )
-        pairs, used = 0, 0.0
+        self.pairs, used = 0, 0.0
         began = time.perf_counter()
         for event in pool.run(lambda: jobs.popleft() if jobs else None, act):
             if event.kind == "progress":
                 self.progress.add(event.value / self.size)
             elif event.kind == "done":
-                pairs += event.value[0]
+                self.pairs += event.value[0]
                 used += event.value[1]
             else:
                 raise WorkFailed(f"the measurement failed: {event.kind} {event.value}")
-        return time.perf_counter() - began, pairs, used
+        return time.perf_counter() - began, used
+
+
+def ratios_of(times: dict[str, list[float]]) -> list[float]:
+    """End to end over the engine alone, round by round."""
+    return [a / b for a, b in zip(times["engine"], times["extract"], strict=True)]

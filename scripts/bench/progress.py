@@ -15,8 +15,9 @@ EVERY, EVERY_ON_TERMINAL = 15.0, 1.0
 class Progress:
     """Use it as a context manager: `start` when the amount of work is known, then `add`."""
 
-    def __init__(self, name: str, quiet: bool = False) -> None:
-        self.name, self.quiet = name, quiet
+    def __init__(self, name: str, limit: float, quiet: bool = False) -> None:
+        """`limit`: seconds after which the work ends early."""
+        self.name, self.limit, self.quiet = name, limit, quiet
         self.total = self.done = 0.0
         self._terminal = sys.stderr.isatty()
         self._began = self._started = time.monotonic()
@@ -54,6 +55,7 @@ class Progress:
             return f"{self.name}: getting ready, {passed}"
         share = min(1.0, self.done / self.total)
         rest = (now - self._started) / share * (1 - share)
+        rest = min(rest, max(0.0, self._began + self.limit - now))
         return f"{self.name}: {share:.0%} {passed}, about {clock(rest)} to go"
 
     def _write(self) -> None:
