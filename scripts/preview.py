@@ -21,7 +21,7 @@ import tyro
 from scripts.common import Talk, run_command
 
 if TYPE_CHECKING:
-    from flow.pictures import Shown
+    from flow.pictures import Preview
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ class Options:
     talk: Talk = dataclasses.field(default_factory=Talk)
 
 
-def find(options: Options) -> Shown:
+def find(options: Options) -> Preview:
     """What the options name, stored or as a file."""
-    from flow.pictures import DecodedVideo, StoredVideo, wanted_frames
+    from flow.pictures import DecodedVideo, StoredVideo, similar_ids
     from storage.errors import UserError
     from storage.store import open_store
 
     if options.store is not None:
         store = open_store(options.store)
         if options.video not in store:
-            near = ", ".join(islice(wanted_frames(store, options.video), 5))
+            near = ", ".join(islice(similar_ids(store, options.video), 5))
             raise UserError(
                 f"{options.video!r} is not in {options.store}; "
                 + (f"near are {near}" if near else "`twostream inspect` lists what is")

@@ -96,7 +96,7 @@ NEVER = {
 
 ALIKE: dict[str, set[str]] = {
     # An engine's or a format's functions, a command's parts: one meaning, many modules.
-    "flow": {"compute", "status", "resize", "warp"},
+    "flow": {"compute", "status", "version", "devices", "resize", "warp"},
     "storage": {"read", "recognise"},
     "streams": {"build", "build_named", "renamed"},
     "fusion": set(),

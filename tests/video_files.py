@@ -115,12 +115,12 @@ def poison(folder: Path, video: str) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(
         "import os\n"
-        "from flow.extraction.worker import Workshop\n"
-        "extract = Workshop._extract\n"
-        "def deadly(shop, task, *rest):\n"
+        "from flow.extraction.worker import Worker\n"
+        "extract = Worker.extract\n"
+        "def deadly(worker, task, *rest):\n"
         f"    if task.video == {video!r}:\n"
         "        os.kill(os.getpid(), 9)\n"
-        "    return extract(shop, task, *rest)\n"
-        "Workshop._extract = deadly\n"
+        "    return extract(worker, task, *rest)\n"
+        "Worker.extract = deadly\n"
     )
     return folder

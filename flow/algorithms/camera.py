@@ -34,7 +34,7 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """Where the camera takes the points of the first frame, and how that was found."""
+    """Where the camera takes the points of the first frame, and on what evidence."""
 
     homography: NDArray[np.float64]
     """(3, 3): pixels of the first frame to pixels of the second, column and row."""
@@ -43,7 +43,7 @@ class CameraMotion:
     homography that fits them, or one that brings the frames no nearer to each other)."""
     matches: int = 0
     inliers: int = 0
-    held: NDArray[np.uint8] | None = None
+    steady: NDArray[np.uint8] | None = None
     """Where the camera moves: the second frame as it would be, had it not."""
 
 
@@ -62,10 +62,10 @@ class FrameFeatures:
     @cached_property
     def corners(self) -> NDArray[np.intp]:
         """(N, 2): column and row of corners that a flow can follow."""
-        found = cv2.goodFeaturesToTrack(self.grey, 1000, 0.001, 3)
-        if found is None:
+        corners = cv2.goodFeaturesToTrack(self.grey, 1000, 0.001, 3)
+        if corners is None:
             return np.empty((0, 2), np.intp)
-        return found.reshape(-1, 2).astype(np.intp)
+        return corners.reshape(-1, 2).astype(np.intp)
 
 
 def matched_features(first: FrameFeatures, second: FrameFeatures) -> tuple[Points, Points]:
@@ -98,31 +98,31 @@ def camera_motion(
     unknown = CameraMotion(np.eye(3), "unknown", len(here))
     if len(here) < MATCHES:
         return unknown
-    found, mask = cv2.findHomography(here, there, cv2.RANSAC, THRESHOLD)
-    if found is None or not is_sane(found, *first.grey.shape):
+    homography, mask = cv2.findHomography(here, there, cv2.RANSAC, THRESHOLD)
+    if homography is None or not is_sane(homography, *first.grey.shape):
         return unknown
     fits = mask.ravel().astype(bool)
     inliers = int(fits.sum())
     if inliers < max(INLIERS, SHARE * len(here)):
         return unknown
-    moved = np.linalg.norm(moved_by(found, here[fits]) - here[fits], axis=1)
+    moved = np.linalg.norm(moved_by(homography, here[fits]) - here[fits], axis=1)
     if moved.mean() < STILL:
         return CameraMotion(np.eye(3), "still", len(here), inliers)
-    held = camera_held_still(first.grey, second.grey, found)
-    if not is_nearer(first.grey, held, than=second.grey):
+    steady = hold_camera(first.grey, second.grey, homography)
+    if not is_nearer(first.grey, steady, than=second.grey):
         return unknown
-    return CameraMotion(found, "moving", len(here), inliers, held)
+    return CameraMotion(homography, "moving", len(here), inliers, steady)
 
 
 def is_nearer(
-    first: NDArray[np.uint8], held: NDArray[np.uint8], *, than: NDArray[np.uint8]
+    first: NDArray[np.uint8], steady: NDArray[np.uint8], *, than: NDArray[np.uint8]
 ) -> bool:
     """Whether more of the frame's area comes nearer to the first frame than moves away from it.
 
     A thing with more features than all that lies behind it decides the homography; its motion is
     not the camera's, and the background, if paler, is larger, and would move.
     """
-    before, after = cv2.absdiff(first, than), cv2.absdiff(first, held)
+    before, after = cv2.absdiff(first, than), cv2.absdiff(first, steady)
     nearer = cv2.subtract(before, after) > NOISE
     farther = cv2.subtract(after, before) > NOISE
     return bool(nearer.sum() > CLEARLY * farther.sum())
@@ -150,7 +150,7 @@ def is_sane(homography: NDArray[np.float64], height: int, width: int) -> bool:
     return bool(near.all() and cv2.isContourConvex(to.astype(np.float32).reshape(-1, 1, 2)))
 
 
-def camera_held_still(
+def hold_camera(
     first: NDArray[np.uint8], second: NDArray[np.uint8], homography: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
     """The second frame as it would be had the camera not moved: uint8 (H, W).

@@ -1,4 +1,4 @@
-"""The flow algorithms on offer: TV-L1, and two of OpenCV's that trade its accuracy for speed.
+"""The flow algorithms on offer: TV-L1, and two of OpenCV's.
 
     algorithm("dis", preset="fast").compute(frames)
 
@@ -8,83 +8,34 @@ that flow of one kind is never mistaken for flow of another.
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import TVL1, Pair, checked_frames, compute_flow, pairwise
+from flow.algorithms.methods import DIS, Farneback
+from flow.tvl1 import ENGINES, TVL1, choose_engine, fingerprint_of, load_engine
 from storage.errors import UserError
 
-
-@dataclass(frozen=True)
-class DIS:
-    """Dense inverse search (Kroeger and others 2016): 10 to 100 times TV-L1's speed."""
-
-    preset: str = "medium"
-    """ultrafast, fast or medium."""
-
-    PRESETS = ("ultrafast", "fast", "medium")
-
-    def __post_init__(self) -> None:
-        if self.preset not in self.PRESETS:
-            raise UserError(
-                f"DIS preset {self.preset!r} is not known; choose one of {', '.join(self.PRESETS)}"
-            )
-
-    def pair(self) -> Pair:
-        """A function from two frames to flow (H, W, 2); it is for one thread."""
-        import cv2
-
-        method = cv2.DISOpticalFlow.create(
-            getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.preset.upper()}")
-        )
-        return lambda first, second: method.calc(first, second, None)
+Parameters = TVL1 | DIS | Farneback
 
 
-@dataclass(frozen=True)
-class Farneback:
-    """Polynomial expansion (Farneback 2003)."""
+class Kind(NamedTuple):
+    """What belongs to the name of an algorithm."""
 
-    pyr_scale: float = 0.5
-    levels: int = 5
-    winsize: int = 15
-    iterations: int = 3
-    poly_n: int = 5
-    poly_sigma: float = 1.1
-
-    def __post_init__(self) -> None:
-        checks = (
-            ("pyr_scale", 0 < self.pyr_scale < 1, "between 0 and 1"),
-            ("levels", self.levels >= 1, "at least 1"),
-            ("winsize", self.winsize >= 3, "at least 3"),
-            ("iterations", self.iterations >= 1, "at least 1"),
-            ("poly_n", self.poly_n in (5, 7), "5 or 7"),
-            ("poly_sigma", self.poly_sigma > 0, "over 0"),
-        )
-        for name, fine, allowed in checks:
-            if not fine:
-                raise UserError(
-                    f"Farneback {name} is {getattr(self, name)!r}; it must be {allowed}"
-                )
-
-    def pair(self) -> Pair:
-        """A function from two frames to flow (H, W, 2)."""
-        import cv2
-
-        options = asdict(self)
-        return lambda first, second: cv2.calcOpticalFlowFarneback(
-            first, second, None, **options, flags=0
-        )
+    parameters: type[Parameters]
+    engines: Mapping[str, str]
+    """Who computes it: name -> module (see `flow.tvl1.Engine`)."""
 
 
-ALGORITHMS: dict[str, type[TVL1 | DIS | Farneback]] = {
-    "tvl1": TVL1,
-    "dis": DIS,
-    "farneback": Farneback,
+OPENCV = {"opencv": "flow.algorithms.methods"}
+
+ALGORITHMS = {
+    "tvl1": Kind(TVL1, ENGINES),
+    "dis": Kind(DIS, OPENCV),
+    "farneback": Kind(Farneback, OPENCV),
 }
 
 
@@ -93,7 +44,7 @@ class Algorithm:
     """What `--flow` chooses."""
 
     name: str
-    params: TVL1 | DIS | Farneback
+    params: Parameters
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -103,30 +54,30 @@ class Algorithm:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change with the algorithm and any parameter."""
-        if isinstance(self.params, TVL1):
-            return self.params.fingerprint
-        text = json.dumps({"algorithm": self.name, **self.parameters}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of(self.name, self.parameters)
+
+    @property
+    def engines(self) -> Mapping[str, str]:
+        """Who computes it: name -> module."""
+        return ALGORITHMS[self.name].engines
+
+    def choose(self, engine: str = "auto") -> str:
+        """The engine that a name stands for here; UserError where it does not work."""
+        return choose_engine(engine, self.params, self.engines)
 
     def compute(
         self, frames: NDArray[np.uint8], engine: str = "auto", threads: int = 1
     ) -> NDArray[np.float32]:
-        """Flow between each frame and the next: uint8 (N, H, W) -> float32 (N-1, 2, H, W).
-
-        `engine` is for TV-L1; the others are OpenCV's on the CPU.
-        """
-        if isinstance(self.params, TVL1):
-            return compute_flow(frames, self.params, engine, threads)
-        if engine not in ("auto", "opencv"):
-            raise UserError(f"{self.name} has one engine, opencv; {engine!r} does TV-L1 only")
-        return pairwise(checked_frames(frames), self.params.pair, threads)
+        """Flow between each frame and the next: uint8 (N, H, W) -> float32 (N-1, 2, H, W)."""
+        module = load_engine(self.choose(engine), self.engines)
+        return module.compute(frames, self.params, threads)
 
 
 def algorithm(name: str, params: TVL1 | None = None, **parameters: Any) -> Algorithm:
     """The algorithm of that name; `params` for TV-L1 as a value, or any by their names."""
     if name not in ALGORITHMS:
         raise UserError(f"no flow {name!r}; choose one of {', '.join(ALGORITHMS)}")
-    kind = ALGORITHMS[name]
+    kind = ALGORITHMS[name].parameters
     if params is not None:
         if not isinstance(params, kind):
             raise UserError(f"{name} takes {kind.__name__} parameters, not {params!r}")

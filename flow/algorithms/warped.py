@@ -1,8 +1,8 @@
 """Warped flow, the third input of TSN: what moves once the camera's own motion is taken out.
 
-For each pair of frames the camera's motion is found (`camera`), the second frame is warped back by
-it, and flow is computed again. Where the camera stands still, or its motion cannot be
-told, the plain flow is kept as it is.
+For each pair of frames `camera` estimates the camera's motion. The second frame is warped back by
+it, and flow is computed again. Where the camera stands still, or its motion is unknown, the plain
+flow is kept as it is.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ def warped_flow(
     """
     frames = checked_frames(frames)
     out = np.array(compute(frames) if plain is None else plain, np.float32)
-    known = [FrameFeatures(frame) for frame in frames]
+    features = [FrameFeatures(frame) for frame in frames]
 
-    def do(pair: int) -> str:
-        camera = camera_motion(known[pair], known[pair + 1], out[pair])
-        if camera.held is not None:
-            out[pair] = compute(np.stack([frames[pair], camera.held]))[0]
+    def hold(pair: int) -> str:
+        camera = camera_motion(features[pair], features[pair + 1], out[pair])
+        if camera.steady is not None:
+            out[pair] = compute(np.stack([frames[pair], camera.steady]))[0]
         return camera.outcome
 
     # Neighbouring pairs share a frame's features, which two threads may both compute: that costs
     # a little time and changes nothing.
     if threads == 1:
-        found = list(map(do, range(len(out))))
+        outcome_of_pairs = list(map(hold, range(len(out))))
     else:
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(do, range(len(out))))
+            outcome_of_pairs = list(pool.map(hold, range(len(out))))
     if outcomes is not None:
-        outcomes.update(found)
+        outcomes.update(outcome_of_pairs)
     return out

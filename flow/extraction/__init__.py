@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from flow.extraction.batch import crew_size, run_batch
+    from flow.extraction.batch import pool_size, run_batch
     from flow.extraction.extract import (
         PATIENCE,
         Chunk,
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
         pairs_of,
         too_short,
     )
-    from flow.extraction.options import INTERRUPTED, Batch
-    from flow.extraction.plan import Shard
-    from flow.extraction.pool import Crew
-    from flow.extraction.recipe import FlowMaker, Recipe
-    from flow.extraction.worker import check_engine
+    from flow.extraction.options import INTERRUPTED, ExtractOptions
+    from flow.extraction.pool import Pool
+    from flow.extraction.recipe import FlowMaker, Recipe, check_engine
+    from flow.extraction.summary import clock
 
 __getattr__, __all__ = exports(__name__, __file__)

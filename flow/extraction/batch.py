@@ -13,28 +13,33 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from flow.extraction.cluster import run_on_cluster
 from flow.extraction.estimate import estimate, with_frames
-from flow.extraction.options import INTERRUPTED, Batch
-from flow.extraction.plan import Plan, Task, make_plan
-from flow.extraction.pool import Crew
-from flow.extraction.progress import Account, Stop, outcome_of, record
-from flow.extraction.recipe import Recipe
+from flow.extraction.options import INTERRUPTED, ExtractOptions
+from flow.extraction.plan import Plan, Share, Task, make_plan
+from flow.extraction.pool import Pool
+from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record
+from flow.extraction.recipe import Recipe, check_engine
 from flow.extraction.summary import Summary
-from flow.extraction.worker import Outcome, Progress, check_engine, workshop
+from flow.extraction.worker import extract_task
+from flow.tvl1 import load_engine
 from flow.video import find_videos
 from storage.store import open_store
 
 log = logging.getLogger(__name__)
 
 
-def run_batch(batch: Batch) -> Summary:
+def run_batch(options: ExtractOptions, quiet: bool = False) -> Summary:
     """Extract what is not in the store yet. Failures are counted, not raised."""
     began = time.monotonic()
-    found, again = find_videos(batch.videos, batch.root)
-    recipe = batch.recipe if batch.cluster else check_engine(batch.recipe)
-    plan = make_plan(found, stored_sources(batch, recipe), batch.shard, batch.redo_changed)
+    share = Share.parse(options.shard) if options.shard else None
+    recipe = options.recipe()
+    files, again = find_videos(options.videos, options.root)
+    if not options.cluster:
+        recipe = check_engine(recipe)
+    plan = make_plan(files, stored_sources(options, recipe), share, options.redo_changed)
     summary = Summary(
-        batch.out, found=plan.found, skipped=len(plan.skipped), failures=list(plan.failed)
+        options.out, found=plan.found, skipped=len(plan.skipped), failures=list(plan.failed)
     )
     if again:
         log.info(f"{again} names lead to files that others lead to as well; each is taken once")
@@ -43,76 +48,65 @@ def run_batch(batch: Batch) -> Summary:
         f"already, {len(plan.failed)} that cannot be"
     )
     stop = Stop()
-    if not batch.dry_run:
-        record(batch, stop, plan.failed, plan.skipped)
-    if plan.failed and batch.on_error == "stop":
+    if not options.dry_run:
+        record(options.out, stop, plan.failed, plan.skipped)
+    if plan.failed and options.on_error == "stop":
         stop.ask(f"{plan.failed[0].video}: {plan.failed[0].reason}")
     if plan.tasks and not stop.why:
         with interrupts(stop):
-            if batch.cluster:
-                from flow.extraction.cluster import run_on_cluster
-
-                run_on_cluster(batch, recipe, plan, summary, stop)
+            if options.cluster:
+                run_on_cluster(options, recipe, plan, summary, stop, quiet)
             else:
-                run_here(batch, recipe, plan, summary, stop)
+                run_here(options, recipe, plan, summary, stop, quiet)
     summary.stopped = stop.why
     summary.seconds = time.monotonic() - began
     return summary
 
 
-def stored_sources(batch: Batch, recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """What the store holds: id -> its source. Makes the store where there is none yet."""
-    if batch.dry_run and not os.path.exists(batch.out):
+def stored_sources(options: ExtractOptions, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """What the store holds: id -> its source. Creates the store where there is none yet."""
+    if options.dry_run and not os.path.exists(options.out):
         return {}
-    with open_store(batch.out, "a", recipe.config()) as store:
+    with open_store(options.out, "a", recipe.config()) as store:
         return {meta.video: meta.source for meta in store.metas()}
 
 
-def run_here(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop) -> None:
+def run_here(
+    options: ExtractOptions, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop, quiet: bool
+) -> None:
     """The tasks of a plan, by processes on this machine."""
-    size, environments = crew_size(recipe, batch.workers)
-    if len(plan.tasks) < size and recipe.engine == "cpu":
+    size, environments = pool_size(recipe, options.workers)
+    if len(plan.tasks) < size and not any(environments):
         # Fewer videos than cores: the cores share the pairs of each.
         recipe = replace(recipe, threads=recipe.threads * (size // len(plan.tasks)))
-    with Crew(min(size, len(plan.tasks)), environments) as crew:
-        tasks = with_frames(crew, plan.tasks, stop)
-        estimate(crew, tasks, recipe, stop)
-        if batch.dry_run:
+    with Pool(min(size, len(plan.tasks)), environments) as pool:
+        tasks = with_frames(pool, plan.tasks, stop)
+        estimate(pool, tasks, recipe, stop)
+        if options.dry_run:
             stop.ask("it was a dry run")
             return
-        with Account(tasks, summary, batch, stop) as account:
+        with RunProgress(tasks, summary, options, stop, quiet) as progress:
             waiting = deque(tasks)
 
             def next_task() -> Task | None:
                 return waiting.popleft() if waiting and not stop.why else None
 
-            job = (batch.out, recipe, batch.on_error == "partial")
-            for event in crew.run(next_task, extract_task, job):
+            arguments = (options.out, recipe, options.on_error == "partial")
+            for event in pool.run(next_task, extract_task, arguments):
                 task = event.job
                 if event.kind == "progress":
-                    account.progress(task, event.value)
-                elif event.kind == "died" and account.try_again(task):
+                    progress.add(task, event.value)
+                elif event.kind == "died" and progress.try_again(task):
                     waiting.append(task)
                 else:
-                    account.settle(task, outcome_of(event))
+                    progress.settle(task, outcome_of_event(event))
 
 
-def extract_task(
-    task: Task, out: str, recipe: Recipe, partial: bool, progress: Progress
-) -> Outcome:
-    """In a worker."""
-    return workshop(out, recipe).extract(task, partial, progress)
-
-
-def crew_size(recipe: Recipe, workers: int | None) -> tuple[int, list[dict[str, str]]]:
-    """Worker processes, and what makes each see a GPU of its own."""
-    if recipe.engine == "gpu":
-        import cupy
-
-        gpus = int(cupy.cuda.runtime.getDeviceCount())
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = visible.split(",")[:gpus] if visible else [str(i) for i in range(gpus)]
-        return workers or gpus, [{"CUDA_VISIBLE_DEVICES": name} for name in names]
+def pool_size(recipe: Recipe, workers: int | None) -> tuple[int, list[dict[str, str]]]:
+    """Worker processes, and the variables of each: a GPU of its own, where the engine uses one."""
+    devices = load_engine(recipe.engine, recipe.flow.engines).devices()
+    if devices:
+        return workers or len(devices), [{"CUDA_VISIBLE_DEVICES": name} for name in devices]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return workers or max(1, (cores or 1) // recipe.threads), [{}]
 

@@ -1,8 +1,8 @@
 """The same work on many machines, through a Dask scheduler.
 
 `distributed` is used directly: joblib's Dask backend gives up the whole call when one task's
-worker died too often (KilledWorker), and tells of results only together or in order. Here each
-video is a task of its own: what a dying worker had in hand, the scheduler gives to others.
+worker died too often (KilledWorker), and gives results only together or in order. Here each video
+is a task of its own: what a dying worker had in hand, the scheduler gives to others.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from flow.extraction.options import Batch
+from flow.extraction.options import ExtractOptions
 from flow.extraction.plan import Plan, Task
-from flow.extraction.progress import DIED, Account, Stop
+from flow.extraction.progress import DIED, RunProgress, Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import Summary
-from flow.extraction.worker import Outcome, close_workshop, workshop
+from flow.extraction.worker import Outcome, close_worker, extract_task, one_line
 from storage.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -29,25 +29,27 @@ PATIENCE = "20s"
 """For the scheduler to answer, and for the first worker to come."""
 
 
-def run_on_cluster(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop) -> None:
-    """The tasks of a plan, by the workers of the scheduler at `batch.cluster`."""
+def run_on_cluster(
+    options: ExtractOptions, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop, quiet: bool
+) -> None:
+    """The tasks of a plan, by the workers of the scheduler at `options.cluster`."""
     try:
         from distributed import Client, as_completed
     except ImportError:
         raise UserError("--cluster needs Dask: pip install 'twostream[dask]'") from None
     try:
-        client = Client(batch.cluster, timeout=PATIENCE, set_as_default=False)
+        client = Client(options.cluster, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Dask scheduler answers at {batch.cluster} ({one_line(error)}); start one with "
+            f"no Dask scheduler answers at {options.cluster} ({one_line(error)}); start one with "
             "`dask scheduler` and workers with `dask worker --nthreads 1 ADDRESS`"
         ) from None
     with client:
-        wait_for_workers(client, str(batch.cluster))
-        if batch.dry_run:
+        wait_for_workers(client, str(options.cluster))
+        if options.dry_run:
             stop.ask("it was a dry run")
             return
-        out = os.path.abspath(batch.out)
+        out = os.path.abspath(options.out)
         run, numbers = uuid.uuid4().hex[:8], count()
         waiting = deque(plan.tasks)
         doing: dict[str, Task] = {}
@@ -60,37 +62,29 @@ def run_on_cluster(batch: Batch, recipe: Recipe, plan: Plan, summary: Summary, s
             while waiting and len(doing) < room and not stop.why:
                 task = waiting.popleft()
                 future = client.submit(
-                    extract_remotely, task, out, recipe, batch.on_error == "partial",
+                    extract_task, task, out, recipe, options.on_error == "partial",
                     key=f"extract-{run}-{next(numbers)}", pure=False,
                 )  # fmt: skip
                 doing[future.key] = task
                 results.add(future)
 
-        with Account(plan.tasks, summary, batch, stop) as account:
+        with RunProgress(plan.tasks, summary, options, stop, quiet) as progress:
             fill()
             for future in results:
                 task = doing.pop(future.key)
-                outcome = outcome_of(task, future)
+                outcome = outcome_of_future(task, future)
                 future.release()
-                if outcome.kind == DIED and account.try_again(task):
+                if outcome.kind == DIED and progress.try_again(task):
                     waiting.append(task)  # it may have been its neighbour's fault
                 else:
                     # Dask repeats by itself what was done by a worker that is gone.
-                    account.settle(task, outcome, lost=True)
+                    progress.settle(task, outcome, lost=True)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
-            client.run(close_workshop)
+            client.run(close_worker)
 
 
-def extract_remotely(task: Task, out: str, recipe: Recipe, partial: bool) -> Outcome:
-    """In a worker of the cluster."""
-    try:
-        return workshop(out, recipe).extract(task, partial)
-    except UserError as error:  # this machine cannot do any of it
-        return Outcome(task.video, "fatal", kind="store", reason=str(error))
-
-
-def outcome_of(task: Task, future: Any) -> Outcome:
+def outcome_of_future(task: Task, future: Any) -> Outcome:
     """The outcome that a finished future means."""
     from distributed import KilledWorker
 
@@ -123,7 +117,3 @@ def wait_for_workers(client: Any, address: str) -> None:
             f"{len(wide)} workers have several threads and use one at a time; "
             "start more workers, each with --nthreads 1"
         )
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

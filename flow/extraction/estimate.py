@@ -6,10 +6,9 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from flow.extraction.plan import Task
-from flow.extraction.pool import Crew
+from flow.extraction.pool import Pool
 from flow.extraction.progress import Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import clock
@@ -27,7 +26,7 @@ SAMPLED = 3
 Group = tuple[Task, ...]
 
 
-def with_frames(crew: Crew, tasks: Sequence[Task], stop: Stop) -> list[Task]:
+def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
     """The tasks with the frames that their headers promise, the longest first."""
     waiting = deque(tuple(tasks[at : at + PROBED]) for at in range(0, len(tasks), PROBED))
     known: dict[str, int] = {}
@@ -35,16 +34,16 @@ def with_frames(crew: Crew, tasks: Sequence[Task], stop: Stop) -> list[Task]:
     def next_group() -> Group | None:
         return waiting.popleft() if waiting and not stop.why else None
 
-    for event in crew.run(next_group, probe_group):
+    for event in pool.run(next_group, probe_group):
         if event.kind == "done":
             for task, frames in zip(event.job, event.value, strict=True):
                 # Headers of damaged files claim anything; no codec has 8 frames a byte.
                 known[task.video] = frames if frames <= 8 * task.bytes else 0
-    told = [replace(task, frames=known.get(task.video, 0)) for task in tasks]
-    return sorted(told, key=lambda task: (-task.frames, -task.bytes, task.video))
+    counted = [replace(task, frames=known.get(task.video, 0)) for task in tasks]
+    return sorted(counted, key=lambda task: (-task.frames, -task.bytes, task.video))
 
 
-def estimate(crew: Crew, tasks: Sequence[Task], recipe: Recipe, stop: Stop) -> float | None:
+def estimate(pool: Pool, tasks: Sequence[Task], recipe: Recipe, stop: Stop) -> float | None:
     """Say how many seconds the work will take, where it is much."""
     pairs = sum(task.frames for task in tasks)
     if pairs < WORTH_IT or stop.why:
@@ -57,11 +56,11 @@ def estimate(crew: Crew, tasks: Sequence[Task], recipe: Recipe, stop: Stop) -> f
         return jobs.pop() if jobs else None
 
     seconds = None
-    for event in crew.run(next_job, measure_group, (recipe,)):
+    for event in pool.run(next_job, measure_group, (recipe,)):
         if event.kind == "done" and event.value > 0:
-            seconds = pairs * event.value / crew.size
+            seconds = pairs * event.value / pool.size
             log.info(
-                f"about {pairs:,} pairs; {crew.size} at once, {1 / event.value:,.1f} pairs/s "
+                f"about {pairs:,} pairs; {pool.size} at once, {1 / event.value:,.1f} pairs/s "
                 f"each: roughly {clock(seconds)}"
             )
     return seconds
@@ -72,6 +71,6 @@ def probe_group(group: Group, progress: Progress) -> list[int]:
     return probe_frames([task.path for task in group])
 
 
-def measure_group(group: Group, recipe: Recipe, progress: Progress) -> Any:
+def measure_group(group: Group, recipe: Recipe, progress: Progress) -> float:
     """In a worker, as the work will be."""
     return seconds_per_pair(group, recipe)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.extraction.prefetch import Stalled, ahead
+from flow.extraction.prefetch import StallError, prefetch
 from flow.extraction.quality import Quality
 from flow.extraction.recipe import FlowMaker, Recipe
 from flow.tvl1 import MIN_SIDE
@@ -33,8 +33,8 @@ BUDGET = 64 << 20
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """What became of one video."""
+class Extraction:
+    """One video in the store."""
 
     video: str
     frames: int
@@ -42,7 +42,7 @@ class Extracted:
     size: int
     """Bytes in the store."""
     quality: Quality
-    faults: tuple[str, ...] = ()
+    faults: tuple[VideoError, ...] = ()
     """Why it is not whole; only where the caller asked for what can be decoded."""
 
 
@@ -87,7 +87,7 @@ class Source:
         with VideoReader(self.path, tolerant=self.tolerant) as reader:
             self.fps = recipe.fps or reader.info.fps
             try:
-                self.about = {**fingerprint(self.path), **asdict(reader.info)}
+                self.about = {**file_identity(self.path), **asdict(reader.info)}
             except OSError as error:  # a disk that fails now: this video's fault, not the store's
                 raise VideoError("cannot open", error.strerror or str(error)) from None
             for frame in resample(reader, recipe.fps):
@@ -116,13 +116,13 @@ def extract_video(
     maker: FlowMaker | None = None,
     patience: float = PATIENCE,
     replace: bool = False,
-) -> Extracted:
+) -> Extraction:
     """Store the frames and the flow of one video under the id `video`, whole or not at all.
 
     Raises VideoError for what is wrong with the video; a `tolerant` run stores what can be
-    decoded and gives the faults back. `name` is what the store calls the source. `progress` is
-    told the pairs done since it was last called. With `replace`, an older one of that id is there
-    until the new one is whole.
+    decoded and gives the faults back. `name` is what the store calls the source. `progress` gets
+    the pairs done since its last call. With `replace`, an older one of that id stays until the new
+    one is whole.
     """
     maker = maker or FlowMaker(recipe)
     maker.camera.clear()
@@ -149,30 +149,30 @@ def extract_video(
                 progress(done)
         if pairs == 0:
             raise too_short(source)
-        faults = tuple(str(fault) for fault in source.faults)
+        faults = tuple(source.faults)
         writer.finish(
             fps=source.fps,
             source={
                 **source.about,
                 "name": name or Path(path).name,
                 "decoded": source.decoded,
-                **({"faults": list(faults)} if faults else {}),
+                **({"faults": list(map(str, faults))} if faults else {}),
             },
-            engine=maker.name,
+            engine=maker.engine,
             quality=quality.to_json()
             | {f"camera_{what}": pairs for what, pairs in sorted(maker.camera.items())},
         )
     if not writer.published:
         raise StoreError(f"{video!r} was stored by another process meanwhile")
-    return Extracted(video, frames, pairs, store.video(video).size, quality, faults)
+    return Extraction(video, frames, pairs, store.video(video).size, quality, faults)
 
 
 def chunks(source: Source, maker: FlowMaker, patience: float | None = None) -> Iterator[Chunk]:
     """The frames and pairs of a video, computed by threads that run ahead of the caller."""
-    pictures = ahead(source.pictures, weigh=Picture.weight, budget=BUDGET, patience=patience)
+    pictures = prefetch(source.pictures, weigh=Picture.weight, budget=BUDGET, patience=patience)
     try:
-        yield from ahead(lambda: computed(pictures, maker), weigh=Chunk.weight, budget=BUDGET)
-    except Stalled:
+        yield from prefetch(lambda: computed(pictures, maker), weigh=Chunk.weight, budget=BUDGET)
+    except StallError:
         where = source.decoded
         raise VideoError("stalled", f"no new frame for {patience:g} s", where) from None
 
@@ -263,7 +263,7 @@ def too_short(source: Source) -> VideoError:
     )
 
 
-def fingerprint(path: str | os.PathLike[str]) -> dict[str, Any]:
+def file_identity(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What tells later whether a source is still the same: bytes, sha256, time of change."""
     status = os.stat(path)
     with open(path, "rb") as file:

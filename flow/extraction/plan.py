@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flow.extraction.extract import fingerprint
+from flow.extraction.extract import file_identity
 from flow.extraction.failures import Failure
-from flow.video import Found, as_text, assign_ids, name_of
+from flow.video import VideoFile, as_text, assign_ids, name_of
 from storage.errors import UserError
 
 CHANGED = "source changed"
@@ -43,15 +43,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """The part of the videos that one of several jobs takes care of."""
+class Share:
+    """The part of the videos that one of several jobs extracts."""
 
     index: int = 1
     """From 1 to `count`."""
     count: int = 1
 
     @classmethod
-    def parse(cls, text: str) -> Shard:
+    def parse(cls, text: str) -> Share:
         index, slash, count = text.partition("/")
         good = slash and index.isdecimal() and count.isdecimal()
         if not good or not 1 <= int(index) <= int(count):
@@ -68,81 +68,85 @@ class Shard:
 
 
 def make_plan(
-    videos: Sequence[Found],
+    videos: Sequence[VideoFile],
     stored: Mapping[str, Mapping[str, Any]],
-    shard: Shard | None = None,
+    share: Share | None = None,
     redo_changed: bool = False,
 ) -> Plan:
     """Sort the videos into those to do (the largest first), those done, and those that fail now.
 
     `stored` gives the source of each video that the store holds, by its id.
     """
-    ids = assign_ids(videos, kept_ids(videos, stored))
-    mine = [(f, v) for f, v in zip(videos, ids, strict=True) if shard is None or shard.holds(v)]
+    ids = assign_ids(videos, stored_ids(videos, stored))
+    mine = [(f, v) for f, v in zip(videos, ids, strict=True) if share is None or share.holds(v)]
     plan = Plan(len(mine))
-    for found, video in mine:
-        path = as_text(found.path)
+    for file, video in mine:
+        path = as_text(file.path)
         try:
-            size = 0 if found.trouble else os.stat(found.path).st_size
+            size = 0 if file.trouble else os.stat(file.path).st_size
         except OSError as error:
-            found = replace(found, trouble=error.strerror or "cannot be read")
-        if found.trouble:
-            reason = f"cannot open: {found.trouble}"
+            file = replace(file, trouble=error.strerror or "cannot be read")
+        if file.trouble:
+            reason = f"cannot open: {file.trouble}"
             plan.failed.append(Failure(video, path, "cannot open", reason))
             continue
         redo = False
         if video in stored:
-            change = changed(found.path, stored[video])
+            change = change_of(file.path, stored[video])
             if not change:
                 plan.skipped.append(video)
                 continue
             if not redo_changed:
-                plan.failed.append(Failure(video, path, CHANGED, source_changed(change)))
+                plan.failed.append(Failure(video, path, CHANGED, change_reason(change)))
                 continue
             redo = True
-        plan.tasks.append(Task(video, found.path, name_of(found), size, redo=redo))
+        plan.tasks.append(Task(video, file.path, name_of(file), size, redo=redo))
     plan.tasks.sort(key=lambda task: (-task.bytes, task.video))
     return plan
 
 
-def kept_ids(videos: Sequence[Found], stored: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def stored_ids(
+    videos: Sequence[VideoFile], stored: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
     """Path -> id of what is stored already, so that ids do not change with what else is named.
 
     A file and a stored video belong together by their name; where several have it, because they
     lie under several folders, by their content.
     """
-    files: dict[str, list[Found]] = defaultdict(list)
-    for found in videos:
-        files[name_of(found)].append(found)
+    files: dict[str, list[VideoFile]] = defaultdict(list)
+    for file in videos:
+        files[name_of(file)].append(file)
     ids: dict[str, list[str]] = defaultdict(list)
     for video, source in stored.items():
         ids[str(source.get("name", ""))].append(video)
-    kept: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name in files.keys() & ids.keys():
         if len(files[name]) == len(ids[name]) == 1:
-            kept[files[name][0].path] = ids[name][0]
+            known[files[name][0].path] = ids[name][0]
             continue
         for video in ids[name]:
-            alike = [f.path for f in files[name] if f.path not in kept and made(stored[video], f)]
+            alike = [
+                f.path for f in files[name] if f.path not in known and has_content(f, stored[video])
+            ]
             if len(alike) == 1:
-                kept[alike[0]] = video
-    return kept
+                known[alike[0]] = video
+    return known
 
 
-def made(source: Mapping[str, Any], found: Found) -> bool:
-    """Whether a stored video was made from this very content."""
+def has_content(file: VideoFile, source: Mapping[str, Any]) -> bool:
+    """Whether a file is the very content that a video was stored from."""
     try:
-        return not found.trouble and "sha256" in source and not changed(found.path, source)
+        return not file.trouble and "sha256" in source and not change_of(file.path, source)
     except OSError:
         return False
 
 
-def source_changed(how: str) -> str:
+def change_reason(how: str) -> str:
     """The reason of such a failure."""
     return f"{CHANGED} since it was stored: {how} (--redo-changed)"
 
 
-def changed(path: str, source: Mapping[str, Any]) -> str:
+def change_of(path: str, source: Mapping[str, Any]) -> str:
     """How a file differs from what was stored of it, or nothing.
 
     A file with the size and the time of change it had then is taken to be the same; any other
@@ -156,7 +160,7 @@ def changed(path: str, source: Mapping[str, Any]) -> str:
     if status.st_mtime_ns == source.get("mtime_ns"):
         return ""
     try:
-        digest = fingerprint(path)["sha256"]
+        digest = file_identity(path)["sha256"]
     except OSError:
         return ""  # extraction is what says why it cannot be read
     return "" if digest == source["sha256"] else "the same size, another sha256"

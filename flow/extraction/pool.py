@@ -20,10 +20,10 @@ from typing import Any
 from storage.errors import WorkFailed
 
 Function = Callable[..., Any]
-EMPLOYERS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C reaches all processes, and only the employer decides: these are blocked while a worker
-starts, for a starting Python would die of them with a traceback, and ignored from then on."""
-MAX_STILLBORN = 3
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C reaches all processes, and only the parent decides. These are blocked while a worker
+starts, since a starting Python would die of them with a traceback, and ignored from then on."""
+MAX_FAILED_STARTS = 3
 """So many workers in a row may die as they start before that counts as a fault of the machine."""
 
 
@@ -39,8 +39,8 @@ class Event:
 
 
 @dataclass
-class Member:
-    """One worker process, as its employer sees it."""
+class WorkerProcess:
+    """One worker process, as its parent sees it."""
 
     slot: int
     process: SpawnProcess
@@ -50,7 +50,7 @@ class Member:
     """It has started, so that its death is not that of every worker here."""
 
 
-class Crew:
+class Pool:
     """`size` processes, started when first needed and replaced when they die.
 
     Use it as a context manager; leaving it ends the processes.
@@ -60,24 +60,24 @@ class Crew:
         """`environments`: variables for worker i, taken in turn (a GPU each, for example)."""
         self.size = size
         self._environments = environments or [{}]
-        self._members: list[Member] = []
-        self._stillborn = 0
+        self._workers: list[WorkerProcess] = []
+        self._failed_starts = 0
         self._context = multiprocessing.get_context("spawn")
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for member in self._members:
-            member.process.kill()
-        for member in self._members:
-            member.process.join()
-            member.pipe.close()
-        self._members.clear()
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+        self._workers.clear()
 
     @property
     def busy(self) -> int:
-        return sum(member.job is not None for member in self._members)
+        return sum(worker.job is not None for worker in self._workers)
 
     def run(
         self, next_job: Callable[[], Any], function: Function, arguments: tuple[Any, ...] = ()
@@ -99,19 +99,19 @@ class Crew:
 
     def _give(self, job: Any, function: Function, arguments: tuple[Any, ...]) -> None:
         while True:
-            free = [member for member in self._members if member.job is None]
-            member = free[0] if free else self._hire()
+            free = [worker for worker in self._workers if worker.job is None]
+            worker = free[0] if free else self._start()
             try:
-                if member.process.is_alive():
-                    member.pipe.send((function, job, arguments))
-                    member.job = job
+                if worker.process.is_alive():
+                    worker.pipe.send((function, job, arguments))
+                    worker.job = job
                     return
             except OSError:
                 pass
-            self._bury(member)  # it died while idle
+            self._remove(worker)  # it died while idle
 
-    def _hire(self) -> Member:
-        taken = {member.slot for member in self._members}
+    def _start(self) -> WorkerProcess:
+        taken = {worker.slot for worker in self._workers}
         slot = min(set(range(self.size)) - taken)
         ours, theirs = self._context.Pipe()
         environment = self._environments[slot % len(self._environments)]
@@ -119,61 +119,61 @@ class Crew:
             target=work, args=(theirs, environment), daemon=True, name=f"extract-{slot}"
         )
         resource_tracker.ensure_running()  # starting it with the first process would undo the block
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, EMPLOYERS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        member = Member(slot, process, ours)
-        self._members.append(member)
-        return member
+        worker = WorkerProcess(slot, process, ours)
+        self._workers.append(worker)
+        return worker
 
-    def _bury(self, member: Member) -> int:
+    def _remove(self, worker: WorkerProcess) -> int:
         """Make sure that it is dead, and forget it; returns its exit code."""
-        member.process.join(5)
-        if member.process.is_alive():
-            member.process.kill()
-            member.process.join()
-        member.pipe.close()
-        self._members.remove(member)
-        code = member.process.exitcode or 0
-        if not member.ready:
-            self._stillborn += 1
-            if self._stillborn >= MAX_STILLBORN:
+        worker.process.join(5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        code = worker.process.exitcode or 0
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise WorkFailed(f"worker processes die as they start (exit code {code})")
         return code
 
     def _events(self) -> Iterator[Event]:
-        pipes = {member.pipe: member for member in self._members}
+        pipes = {worker.pipe: worker for worker in self._workers}
         for pipe in wait(list(pipes), timeout=0.5):
-            member = pipes[pipe]  # type: ignore[index]
+            worker = pipes[pipe]  # type: ignore[index]
             try:
-                kind, value = member.pipe.recv()
+                kind, value = worker.pipe.recv()
             except (EOFError, OSError):
-                job, code = member.job, self._bury(member)
+                job, code = worker.job, self._remove(worker)
                 if job is not None:
                     yield Event(job, "died", code)
                 continue
             if kind == "ready":
-                member.ready = True
-                self._stillborn = 0
+                worker.ready = True
+                self._failed_starts = 0
                 continue
-            job = member.job
+            job = worker.job
             if kind != "progress":
-                member.job = None
+                worker.job = None
             if getattr(value, "stuck", False):  # a thread hangs in foreign code in there
-                member.process.kill()
-                self._bury(member)
+                worker.process.kill()
+                self._remove(worker)
             yield Event(job, kind, value)
 
 
 def work(pipe: Connection, environment: dict[str, str]) -> None:
-    """The life of a worker."""
+    """What a worker process runs: one job after the other."""
     os.environ.update(environment)
-    for number in EMPLOYERS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, EMPLOYERS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     pipe.send(("ready", None))
     while True:

@@ -1,4 +1,4 @@
-"""Work that runs ahead in a thread of its own: bounded in memory, and it may not stall."""
+"""Items that another thread prepares: bounded in memory, and it may not stall."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Stalled(Exception):
-    """The work has produced nothing for too long."""
+class StallError(Exception):
+    """The other thread has produced nothing for too long."""
 
 
-def ahead(
+def prefetch(
     make: Callable[[], Iterable[T]],
     *,
     weigh: Callable[[T], int],
     budget: int,
     patience: float | None = None,
 ) -> Iterator[T]:
-    """Yield what `make()` yields, made ahead by another thread.
+    """Yield what `make()` yields, computed in advance by another thread.
 
     It pauses while what waits here weighs more than `budget`; so at most one item more is held.
-    Its errors are raised here. `patience`: seconds of waiting after which `Stalled` is raised and
-    the thread is left behind (it cannot be killed; the process should not be used much longer).
+    Its errors are raised here. `patience`: seconds of waiting after which `StallError` is raised
+    and the thread is abandoned (it cannot be killed; the process should not be used much longer).
     Closing the generator stops the thread at its next item, and closes the iterable there.
     """
     waiting: deque[T] = deque()
@@ -60,7 +60,7 @@ def ahead(
                 ended = True
                 turn.notify_all()
 
-    thread = threading.Thread(target=work, daemon=True, name="ahead")
+    thread = threading.Thread(target=work, daemon=True, name="prefetch")
     thread.start()
     stalled = False
     try:
@@ -68,7 +68,7 @@ def ahead(
             with turn:
                 if not turn.wait_for(lambda: bool(waiting) or ended, timeout=patience):
                     stalled = True
-                    raise Stalled
+                    raise StallError
                 if not waiting:
                     break
                 item = waiting.popleft()

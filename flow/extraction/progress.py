@@ -1,4 +1,4 @@
-"""The books of a run while it goes on: progress bar, summary and failures.json, always true."""
+"""A run while it goes on: its progress bar, its summary and failures.json, always true."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tqdm import tqdm
+
 from flow.extraction.failures import NAME, Failure, record_failures
-from flow.extraction.options import Batch
+from flow.extraction.options import ExtractOptions
 from flow.extraction.plan import Task
 from flow.extraction.pool import Event
 from flow.extraction.summary import Summary
@@ -34,24 +36,29 @@ class Stop:
 
 
 def record(
-    batch: Batch, stop: Stop, failures: Sequence[Failure], settled: Sequence[str] = ()
+    store: str, stop: Stop, failures: Sequence[Failure], settled: Sequence[str] = ()
 ) -> None:
     """Keep failures.json true; where that cannot be, no video can be stored either."""
     try:
-        record_failures(batch.out, failures, settled)
+        record_failures(store, failures, settled)
     except OSError as error:
-        stop.ask(f"{batch.out}/{NAME} cannot be written: {error.strerror}; what was stored is safe")
+        stop.ask(f"{store}/{NAME} cannot be written: {error.strerror}; what was stored is safe")
 
 
-class Account:
+class RunProgress:
     """Keeps the progress bar, the summary and failures.json true while work goes on."""
 
-    def __init__(self, tasks: Sequence[Task], summary: Summary, batch: Batch, stop: Stop) -> None:
-        from tqdm import tqdm
-
-        self.summary, self.batch, self.stop = summary, batch, stop
-        told = [task.frames / task.bytes for task in tasks if task.frames and task.bytes]
-        self._frames_a_byte = statistics.median(told) if told else 0.0
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        summary: Summary,
+        options: ExtractOptions,
+        stop: Stop,
+        quiet: bool,
+    ) -> None:
+        self.summary, self.options, self.stop = summary, options, stop
+        rates = [task.frames / task.bytes for task in tasks if task.frames and task.bytes]
+        self._frames_a_byte = statistics.median(rates) if rates else 0.0
         self._expected = {task.video: self._guess(task) for task in tasks}
         self._done: dict[str, int] = {}
         self._deaths: dict[str, int] = {}
@@ -60,13 +67,13 @@ class Account:
         self._bar = tqdm(
             total=sum(self._expected.values()),
             unit="pair",
-            disable=batch.quiet,
+            disable=quiet,
             dynamic_ncols=True,
             smoothing=0.05,
             mininterval=0.2 if os.isatty(2) else 15,
         )
 
-    def __enter__(self) -> Account:
+    def __enter__(self) -> RunProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,9 +82,10 @@ class Account:
     def _guess(self, task: Task) -> int:
         """Pairs that a video will give; where its headers are silent, by its size."""
         frames = task.frames or round(task.bytes * self._frames_a_byte)
-        return max(0, frames - self.batch.recipe.step)
+        return max(0, frames - self.options.step)
 
-    def progress(self, task: Task, pairs: int) -> None:
+    def add(self, task: Task, pairs: int) -> None:
+        """Count pairs of a task that goes on."""
         self._done[task.video] = self._done.get(task.video, 0) + pairs
         self._bar.update(pairs)
 
@@ -108,8 +116,8 @@ class Account:
         self.summary.take(outcome, source)
         new = self.summary.failures[before:]
         settled = [task.video] if outcome.status in ("stored", "already") else []
-        record(self.batch, self.stop, new, settled)
-        if new and self.batch.on_error == "stop":
+        record(self.options.out, self.stop, new, settled)
+        if new and self.options.on_error == "stop":
             self.stop.ask(f"{new[0].video}: {new[0].reason}")
         self._settled += 1
         self._bar.set_postfix_str(
@@ -117,7 +125,7 @@ class Account:
         )
 
 
-def outcome_of(event: Event) -> Outcome:
+def outcome_of_event(event: Event) -> Outcome:
     """The outcome that an event means for its task."""
     video = event.job.video
     if event.kind == "done":

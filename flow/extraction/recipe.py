@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flow.algorithms import Algorithm, algorithm
-from flow.tvl1 import TVL1
+from flow.tvl1 import load_engine
 from flow.video import Resize, check_rate
 from storage.codecs import Quantizer
 from storage.errors import UserError
@@ -38,8 +37,11 @@ class Recipe:
     """Of the engine, in each process."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.flow.params, TVL1) and self.engine not in ("auto", "opencv"):
-            raise UserError(f"engine {self.engine!r} computes TV-L1 only; leave --engine out")
+        if self.engine not in ("auto", *self.flow.engines):
+            raise UserError(
+                f"--engine {self.engine!r}: no such engine computes {self.flow.name}; choose "
+                f"auto, {', '.join(self.flow.engines)}"
+            )
         if not self.fields:
             raise UserError("no field is asked for; choose forward, backward, warped")
         check_rate(self.fps)
@@ -62,32 +64,23 @@ class Recipe:
         )
 
 
+def check_engine(recipe: Recipe) -> Recipe:
+    """The recipe with its engine chosen, so that a mistake shows before work begins."""
+    return replace(recipe, engine=recipe.flow.choose(recipe.engine))
+
+
 class FlowMaker:
-    """Computes the fields of a recipe in this process; made in the process that uses it."""
+    """Computes the fields of a recipe, by an engine that is chosen once; for one process."""
 
     def __init__(self, recipe: Recipe) -> None:
-        from flow.tvl1 import choose_engine, load_engine
-
         self.recipe = recipe
         self.camera: Counter[str] = Counter()
-        """Pairs by what their camera did, where warped flow is made: moving, still, unknown."""
-        self.makes_codes = False
-        self.engine = "opencv"
-        if isinstance(recipe.flow.params, TVL1):
-            self.engine = choose_engine(recipe.engine, recipe.flow.params)
-            self._module = load_engine(self.engine)
-            self.makes_codes = hasattr(self._module, "compute_codes")
-
-    @property
-    def name(self) -> str:
+        """Pairs by what their camera did, for warped flow: moving, still, unknown."""
+        name = recipe.flow.choose(recipe.engine)
+        self._engine = load_engine(name, recipe.flow.engines)
+        self.makes_codes = self._engine.compute_codes is not None
+        self.engine = f"{name} ({self._engine.version()})"
         """The engine and its version, for the store."""
-        import cv2
-
-        versions = {"cpu": "numba", "gpu": "cupy", "reference": "numpy"}
-        package = versions.get(self.engine)
-        if package is None:
-            return f"{self.engine} (OpenCV {cv2.__version__})"
-        return f"{self.engine} ({package} {import_module(package).__version__})"
 
     def batch(self, height: int, width: int) -> int:
         """Pairs to compute in one call: what keeps the engine busy, and memory bounded."""
@@ -97,20 +90,18 @@ class FlowMaker:
 
     def flow(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): from each frame to the next."""
-        recipe = self.recipe
-        return recipe.flow.compute(frames, self.engine, recipe.threads)
+        return self._engine.compute(frames, self.recipe.flow.params, self.recipe.threads)
 
     def codes(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same, quantised by the engine; where `makes_codes`."""
-        recipe = self.recipe
-        codes = self._module.compute_codes(frames, recipe.flow.params, recipe.quantizer)
-        return np.asarray(codes, np.uint8)
+        assert self._engine.compute_codes is not None
+        return self._engine.compute_codes(frames, self.recipe.flow.params, self.recipe.quantizer)
 
     def warped(
         self, frames: NDArray[np.uint8], plain: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
-        threads = self.recipe.threads
         from flow.algorithms import warped_flow
 
+        threads = self.recipe.threads
         return warped_flow(frames, self.flow, plain=plain, outcomes=self.camera, threads=threads)

@@ -1,4 +1,4 @@
-"""What a run of `extract` came to: the count that adds up, the rates, the quality, the failures."""
+"""The result of a run of `extract`: counts that add up, rates, quality, failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 10
 
 @dataclass
 class Summary:
-    """found = stored + skipped + failed + left."""
+    """found = stored + skipped + failed + remaining."""
 
     store: str
     found: int = 0
@@ -40,7 +40,7 @@ class Summary:
         return sum(not failure.partial for failure in self.failures)
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Videos that were not tried."""
         return self.found - self.stored - self.skipped - self.failed
 
@@ -69,7 +69,7 @@ class Summary:
             "stored": self.stored,
             "skipped": self.skipped,
             "failed": self.failed,
-            "left": self.left,
+            "left": self.remaining,
             "partial": self.partial,
             "frames": self.frames,
             "pairs": self.pairs,
@@ -83,10 +83,10 @@ class Summary:
 
     def text(self) -> str:
         """A few lines for people."""
-        left = f" + {self.left} left" if self.left else ""
+        remaining = f" + {self.remaining} left" if self.remaining else ""
         lines = [
             f"{self.found} videos found = {self.stored} stored + {self.skipped} skipped "
-            f"+ {self.failed} failed{left}"
+            f"+ {self.failed} failed{remaining}"
         ]
         if self.stored:
             rate = self.pairs / max(self.seconds, 1e-9)

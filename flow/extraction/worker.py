@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -16,19 +17,19 @@ from itertools import islice
 import numpy as np
 
 from flow.extraction.extract import Source, extract_video, pairs_of
-from flow.extraction.plan import CHANGED, Task, changed, source_changed
+from flow.extraction.plan import CHANGED, Task, change_of, change_reason
 from flow.extraction.quality import Quality
 from flow.extraction.recipe import FlowMaker, Recipe
 from flow.video import VideoError, probe
 from storage.errors import StoreError, UserError
-from storage.store import Store, open_store
+from storage.store import open_store
 
 Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task; plain values, so that it travels between machines."""
+    """The result of a task; plain values, so that it travels between machines."""
 
     video: str
     status: str
@@ -40,123 +41,135 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     stuck: bool = False
-    """A thread was left behind in the decoder; the process should be replaced."""
+    """A thread hangs in the decoder; the process should be replaced."""
 
 
-def workshop(store: str, recipe: Recipe) -> Workshop:
-    """The workshop of this process for a store, kept from one video to the next."""
+def extract_task(
+    task: Task, store: str, recipe: Recipe, tolerant: bool, progress: Progress | None = None
+) -> Outcome:
+    """Extract one video in this process; the outcome says what is wrong, and nothing is raised."""
     try:
         status = os.stat(os.path.join(store, "store.json"))
     except OSError as error:
-        raise UserError(
+        return _fatal(
+            task,
             f"the store {store} is not visible on {socket.gethostname()} ({error.strerror}); "
-            "all machines need it, and the videos, under the same path"
-        ) from None
-    # A store that was removed and made anew under the same name is another one.
-    return _workshop(store, recipe, (status.st_ino, status.st_mtime_ns))
+            "all machines need it, and the videos, under the same path",
+        )
+    try:
+        # A store that was removed and created again under the same name is another one.
+        worker = open_worker(store, recipe, (status.st_ino, status.st_mtime_ns))
+    except (UserError, OSError) as error:
+        return _fatal(task, one_line(error))
+    try:
+        with worker.lock:
+            return worker.extract(task, tolerant, progress)
+    except VideoError as error:
+        stuck = error.kind == "stalled"
+        return Outcome(task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck)
+    except (StoreError, OSError) as error:
+        return _fatal(task, one_line(error))
+    except Exception as error:
+        reason = f"error: {type(error).__name__}: {one_line(error)}"
+        return Outcome(task.video, "failed", kind="error", reason=reason)
 
 
-@lru_cache(maxsize=1)
-def _workshop(store: str, recipe: Recipe, identity: tuple[int, int]) -> Workshop:
-    return Workshop(store, recipe)
+def _fatal(task: Task, reason: str) -> Outcome:
+    return Outcome(task.video, "fatal", kind="store", reason=reason)
 
 
-def close_workshop() -> None:
-    """Let go of the store, so that another process may add to the same shard."""
-    _workshop.cache_clear()
-    gc.collect()
+class Worker:
+    """What a process keeps from one video to the next: the open store, and the engine."""
 
-
-class Workshop:
-    """Holds what a process needs from one video to the next."""
-
-    def __init__(self, store: str, recipe: Recipe) -> None:
+    def __init__(self, store: str, recipe: Recipe, identity: tuple[int, int]) -> None:
+        """`identity` of the store's folder: another one is another worker."""
         import cv2
 
         cv2.setNumThreads(1)  # every core has a worker of its own
         self.recipe = recipe
-        self.store: Store = open_store(store, "a", recipe.config())
+        self.store = open_store(store, "a", recipe.config())
         self.maker = FlowMaker(recipe)
-        self._turn = threading.Lock()  # a cluster may run several tasks in one process
+        self.lock = threading.Lock()  # a cluster may run several tasks in one process
 
     def __del__(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
 
-    def extract(
-        self, task: Task, partial: bool = False, progress: Progress | None = None
-    ) -> Outcome:
-        """Extract one video; whatever is wrong with it is told, not raised."""
-        with self._turn:
-            try:
-                return self._extract(task, partial, progress)
-            except VideoError as error:
-                stuck = error.kind == "stalled"
-                return Outcome(
-                    task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck
-                )
-            except (StoreError, OSError) as error:
-                if self._is_stored(task) and not task.redo:
-                    return self._already(task)
-                return Outcome(task.video, "fatal", kind="store", reason=one_line(error))
-            except Exception as error:
-                reason = f"error: {type(error).__name__}: {one_line(error)}"
-                return Outcome(task.video, "failed", kind="error", reason=reason)
+    def extract(self, task: Task, tolerant: bool, progress: Progress | None) -> Outcome:
+        """Extract one video, or say that it is stored already."""
+        if task.video in self.store and not task.redo:
+            return self._stored_outcome(task)
+        if not os.path.exists(task.path):
+            raise VideoError("cannot open", "No such file or directory")
+        try:
+            done = extract_video(
+                task.path,
+                task.video,
+                self.store,
+                self.recipe,
+                tolerant=tolerant,
+                name=task.name,
+                progress=progress,
+                maker=self.maker,
+                replace=task.redo,
+            )
+        except (StoreError, OSError):
+            # Another job may have stored it meanwhile.
+            if task.redo or not self._is_stored(task):
+                raise
+            return self._stored_outcome(task)
+        return Outcome(
+            task.video,
+            "stored",
+            done.frames,
+            done.pairs,
+            done.size,
+            done.quality,
+            kind=done.faults[0].kind if done.faults else "",
+            reason="; ".join(map(str, done.faults[:3])),
+        )
 
     def _is_stored(self, task: Task) -> bool:
-        try:
+        with suppress(StoreError, OSError):
             return task.video in self.store
-        except (StoreError, OSError):
-            return False
+        return False
 
-    def _already(self, task: Task) -> Outcome:
-        """By another job, or by a worker that died before it could say so."""
+    def _stored_outcome(self, task: Task) -> Outcome:
+        """The outcome of a task whose video is in the store by now."""
         meta = self.store.video(task.video)
-        change = changed(task.path, meta.source)
+        change = change_of(task.path, meta.source)
         if change:  # it was another file of that name
-            return Outcome(task.video, "failed", kind=CHANGED, reason=source_changed(change))
+            return Outcome(task.video, "failed", kind=CHANGED, reason=change_reason(change))
         quality = Quality.from_json(meta.quality)
         return Outcome(task.video, "already", meta.frames, meta.pairs, meta.size, quality)
 
-    def _extract(self, task: Task, partial: bool, progress: Progress | None) -> Outcome:
-        if task.video in self.store and not task.redo:
-            return self._already(task)
-        if not os.path.exists(task.path):
-            raise VideoError("cannot open", "No such file or directory")
-        done = extract_video(
-            task.path,
-            task.video,
-            self.store,
-            self.recipe,
-            tolerant=partial,
-            name=task.name,
-            progress=progress,
-            maker=self.maker,
-            replace=task.redo,
-        )
-        kind = done.faults[0].split(" at frame ")[0].split(":")[0] if done.faults else ""
-        return Outcome(
-            task.video, "stored", done.frames, done.pairs, done.size, done.quality,
-            kind=kind, reason="; ".join(done.faults[:3]),
-        )  # fmt: skip
+
+open_worker = lru_cache(maxsize=1)(Worker)
+"""The worker of this process for a store, kept from one video to the next."""
+
+
+def close_worker() -> None:
+    """Let go of the store, so that another process may add to the same shard."""
+    open_worker.cache_clear()
+    gc.collect()
 
 
 def probe_frames(paths: Sequence[str]) -> list[int]:
     """The frames that each video's headers promise; 0 where they cannot be read."""
-    found = []
+    counts = []
     for path in paths:
         try:
-            found.append(probe(path).frames)
+            counts.append(probe(path).frames)
         except VideoError:
-            found.append(0)
-    return found
+            counts.append(0)
+    return counts
 
 
 def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
     """Measured on a few pairs out of a few videos: the median; 0 when none can be read."""
     maker = FlowMaker(recipe)
     few = replace(recipe, frame_codec="none", fps=None)
-    measured: list[float] = []
+    seconds: list[float] = []
     for task in tasks:
         source = Source(task.path, few, tolerant=True)
         count = 32 if maker.makes_codes else 3
@@ -168,19 +181,14 @@ def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
             continue
         grey = np.stack(frames)
         compute = maker.codes if maker.makes_codes else maker.flow
-        if not measured:
+        if not seconds:
             pairs_of(compute, grey[: recipe.step + 1], recipe.step)  # compiles
         began = time.perf_counter()
         pairs = pairs_of(compute, grey, recipe.step)
-        measured.append((time.perf_counter() - began) / len(pairs) * len(recipe.fields))
-    return statistics.median(measured) if measured else 0.0
-
-
-def check_engine(recipe: Recipe) -> Recipe:
-    """The recipe with its engine decided, so that a mistake is told before work begins."""
-    return replace(recipe, engine=FlowMaker(recipe).engine)
+        seconds.append((time.perf_counter() - began) / len(pairs) * len(recipe.fields))
+    return statistics.median(seconds) if seconds else 0.0
 
 
 def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, UserError) or text else type(error).__name__
+    """The text of an error on one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from flow.pictures.live import Block, Pictures, frames_of, passages, recipe_of
+    from flow.pictures.live import Block, PictureSource, frames_of, recipe_of, windows
     from flow.pictures.overlay import Overlay
     from flow.pictures.preview import (
         DecodedVideo,
-        Shown,
+        Preview,
         StoredVideo,
         full_speed,
-        wanted_frames,
+        similar_ids,
         write_film,
         write_strip,
     )

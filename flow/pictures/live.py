@@ -1,6 +1,6 @@
-"""A video as a store would hold it, straight from its file or a camera, passage by passage.
+"""A video as a store would hold it, straight from its file or a camera, window by window.
 
-for block in passages(Source(path, recipe), recipe, length=250, reach=10): ...
+for block in windows(Source(path, recipe), recipe, length=250, reach=10): ...
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from storage.errors import UserError
 from storage.store import StoreConfig, VideoMeta, Window
 
 
-class Pictures(Protocol):
+class PictureSource(Protocol):
     """What a video file (`Source`) and a camera (`Webcam`) have in common."""
 
     fps: float
@@ -30,7 +30,7 @@ class Pictures(Protocol):
 
 
 def frames_of(config: StoreConfig) -> Recipe:
-    """How to make the frames that a store made so holds, and no flow."""
+    """The recipe of a store's frames, without flow."""
     return Recipe(
         resize=Resize.parse(config.size),
         step=config.step,
@@ -40,27 +40,27 @@ def frames_of(config: StoreConfig) -> Recipe:
 
 
 def recipe_of(config: StoreConfig, engine: str = "auto", threads: int = 1) -> Recipe:
-    """How to make for a new video what a store made so holds; UserError where that cannot be."""
+    """A store's recipe, for a new video; UserError where it cannot be followed here."""
     if config.algorithm not in ALGORITHMS:
         raise UserError(
             f"its store says that its flow was made by {config.algorithm!r}, which cannot be "
             "computed here; if it was TV-L1, import it again with --preset"
         )
     try:
-        made = algorithm(config.algorithm, **config.parameters)
+        chosen = algorithm(config.algorithm, **config.parameters)
     except TypeError as error:
         raise UserError(f"its store's flow parameters cannot be used here ({error})") from None
-    if made.fingerprint != config.fingerprint:
+    if chosen.fingerprint != config.fingerprint:
         raise UserError(
             f"its store's flow has the fingerprint {config.fingerprint or 'of nothing'}, and "
-            f"the same parameters give {made.fingerprint} here: another version made it"
+            f"the same parameters give {chosen.fingerprint} here: another version made it"
         )
     recipe = Recipe(
         resize=Resize.parse(config.size),
         step=config.step,
         fps=config.fps,
         fields=config.fields,
-        flow=made,
+        flow=chosen,
         quantizer=config.quantizer,
         codec=config.codec,
         frame_codec="raw" if config.frame_codec == "none" else config.frame_codec,
@@ -75,16 +75,16 @@ def recipe_of(config: StoreConfig, engine: str = "auto", threads: int = 1) -> Re
 
 @dataclass(frozen=True)
 class Block:
-    """Frames `start` to `stop` of a video, in a passage that reaches a little further both ways."""
+    """Frames `start` to `stop` of a video, in a window that reaches a little further both ways."""
 
     start: int
     stop: int
     last: bool
-    passage: Window
+    window: Window
 
 
-def passages(
-    source: Pictures,
+def windows(
+    source: PictureSource,
     recipe: Recipe,
     video: str,
     *,
@@ -92,40 +92,40 @@ def passages(
     reach: int,
     flow: bool = True,
 ) -> Iterator[Block]:
-    """The video in blocks of `length` frames; each passage has `reach` frames more on both sides.
+    """The video in blocks of `length` frames; each window has `reach` frames more on both sides.
 
     Pictures and flow go through the store's codecs, so they are what training saw. Memory holds
     `length` + 2 `reach` frames and what runs ahead. Without `flow` none is computed.
     """
     config = recipe.config()
     coders = flow_codec(recipe.codec, recipe.quantizer), frame_codec(recipe.frame_codec)
-    held = _Held(recipe.fields if flow else (), recipe.step)
+    buffer = _Buffer(recipe.fields if flow else (), recipe.step)
     start = 0
     for chunk in chunks(source, FlowMaker(recipe)) if flow else frames_only(source):  # type: ignore[arg-type]
-        held.take(chunk, recipe, coders)
+        buffer.take(chunk, recipe, coders)
         # Pairs lag behind frames by `step`; a block is whole when its last stacks are.
-        while held.pairs_end >= start + length + reach:
-            yield held.block(start, start + length, False, config, source.fps, video)
+        while buffer.pairs_end >= start + length + reach:
+            yield buffer.block(start, start + length, False, config, source.fps, video)
             start += length
-            held.drop_before(start - reach)
-    if held.frames_end <= start and start:
+            buffer.drop_before(start - reach)
+    if buffer.frames_end <= start and start:
         return
-    if held.pairs_end < 1 and flow:
+    if buffer.pairs_end < 1 and flow:
         raise UserError(
-            f"{video} has {held.frames_end} frames; flow of step {recipe.step} needs "
+            f"{video} has {buffer.frames_end} frames; flow of step {recipe.step} needs "
             f"{recipe.step + 1}"
         )
-    yield held.block(start, held.frames_end, True, config, source.fps, video)
+    yield buffer.block(start, buffer.frames_end, True, config, source.fps, video)
 
 
-def frames_only(source: Pictures) -> Iterator[Chunk]:
+def frames_only(source: PictureSource) -> Iterator[Chunk]:
     """The frames of a video, one by one."""
     for picture in source.pictures():
         assert picture.rgb is not None  # the recipe keeps frames
         yield Chunk([picture.rgb], {}, None)
 
 
-class _Held:
+class _Buffer:
     """The frames and pairs that are still needed."""
 
     def __init__(self, fields: tuple[str, ...], step: int) -> None:
@@ -171,8 +171,8 @@ class _Held:
             fps=fps,
         )
         flows = {field: np.stack(pairs) for field, pairs in self.flows.items()}
-        passage = Window(config, about, self.first, np.stack(self.rgb), flows)
-        return Block(start, stop, last, passage)
+        window = Window(config, about, self.first, np.stack(self.rgb), flows)
+        return Block(start, stop, last, window)
 
 
 def _as_stored(item: NDArray[np.uint8], codec: Codec | None) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""A video that shows what was seen: the picture, its motion, and what it was taken for."""
+"""A video of a prediction: the picture, its motion, and the classes it may show."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import av
 import numpy as np
+from matplotlib import get_data_path
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from storage import atomic
 from storage.codecs import flow_to_rgb
@@ -43,7 +46,7 @@ class History:
     probabilities: list[NDArray[np.float32]] = field(default_factory=list)
     """(C,) each."""
 
-    def say(self, time: float, probabilities: NDArray[np.float32]) -> None:
+    def add(self, time: float, probabilities: NDArray[np.float32]) -> None:
         self.times.append(time)
         self.probabilities.append(probabilities)
 
@@ -63,8 +66,6 @@ class Overlay:
     ) -> None:
         """`duration`: seconds that the time axis spans; `full`: pixels of motion that have the
         pure hue, by default nearly the fastest of the first flow that is shown."""
-        import av
-
         if path.suffix.lower() != ".mp4":
             raise UserError(f"--overlay {path} must end in .mp4")
         if not os.access(path.parent, os.W_OK):
@@ -105,8 +106,6 @@ class Overlay:
         time: float,
     ) -> None:
         """One frame of the video: RGB (H, W, 3), flow (2, H, W) in pixels, seconds."""
-        import av
-
         frame = av.VideoFrame.from_ndarray(self.draw(rgb, flow, time), format="rgb24")
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
@@ -115,8 +114,6 @@ class Overlay:
         self, rgb: NDArray[np.uint8], flow: NDArray[np.float32] | None, time: float
     ) -> NDArray[np.uint8]:
         """The page for one frame: uint8 (720, 1280, 3)."""
-        from PIL import Image, ImageDraw
-
         page = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
         pen = ImageDraw.Draw(page)
         pen.text((MARGIN, 14), _cut(pen, self.title, self._fonts[20], 900), INK, self._fonts[20])
@@ -152,10 +149,8 @@ class Overlay:
             self._full = float(full)
         return float(full)
 
-    def _picture(self, page: Any, rgb: NDArray[np.uint8], left: int, width: int) -> None:
+    def _picture(self, page: Image.Image, rgb: NDArray[np.uint8], left: int, width: int) -> None:
         """A picture as large as fits, centred on a ground of its own."""
-        from PIL import Image, ImageDraw
-
         ImageDraw.Draw(page).rectangle(_box(left, width), fill=(236, 236, 234))
         height, wide = rgb.shape[:2]
         scale = min(width / wide, PICTURE_HEIGHT / height)
@@ -164,10 +159,8 @@ class Overlay:
         at = left + (width - size[0]) // 2, 50 + (PICTURE_HEIGHT - size[1]) // 2
         page.paste(shown, at)
 
-    def _key(self, page: Any, right: int, full: float) -> None:
+    def _key(self, page: Image.Image, right: int, full: float) -> None:
         """The wheel of directions, in the corner of the flow picture."""
-        from PIL import Image, ImageDraw
-
         radius = 30
         grid = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
         wheel = flow_to_rgb(grid[::-1] / radius, 1.0)
@@ -189,7 +182,7 @@ class Overlay:
             stroke_fill=(255, 255, 255),
         )
 
-    def _bars(self, pen: Any, left: int, width: int) -> None:
+    def _bars(self, pen: ImageDraw.ImageDraw, left: int, width: int) -> None:
         """The most probable classes now."""
         top = 50 + PICTURE_HEIGHT + 20
         if not self.history.times:
@@ -210,7 +203,7 @@ class Overlay:
             text = f"{now[index]:.0%}"
             pen.text((left + width, y + 15), text, INK, font, anchor="rm")
 
-    def _curves(self, pen: Any, left: int, width: int, time: float) -> None:
+    def _curves(self, pen: ImageDraw.ImageDraw, left: int, width: int, time: float) -> None:
         """The leading classes' probabilities over time, up to now."""
         top, bottom = 50 + PICTURE_HEIGHT + 24, HEIGHT - 46
         start, stop = left + 40, left + width - 4
@@ -261,7 +254,7 @@ def _ticks(span: float) -> list[float]:
     return [float(round(k * step, 6)) for k in range(int(span / step + 1e-9) + 1)]
 
 
-def _cut(pen: Any, text: str, font: Any, width: int) -> str:
+def _cut(pen: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """The text, or its beginning with an ellipsis, so that it fits."""
     if pen.textlength(text, font=font) <= width:
         return text
@@ -270,9 +263,6 @@ def _cut(pen: Any, text: str, font: Any, width: int) -> str:
     return text + "…"
 
 
-def _font(size: int) -> Any:
+def _font(size: int) -> ImageFont.FreeTypeFont:
     """Matplotlib's DejaVu Sans: it is installed wherever this is."""
-    from matplotlib import get_data_path
-    from PIL import ImageFont
-
     return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from storage.codecs import flow_to_rgb
 from storage.errors import UserError
 from storage.store import Store
 
-Picture = NDArray[np.uint8]
+Rgb = NDArray[np.uint8]
 WHITE, INK = 255, (40, 40, 40)
 GAP = 6
 TILE = 320
@@ -24,14 +26,14 @@ SAMPLED = 24
 """Pairs, evenly spaced, that the scale of the colours is taken from."""
 
 
-class Shown(Protocol):
+class Preview(Protocol):
     """What a preview is made of."""
 
     title: str
     pairs: int
     fps: float
 
-    def pair(self, index: int) -> tuple[Picture | None, NDArray[np.float32]]:
+    def pair(self, index: int) -> tuple[Rgb | None, NDArray[np.float32]]:
         """Frame (H, W, 3), where there is one, and flow (2, H, W) in pixels."""
 
 
@@ -44,7 +46,7 @@ class StoredVideo:
         self._store, self._video, self._field = store, video, field
         self._frames = meta.frames > 0
 
-    def pair(self, index: int) -> tuple[Picture | None, NDArray[np.float32]]:
+    def pair(self, index: int) -> tuple[Rgb | None, NDArray[np.float32]]:
         codes = self._store.read_flow(self._video, index, 1, self._field)[0]
         rgb = self._store.read_frames(self._video, [index])[0] if self._frames else None
         return rgb, self._store.meta.quantizer.dequantize(codes)
@@ -56,7 +58,7 @@ class DecodedVideo:
     def __init__(self, path: str, recipe: Recipe, limit: int) -> None:
         source = Source(path, recipe, tolerant=True)
         self._quantizer = recipe.quantizer
-        self._frames: list[Picture] = []
+        self._frames: list[Rgb] = []
         self._codes: list[NDArray[np.uint8]] = []
         field = recipe.fields[0]
         for chunk in chunks(source, FlowMaker(recipe), PATIENCE):
@@ -72,28 +74,26 @@ class DecodedVideo:
         self.fps = source.fps
         self.title = f"{Path(path).name}, {field} flow ({recipe.flow.name})"
 
-    def pair(self, index: int) -> tuple[Picture | None, NDArray[np.float32]]:
+    def pair(self, index: int) -> tuple[Rgb | None, NDArray[np.float32]]:
         return self._frames[index], self._quantizer.dequantize(self._codes[index])
 
 
-def full_speed(shown: Shown) -> float:
+def full_speed(preview: Preview) -> float:
     """The motion that gets the full colour: all but the fastest 1 % stay below it; at least 1."""
-    indices = np.unique(np.linspace(0, shown.pairs - 1, SAMPLED).round().astype(int))
-    speeds = [np.hypot(*shown.pair(int(i))[1])[::4, ::4].ravel() for i in indices]
+    indices = np.unique(np.linspace(0, preview.pairs - 1, SAMPLED).round().astype(int))
+    speeds = [np.hypot(*preview.pair(int(i))[1])[::4, ::4].ravel() for i in indices]
     return max(1.0, float(np.percentile(np.concatenate(speeds), 99)))
 
 
-def write_film(shown: Shown, path: Path, full: float, limit: int) -> int:
+def write_film(preview: Preview, path: Path, full: float, limit: int) -> int:
     """An mp4 (or what the ending says) with the frame left and its flow right; its length."""
-    import av
-
-    count = min(shown.pairs, limit)
-    pictures = (film_picture(*shown.pair(i), full) for i in range(count))
+    count = min(preview.pairs, limit)
+    pictures = (film_picture(*preview.pair(i), full) for i in range(count))
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     try:
         with av.open(str(path), "w") as container:
             stream: Any = container.add_stream(
-                codec, rate=Fraction(min(max(shown.fps, 1), 120)).limit_denominator(1001)
+                codec, rate=Fraction(min(max(preview.fps, 1), 120)).limit_denominator(1001)
             )
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "18"} if codec == "libx264" else {"qscale": "3"}
@@ -109,7 +109,7 @@ def write_film(shown: Shown, path: Path, full: float, limit: int) -> int:
     return count
 
 
-def film_picture(rgb: Picture | None, flow: NDArray[np.float32], full: float) -> Picture:
+def film_picture(rgb: Rgb | None, flow: NDArray[np.float32], full: float) -> Rgb:
     """One picture of a film; its sides are even, as video codecs want them."""
     coloured = with_legend(flow_to_rgb(flow, full), full)
     if rgb is not None:
@@ -120,17 +120,15 @@ def film_picture(rgb: Picture | None, flow: NDArray[np.float32], full: float) ->
     return np.pad(coloured, spare, constant_values=WHITE)
 
 
-def write_strip(shown: Shown, path: Path, full: float, columns: int) -> int:
+def write_strip(preview: Preview, path: Path, full: float, columns: int) -> int:
     """A PNG: frames in a row, their flow below them; returns how many."""
-    import cv2
-
-    indices = np.unique(np.linspace(0, shown.pairs - 1, columns).round().astype(int))
-    tiles = [strip_tile(shown, int(i), full) for i in indices]
+    indices = np.unique(np.linspace(0, preview.pairs - 1, columns).round().astype(int))
+    tiles = [strip_tile(preview, int(i), full) for i in indices]
     height = tiles[0].shape[0]
     gap = np.full((height, GAP, 3), WHITE, np.uint8)
     row = np.concatenate([part for tile in tiles for part in (gap, tile)] + [gap], axis=1)
     header = np.full((34, row.shape[1], 3), WHITE, np.uint8)
-    text = f"{shown.title}; full colour is {full:.1f} px"
+    text = f"{preview.title}; full colour is {full:.1f} px"
     write_text(header, text, (GAP, 23), 0.5, row.shape[1] - 2 * GAP - 40)
     picture = np.concatenate([header, row, np.full((GAP, row.shape[1], 3), WHITE, np.uint8)])
     if not cv2.imwrite(str(path), picture[..., ::-1]):
@@ -138,11 +136,9 @@ def write_strip(shown: Shown, path: Path, full: float, columns: int) -> int:
     return len(tiles)
 
 
-def strip_tile(shown: Shown, index: int, full: float) -> Picture:
+def strip_tile(preview: Preview, index: int, full: float) -> Rgb:
     """Frame above flow above the frame's number."""
-    import cv2
-
-    rgb, flow = shown.pair(index)
+    rgb, flow = preview.pair(index)
     pictures = [] if rgb is None else [rgb]
     pictures.append(flow_to_rgb(flow, full))
     scale = min(1.0, TILE / flow.shape[2])
@@ -160,7 +156,7 @@ def strip_tile(shown: Shown, index: int, full: float) -> Picture:
     return np.concatenate([*parts, label])
 
 
-def with_legend(picture: Picture, full: float, words: bool = True) -> Picture:
+def with_legend(picture: Rgb, full: float, words: bool = True) -> Rgb:
     """The picture with the colour wheel in its lower right corner."""
     side = max(17, min(picture.shape[:2]) // 5) | 1
     if side + 4 > min(picture.shape[:2]):
@@ -175,7 +171,7 @@ def with_legend(picture: Picture, full: float, words: bool = True) -> Picture:
     return marked
 
 
-def wheel_disc(side: int) -> tuple[Picture, NDArray[np.bool_]]:
+def wheel_disc(side: int) -> tuple[Rgb, NDArray[np.bool_]]:
     """The key to the colours, (side, side, 3), and which of its pixels belong to it."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
@@ -185,12 +181,8 @@ def wheel_disc(side: int) -> tuple[Picture, NDArray[np.bool_]]:
     return disc, radius <= 1
 
 
-def write_text(
-    picture: Picture, text: str, place: tuple[int, int], scale: float, width: int
-) -> None:
+def write_text(picture: Rgb, text: str, place: tuple[int, int], scale: float, width: int) -> None:
     """Dark letters, made smaller until they fit into `width` pixels."""
-    import cv2
-
     font = cv2.FONT_HERSHEY_SIMPLEX
     plain = text.encode("ascii", "replace").decode()  # the font knows no others
     wide = cv2.getTextSize(plain, font, scale, 1)[0][0]
@@ -198,6 +190,6 @@ def write_text(
     cv2.putText(picture, plain, place, font, fitting, INK, 1, cv2.LINE_AA)
 
 
-def wanted_frames(store: Store, video: str) -> Iterator[str]:
+def similar_ids(store: Store, video: str) -> Iterator[str]:
     """Ids in the store that look like what was asked for, for an error that helps."""
     return (name for name in store.videos() if video.lower() in name.lower())

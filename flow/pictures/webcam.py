@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +30,6 @@ class Camera(Protocol):
 
 def open_camera(index: int) -> Camera:
     """cv2.VideoCapture of a camera that is there, or a UserError."""
-    import cv2
-
     cameras = sorted(path.name for path in Path("/dev").glob("video*"))
     if sys.platform == "linux" and f"video{index}" not in cameras:
         there = f"there are {', '.join(cameras)}" if cameras else "there is none"
@@ -54,8 +53,6 @@ class Webcam:
         open_it: Callable[[int], Camera] = open_camera,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        import cv2
-
         if not 0 < seconds <= 86400:
             raise UserError(f"--seconds {seconds:g} is not between 0 and 86400")
         self.index, self.recipe, self.seconds = index, recipe, seconds
@@ -64,8 +61,8 @@ class Webcam:
         self.decoded = 0
         self._clock = clock
         self._camera = open_it(index)
-        said = self._camera.get(cv2.CAP_PROP_FPS)
-        self.fps = recipe.fps or (said if 0 < said <= 1000 else 30.0)
+        rate = self._camera.get(cv2.CAP_PROP_FPS)
+        self.fps = recipe.fps or (rate if 0 < rate <= 1000 else 30.0)
 
     def pictures(self) -> Iterator[Picture]:
         """Resized frames at the recipe's rate, until the time is over."""

@@ -50,4 +50,4 @@ class CameraFinder:
         features = FrameFeatures(second)
         camera = camera_motion(self._first, features, flow)
         self._first = features
-        return flow if camera.held is None else residual_flow(flow, camera.homography)
+        return flow if camera.steady is None else residual_flow(flow, camera.homography)

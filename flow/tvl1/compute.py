@@ -1,28 +1,21 @@
 """The engines by name, and the one function that most callers need.
 
-An engine is a module with
-
-    compute(frames uint8 (N, H, W), params) -> float32 (N-1, 2, H, W)
-    status() -> "ok", or why it does not work here; where that depends on what is asked for,
-    status(params)
-
-and, where it helps, `compute_codes(frames, params, quantizer) -> uint8 (N-1, 2, H, W)`.
-It is imported when it is asked for. All engines give the flow that `reference` defines, within
-rounding that the tests bound, so a caller may take any.
+All engines give the flow that `reference` defines, within rounding that the tests bound. So a
+caller may take any.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1.frames import checked_frames
+from flow.tvl1.engine import Engine
 from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
@@ -34,41 +27,48 @@ ENGINES = {
     "opencv": "flow.tvl1.opencv",
     "reference": "flow.tvl1.reference",
 }
-"""Name -> module, the fastest first: the order in which `auto` tries them."""
+"""Name -> module (see `Engine`), the fastest first: the order in which `auto` tries them."""
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 def engines(params: TVL1 | None = None) -> dict[str, str]:
     """Every engine's name -> "ok", or the reason why it does not work here."""
-    return {name: _status(name, params) for name in ENGINES}
+    return {name: _status(module, params or TVL1()) for name, module in ENGINES.items()}
 
 
-def choose_engine(name: str = "auto", params: TVL1 | None = None) -> str:
-    """The engine that `name` stands for; for `auto` the fastest that works here, logged once."""
+def choose_engine(
+    name: str = "auto", params: object = None, modules: Mapping[str, str] | None = None
+) -> str:
+    """The engine that `name` stands for; for `auto` the fastest that works here, logged once.
+
+    `modules` are the engines to choose from, by default those of TV-L1.
+    """
+    params, modules = params or TVL1(), modules or ENGINES
     if name != "auto":
-        if name not in ENGINES:
-            raise UserError(f"no flow engine {name!r}; choose auto, {', '.join(ENGINES)}")
-        reason = _status(name, params)
+        if name not in modules:
+            raise UserError(f"no flow engine {name!r}; choose auto, {', '.join(modules)}")
+        reason = _status(modules[name], params)
         if reason != "ok":
             raise UserError(f"flow engine {name!r} does not work here: {reason}")
         return name
     passed: list[tuple[str, str]] = []
-    for candidate in ENGINES:
-        reason = _status(candidate, params)
+    for candidate, module in modules.items():
+        reason = _status(module, params)
         if reason == "ok":
-            _say_once(
-                f"flow engine: {candidate}"
-                + "".join(f"; not {other}: {why}" for other, why in passed)
-            )
+            if len(modules) > 1:
+                _log_once(
+                    f"flow engine: {candidate}"
+                    + "".join(f"; not {other}: {why}" for other, why in passed)
+                )
             return candidate
         passed.append((candidate, reason))
-    raise AssertionError("the reference engine always works")
+    raise UserError("; ".join(f"flow engine {other!r}: {why}" for other, why in passed))
 
 
-def load_engine(name: str) -> ModuleType:
-    """The module of an engine that `choose_engine` gave."""
-    return import_module(ENGINES[name])
+def load_engine(name: str, modules: Mapping[str, str] | None = None) -> Engine[Any]:
+    """The engine that `choose_engine` named."""
+    return cast(Engine[Any], import_module((modules or ENGINES)[name]))
 
 
 def compute_flow(
@@ -83,28 +83,20 @@ def compute_flow(
     """
     if threads < 1:
         raise UserError(f"threads is {threads}; it must be at least 1")
-    frames = checked_frames(frames)
     params = params or TVL1()
-    module = load_engine(choose_engine(engine, params))
-    options = {}
-    if "threads" in inspect.signature(module.compute).parameters:
-        options["threads"] = threads
-    flow: NDArray[np.float32] = module.compute(frames, params, **options)
-    return flow
+    return load_engine(choose_engine(engine, params)).compute(frames, params, threads)
 
 
-def _status(name: str, params: TVL1 | None = None) -> str:
-    if find_spec(ENGINES[name]) is None:
+def _status(module: str, params: object) -> str:
+    if find_spec(module) is None:
         return "not part of this installation"
     try:
-        status = import_module(ENGINES[name]).status
-        depends = "params" in inspect.signature(status).parameters
-        return str(status(params) if depends else status())
+        return str(import_module(module).status(params))
     except ImportError as error:
         return f"{error}"
 
 
-def _say_once(text: str) -> None:
-    if text not in _said:
-        _said.add(text)
+def _log_once(text: str) -> None:
+    if text not in _logged:
+        _logged.add(text)
         log.info(text)

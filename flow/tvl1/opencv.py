@@ -7,7 +7,6 @@ other. The ordinary opencv-contrib-python wheel has the CPU version alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +17,18 @@ from flow.tvl1.frames import checked_frames
 from flow.tvl1.pairs import Pair, pairwise
 from flow.tvl1.params import TVL1
 from storage.errors import UserError
+
+compute_codes = None
+
+
+def version() -> str:
+    import cv2
+
+    return f"OpenCV {cv2.__version__}"
+
+
+def devices() -> list[str]:
+    return []
 
 
 def status(params: TVL1 | None = None) -> str:
@@ -59,22 +70,18 @@ def compute(
 ) -> NDArray[np.float32]:
     """uint8 (N, H, W) -> float32 (N-1, 2, H, W). `threads` is for the CPU version."""
     frames, params = checked_frames(frames), params or TVL1()
-    require(params)
+    reason = status(params)
+    if reason != "ok":
+        raise UserError(f"flow engine 'opencv' does not work here: {reason}")
     if params.dialect == "opencv-cuda":
         return compute_on_device(frames, params)
     return compute_on_cpu(frames, params, threads)
 
 
-def require(params: TVL1) -> None:
-    reason = status(params)
-    if reason != "ok":
-        raise UserError(f"flow engine 'opencv' does not work here: {reason}")
-
-
 def compute_on_cpu(
     frames: NDArray[np.uint8], params: TVL1, threads: int = 1
 ) -> NDArray[np.float32]:
-    """The same with `cv2.optflow.DualTVL1OpticalFlow`."""
+    """The flow of `cv2.optflow.DualTVL1OpticalFlow`."""
     import cv2
 
     def make_pair() -> Pair:
@@ -96,15 +103,7 @@ def compute_on_cpu(
 
 
 def compute_on_device(frames: NDArray[np.uint8], params: TVL1) -> NDArray[np.float32]:
-    """uint8 (N, H, W) -> float32 (N-1, 2, H, W)."""
-    out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-    for i, flow in enumerate(flows_on_device(frames, params)):
-        out[i] = flow.download().transpose(2, 0, 1)
-    return out
-
-
-def flows_on_device(frames: NDArray[np.uint8], params: TVL1) -> Iterator[Any]:
-    """The flow of each pair as a GpuMat, CV_32FC2; each is overwritten by the next."""
+    """The flow of `cv2.cuda.OpticalFlowDual_TVL1`."""
     import cv2
 
     cuda: Any = cv2.cuda  # the type stubs know the CPU build alone
@@ -118,10 +117,12 @@ def flows_on_device(frames: NDArray[np.uint8], params: TVL1) -> Iterator[Any]:
         iterations=params.inner,
         scaleStep=params.scale_step,
     )
+    out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
     first, second, flow = cuda.GpuMat(), cuda.GpuMat(), cuda.GpuMat()
     first.upload(frames[0])
-    for frame in frames[1:]:
+    for pair, frame in zip(out, frames[1:], strict=True):
         second.upload(frame)
         flow = method.calc(first, second, flow)
-        yield flow
+        pair[:] = flow.download().transpose(2, 0, 1)
         first, second = second, first
+    return out

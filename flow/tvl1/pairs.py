@@ -1,4 +1,4 @@
-"""OpenCV's flow methods take one pair at a time: here they take a video, on several threads."""
+"""OpenCV's flow methods take one pair at a time; here they take a video, on several threads."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def pairwise(
     """
     out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
 
-    def do(share: NDArray[np.intp]) -> None:
+    def compute_share(share: NDArray[np.intp]) -> None:
         pair = make_pair()
         for i in share:
             out[i] = pair(frames[i], frames[i + 1]).transpose(2, 0, 1)
 
     shares = np.array_split(np.arange(len(out)), min(threads, len(out)))
     if len(shares) == 1:
-        do(shares[0])
+        compute_share(shares[0])
     else:
         with ThreadPoolExecutor(len(shares)) as pool:
-            list(pool.map(do, shares))
+            list(pool.map(compute_share, shares))
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from storage.errors import UserError
@@ -82,8 +83,7 @@ class TVL1:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change with any parameter; equal ones give interchangeable flow."""
-        text = json.dumps({"algorithm": "tvl1", **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of("tvl1", asdict(self))
 
     def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """(height, width) of every pyramid level, the finest first; sides round half to even."""
@@ -94,6 +94,12 @@ class TVL1:
                 break
             sizes.append((height, width))
         return sizes
+
+
+def fingerprint_of(algorithm: str, parameters: Mapping[str, object]) -> str:
+    """16 hex digits that change with the algorithm and with any of its parameters."""
+    text = json.dumps({"algorithm": algorithm, **parameters}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _require(true: bool, name: str, value: object, allowed: str) -> None:

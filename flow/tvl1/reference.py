@@ -22,18 +22,31 @@ from flow.tvl1.params import TVL1
 Plane = NDArray[np.float32]
 
 
-def status() -> str:
+compute_codes = None
+
+
+def status(params: TVL1 | None = None) -> str:
     """`ok`: NumPy is always there."""
     return "ok"
 
 
-def compute(frames: NDArray[np.uint8], params: TVL1) -> NDArray[np.float32]:
-    """uint8 (N, H, W) -> float32 (N-1, 2, H, W), x then y, in pixels."""
+def version() -> str:
+    return f"numpy {np.__version__}"
+
+
+def devices() -> list[str]:
+    return []
+
+
+def compute(frames: NDArray[np.uint8], params: TVL1, threads: int = 1) -> NDArray[np.float32]:
+    """uint8 (N, H, W) -> float32 (N-1, 2, H, W), x then y, in pixels; by one thread always."""
     frames = checked_frames(frames)
-    return np.stack([pair(*two, params) for two in pairwise(frames)])
+    return np.stack([flow_of_pair(*two, params) for two in pairwise(frames)])
 
 
-def pair(first: NDArray[np.uint8], second: NDArray[np.uint8], params: TVL1) -> NDArray[np.float32]:
+def flow_of_pair(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], params: TVL1
+) -> NDArray[np.float32]:
     """Flow from one frame to another: uint8 (H, W) twice -> float32 (2, H, W)."""
     sizes = params.level_sizes(*first.shape)
     levels = [(first.astype(np.float32), second.astype(np.float32))]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from flow.video.find import Found, find_videos
+    from flow.video.find import VideoFile, find_videos
     from flow.video.frame_rate import check_rate, resample
     from flow.video.naming import as_text, assign_ids, name_of
     from flow.video.reader import Frame, VideoError, VideoReader, probe

@@ -17,7 +17,7 @@ LONGEST_LINE = 8192
 
 
 @dataclass(frozen=True)
-class Found:
+class VideoFile:
     """A file that was asked for, before it has an id."""
 
     path: str
@@ -28,7 +28,7 @@ class Found:
     """Why it cannot be read, known already."""
 
 
-def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list[Found], int]:
+def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list[VideoFile], int]:
     """Every file that the arguments stand for, once; and how many times one was met again.
 
     A file met through several arguments or links is one video: the first meeting counts, and
@@ -40,24 +40,24 @@ def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list
     base = os.path.abspath(root) if root is not None else None
     if base is not None and not os.path.isdir(base):
         raise UserError(f"--root {root} is not a folder")
-    found: dict[str, Found] = {}
+    files: dict[str, VideoFile] = {}
     again = 0
     for argument in arguments:
         for item in expand(argument, base):
             if base is not None and inside(item.path, base):
-                item = Found(item.path, base, item.trouble)
+                item = VideoFile(item.path, base, item.trouble)
             key = item.path if item.trouble else os.path.realpath(item.path)
-            again += key in found
-            found.setdefault(key, item)
-    if not found:
+            again += key in files
+            files.setdefault(key, item)
+    if not files:
         raise UserError(
             f"no videos in {', '.join(arguments)}; looked for files ending in "
             + " ".join(sorted(VIDEO_EXTENSIONS))
         )
-    return list(found.values()), again
+    return list(files.values()), again
 
 
-def expand(argument: str, base: str | None) -> Iterator[Found]:
+def expand(argument: str, base: str | None) -> Iterator[VideoFile]:
     """What one argument stands for."""
     path = os.path.abspath(argument) if "\0" not in argument else argument
     try:
@@ -69,7 +69,7 @@ def expand(argument: str, base: str | None) -> Iterator[Found]:
     elif exists and extension(path) in LIST_EXTENSIONS:
         yield from read_list(path, base)
     elif exists:
-        yield Found(path, os.path.dirname(path))
+        yield VideoFile(path, os.path.dirname(path))
     elif glob.has_magic(argument):
         fixed = path
         while glob.has_magic(fixed):
@@ -81,9 +81,9 @@ def expand(argument: str, base: str | None) -> Iterator[Found]:
             return
         for match in sorted(glob.glob(path)):
             if os.path.isdir(match):
-                yield from (Found(f.path, fixed, f.trouble) for f in walk(match))
+                yield from (VideoFile(f.path, fixed, f.trouble) for f in walk(match))
             elif extension(match) in VIDEO_EXTENSIONS:
-                yield Found(match, fixed)
+                yield VideoFile(match, fixed)
     else:
         raise UserError(f"{argument!r} is no file, no folder and no pattern that matches any")
 
@@ -102,7 +102,7 @@ def matches(names: list[str], pattern: list[str]) -> bool:
     return bool(names) and fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
 
 
-def walk(folder: str) -> Iterator[Found]:
+def walk(folder: str) -> Iterator[VideoFile]:
     """All videos below a folder, in order; hidden ones are left out.
 
     Links are followed after everything else, each real folder once: so cycles end, and a file
@@ -122,7 +122,7 @@ def walk(folder: str) -> Iterator[Found]:
                 with os.scandir(here) as entries:
                     ordered = sorted(entries, key=lambda entry: os.fsencode(entry.name))
             except OSError as error:
-                yield Found(here, folder, f"the folder cannot be read: {error.strerror}")
+                yield VideoFile(here, folder, f"the folder cannot be read: {error.strerror}")
                 continue
             below = []
             for entry in ordered:
@@ -135,13 +135,13 @@ def walk(folder: str) -> Iterator[Found]:
                 elif entry.is_dir():
                     below.append(entry.path)
                 elif extension(entry.name) in VIDEO_EXTENSIONS:
-                    yield Found(entry.path, folder)
+                    yield VideoFile(entry.path, folder)
             stack += reversed(below)
         while later and not os.path.isdir(later[0]):
-            yield Found(later.pop(0), folder)  # a link to a file, or to nothing
+            yield VideoFile(later.pop(0), folder)  # a link to a file, or to nothing
 
 
-def read_list(path: str, base: str | None) -> Iterator[Found]:
+def read_list(path: str, base: str | None) -> Iterator[VideoFile]:
     """The videos of a list file, one a line, relative to `base` or to the list's own folder.
 
     A class label behind the path (`Biking/v_Biking_g01_c01.avi 3`) is left out. A line that
@@ -166,11 +166,11 @@ def read_list(path: str, base: str | None) -> Iterator[Found]:
             if name and label.isdigit() and os.path.lexists(without):
                 place = without
         if os.path.isdir(place):
-            yield Found(place, root, "a folder, in a list of files")
+            yield VideoFile(place, root, "a folder, in a list of files")
         elif not os.path.exists(place):
-            yield Found(place, root, "no such file")
+            yield VideoFile(place, root, "no such file")
         else:
-            yield Found(place, root)
+            yield VideoFile(place, root)
 
 
 def extension(path: str) -> str:

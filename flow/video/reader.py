@@ -13,13 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
 
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.reformatter import VideoReformatter
+
+Log = tuple[int, str, str]
+"""Level, component and message, as FFmpeg gave them."""
 MAX_PIXELS = 64 * 1024 * 1024
 """A frame larger than this comes from a damaged header; 8K is half of it."""
 MAX_FAULTS = 20
@@ -198,11 +205,11 @@ class VideoReader:
                 break
         self._check_end(time)
 
-    def _step(self, packets: Iterator[Any]) -> tuple[list[Any], bool]:
+    def _step(self, packets: Iterator[av.Packet]) -> tuple[list[av.VideoFrame], bool]:
         """Read and decode one packet -> the frames that came of it, and whether it was the last."""
         import av
 
-        frames: list[Any] = []
+        frames: list[av.VideoFrame] = []
         # Messages come from this thread, unless the decoder has threads of its own.
         with av.logging.Capture(local=self.threads == 1) as logs:
             try:
@@ -233,7 +240,7 @@ class VideoReader:
             self._fault(kind, complaint)
         return frames, False
 
-    def _rgb_of(self, frame: Any, to_rgb: Any) -> NDArray[np.uint8] | None:
+    def _rgb_of(self, frame: av.VideoFrame, to_rgb: VideoReformatter) -> NDArray[np.uint8] | None:
         """(H, W, 3); None, and a fault, where FFmpeg cannot convert the frame's pixel format."""
         import av
 
@@ -245,12 +252,12 @@ class VideoReader:
         self._fault("decode error", why)
         return None
 
-    def _complaint(self, logs: list[Any]) -> str:
+    def _complaint(self, logs: list[Log]) -> str:
         """The first message of this video's own decoder or container, or nothing."""
         names = {self.info.codec, self.info.container, *self.info.container.split(",")}
         return first_message([log for log in logs if log[1] in names])
 
-    def _kind(self, kind: str, packet: Any) -> str:
+    def _kind(self, kind: str, packet: av.Packet) -> str:
         """A packet that is damaged because the file ends within it is called by its cause."""
         # A packet's place is that of its header, in some containers.
         last = (packet.pos or 0) > 0 and packet.pos + packet.size + HEADER >= self._bytes
@@ -294,7 +301,7 @@ def check_file(path: Path) -> int:
     return status.st_size
 
 
-def stated_duration(container: Any, stream: Any) -> Fraction | None:
+def stated_duration(container: InputContainer, stream: av.VideoStream) -> Fraction | None:
     """Seconds of video that the headers promise; nothing where FFmpeg would only guess."""
     if not any(name in container.format.name for name in STATE_DURATION):
         return None
@@ -303,11 +310,12 @@ def stated_duration(container: Any, stream: Any) -> Fraction | None:
         hours, minutes, seconds = parts
         return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
     except (ValueError, ZeroDivisionError):  # no such tag; the container's is its longest stream's
-        alone = len(container.streams) == 1 and container.duration
-        return Fraction(container.duration, 1_000_000) if alone else None
+        if len(container.streams) > 1 or not container.duration:
+            return None
+        return Fraction(container.duration, 1_000_000)
 
 
-def orientation(frame: Any) -> tuple[int, int, int, int]:
+def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """The display matrix's signs (a, b, c, d): x' = a x + c y, y' = b x + d y, y downwards."""
     for side in frame.side_data:
         if getattr(side.type, "name", "") == "DISPLAYMATRIX":
@@ -330,7 +338,7 @@ def upright(
     return np.ascontiguousarray(rgb[:: d or 1, :: a or 1])
 
 
-def first_message(logs: list[Any]) -> str:
+def first_message(logs: list[Log]) -> str:
     return next((" ".join(text.split()) for _, _, text in logs if text.strip()), "")
 
 

@@ -1,4 +1,14 @@
-"""Measurements of this machine. Who measures stands above what is measured."""
+"""Measure this machine: flow engines, the store, extraction, training or fusion.
+
+Every measurement first checks that the sides compared give the same result.
+
+    twostream bench flow
+    twostream bench flow --engine cpu --clips videos/
+    twostream bench store --clips videos/
+    twostream bench extract --workers 1 2
+    twostream bench train --depth 50 --size 224
+    twostream bench flow --engine gpu --check
+"""
 
 from typing import TYPE_CHECKING
 

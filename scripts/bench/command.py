@@ -1,14 +1,4 @@
-"""Measure this machine: flow engines, the store, extraction, training or fusion.
-
-Every measurement first checks that the sides compared give the same result.
-
-    twostream bench flow
-    twostream bench flow --engine cpu --clips videos/
-    twostream bench store --clips videos/
-    twostream bench extract --workers 1 2
-    twostream bench train --depth 50 --size 224
-    twostream bench flow --engine gpu --check
-"""
+"""The command `twostream bench`: hands the options to the measurement that is named."""
 
 from __future__ import annotations
 
@@ -17,6 +7,7 @@ from dataclasses import field, fields, make_dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
+import scripts.bench
 from scripts.common import MISTAKE, Talk, run_command
 from storage.errors import UserError
 
@@ -35,7 +26,7 @@ HELP = {
 
 
 def usage() -> str:
-    return f"usage: twostream bench {{{','.join(BENCHES)}}} [OPTIONS]\n\n{__doc__}"
+    return f"usage: twostream bench {{{','.join(BENCHES)}}} [OPTIONS]\n\n{scripts.bench.__doc__}"
 
 
 def with_talk(options: Any) -> Any:

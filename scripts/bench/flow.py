@@ -20,12 +20,14 @@ from pathlib import Path
 
 from flow.tvl1 import DIALECTS, ENGINES, TVL1, engines, load_engine
 from flow.video import Resize
-from scripts.bench.flow_material import Material, drawn, from_clips, from_truth
-from scripts.bench.flow_measure import Agreement, Result, agreement, measure
+from scripts.bench.flow_material import Material, draw_motion, from_clips, from_truth
+from scripts.bench.flow_measure import BASELINE, Agreement, Result, agreement, measure_engines
 from storage.errors import UserError, WorkFailed
 
 log = logging.getLogger(__name__)
 
+REFERENCE = "reference"
+"""The engine that the others are held to: it is slow, and never timed beside them."""
 SIZES = ("160x120", "320x240", "340x256", "640x480")
 ODD_SIZES = ("16x16", "17x31", "129x97", "333x250")
 """What --check adds: the smallest, and such as nothing divides."""
@@ -80,20 +82,22 @@ def run(options: FlowBench) -> int:
     for preset in presets:
         params = TVL1.preset(preset)
         names = engines_for(options, params)
-        say(options, f"{preset}: holding {', '.join(names)} to the reference ...")
-        odd = [drawn(*reversed(parse(size))) for size in ODD_SIZES] if options.check else []
+        report(options, f"{preset}: holding {', '.join(names)} to the reference ...")
+        odd = [draw_motion(*reversed(parse(size))) for size in ODD_SIZES] if options.check else []
         checked += [
             agreement(load_engine(name).compute, name, preset, params, materials + odd)
             for name in names
-            if name != "reference"
+            if name != REFERENCE
         ]
         for material in materials:
-            say(options, f"{preset}: timing on {material.name} ({material.size}) ...")
-            results += measure(names, preset, params, material, options.rounds, options.threads)
+            report(options, f"{preset}: timing on {material.name} ({material.size}) ...")
+            results += measure_engines(
+                names, preset, params, material, options.rounds, options.threads
+            )
     if options.json:
-        print(json.dumps(as_json(checked, results), indent=2))
+        print(json.dumps(flow_report(checked, results), indent=2))
     else:
-        print(as_table(checked, results))
+        print(flow_table(checked, results))
     wrong = [
         f"engine {row.engine} does not give the flow of {row.preset} on {name}"
         for row in checked
@@ -111,27 +115,28 @@ def engines_for(options: FlowBench, params: TVL1) -> list[str]:
     if options.engine == "all":
         for name, state in states.items():
             if state != "ok":
-                say(options, f"not {name}: {state}")
-        chosen = [name for name in working if name != "reference"]
-        return chosen or ["reference"]
+                report(options, f"not {name}: {state}")
+        chosen = [name for name in working if name != REFERENCE]
+        return chosen or [REFERENCE]
     if options.engine not in working:
         raise UserError(
             f"flow engine {options.engine!r} does not work here: {states[options.engine]}"
         )
-    along = ["opencv"] if "opencv" in working and options.engine != "opencv" else []
+    along = [BASELINE] if BASELINE in working and options.engine != BASELINE else []
     return [options.engine, *along]
 
 
 def gather(options: FlowBench) -> list[Material]:
-    found: list[Material] = []
+    """What the options ask to measure on."""
+    materials: list[Material] = []
     for name, folder in (("clips", options.clips), ("truth", options.truth)):
         if folder is not None and not folder.is_dir():
             raise UserError(f"--{name} {folder} is not a folder")
     if options.truth is not None:
-        found += from_truth(options.truth)
+        materials += from_truth(options.truth)
     if options.clips is not None:
-        found += from_clips(options.clips, options.pairs, options.most)
-    return found or [drawn(*reversed(parse(size))) for size in options.sizes]
+        materials += from_clips(options.clips, options.pairs, options.most)
+    return materials or [draw_motion(*reversed(parse(size))) for size in options.sizes]
 
 
 def parse(size: str) -> tuple[int, int]:
@@ -148,18 +153,18 @@ def geometric_mean(values: list[float]) -> float:
 
 def headline(results: list[Result]) -> dict[str, dict[str, float]]:
     """For every preset and engine: pairs/s and times OpenCV, geometric means over everything."""
-    found: dict[str, dict[str, float]] = {}
+    summary: dict[str, dict[str, float]] = {}
     for key in dict.fromkeys((row.preset, row.engine) for row in results):
         rows = [row for row in results if (row.preset, row.engine) == key]
         means = {"pairs_per_second": geometric_mean([row.pairs_per_second for row in rows])}
         ratios = [row.times_opencv for row in rows if row.times_opencv is not None]
         if len(ratios) == len(rows):
             means["times_opencv"] = geometric_mean(ratios)
-        found[" ".join(key)] = means
-    return found
+        summary[" ".join(key)] = means
+    return summary
 
 
-def as_json(checked: list[Agreement], results: list[Result]) -> dict[str, object]:
+def flow_report(checked: list[Agreement], results: list[Result]) -> dict[str, object]:
     return {
         "agreement": [asdict(row) for row in checked],
         "results": [
@@ -174,7 +179,7 @@ def as_json(checked: list[Agreement], results: list[Result]) -> dict[str, object
     }
 
 
-def as_table(checked: list[Agreement], results: list[Result]) -> str:
+def flow_table(checked: list[Agreement], results: list[Result]) -> str:
     lines = ["mean difference to the reference, pixels:"]
     for check in checked:
         lines.append(
@@ -215,6 +220,6 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def say(options: FlowBench, text: str) -> None:
+def report(options: FlowBench, text: str) -> None:
     if not options.quiet:
         log.info(text)

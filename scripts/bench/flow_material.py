@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from storage.convert import UNKNOWN
 from storage.errors import UserError
-from storage.videos import VIDEO_EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Material:
         return float(np.hypot(*(flow - self.truth))[known].mean())
 
 
-def drawn(height: int, width: int, count: int = 3, seed: int = 0) -> Material:
+def draw_motion(height: int, width: int, count: int = 3, seed: int = 0) -> Material:
     """Texture that pans by (1.5, 0.6) pixels a frame, and a disc on it that turns by 2 degrees.
 
     Drawn from waves, so that any sub-pixel position is exact.
@@ -66,11 +65,10 @@ def drawn(height: int, width: int, count: int = 3, seed: int = 0) -> Material:
 
 def from_clips(folder: Path, pairs: int, most: int | None = None) -> Iterator[Material]:
     """`pairs` pairs from the middle of every video under a folder, grey, in its own size."""
-    from flow.video import VideoReader, probe, to_grey
+    from flow.video import VideoReader, find_videos, probe, to_grey
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS)
-    if not paths:
-        raise UserError(f"no videos ({', '.join(sorted(VIDEO_EXTENSIONS))}) under {folder}")
+    files, _ = find_videos([str(folder)])
+    paths = sorted(Path(file.path) for file in files)
     if most is not None:
         paths = paths[:: -(-len(paths) // most)]
     for path in paths:
@@ -90,10 +88,10 @@ def from_truth(folder: Path) -> Iterator[Material]:
     """Middlebury pairs: every folder with frame10.png, frame11.png and flow10.flo."""
     import cv2
 
-    found = sorted(path.parent for path in folder.rglob("flow10.flo"))
-    if not found:
+    folders = sorted(path.parent for path in folder.rglob("flow10.flo"))
+    if not folders:
         raise UserError(f"no folder with frame10.png, frame11.png and flow10.flo under {folder}")
-    for place in found:
+    for place in folders:
         images: list[NDArray[np.uint8]] = []
         for name in ("frame10.png", "frame11.png"):
             image = cv2.imread(str(place / name), cv2.IMREAD_GRAYSCALE)

@@ -6,8 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,8 @@ from storage.codecs import Quantizer
 
 Compute = Callable[[NDArray[np.uint8], TVL1], NDArray[np.float32]]
 
+BASELINE = "opencv"
+"""The engine that the others are compared with."""
 GPU_PAIRS = 512
 """A GPU works on many pairs at a time; with fewer it would be measured half empty."""
 
@@ -68,7 +68,7 @@ class Result:
 
 def allowed_difference(engine: str, motion: float) -> float:
     """Mean end-point difference to the reference that rounding explains, pixels."""
-    if engine == "opencv":  # the code that the definition was taken from, not one made from it
+    if engine == BASELINE:  # the code that the definition was taken from, not one made from it
         return 0.02 + 0.01 * motion
     return 0.01 + 0.005 * motion
 
@@ -126,33 +126,34 @@ def reference_flow(material: Material, params: TVL1) -> NDArray[np.float32]:
     return _expected[key]
 
 
-def measure(
+def measure_engines(
     names: list[str], preset: str, params: TVL1, material: Material, rounds: int, threads: int
 ) -> list[Result]:
     """Let the engines take turns on one material."""
-    if "opencv" in names:
+    if BASELINE in names:
         import cv2
 
         cv2.setNumThreads(1)
+    engines = {name: load_engine(name) for name in names}
+    on_gpu = {name for name, engine in engines.items() if engine.compute_codes is not None}
     frames = {
-        name: lengthen(material.frames, GPU_PAIRS) if name == "gpu" else material.frames
+        name: lengthen(material.frames, GPU_PAIRS) if name in on_gpu else material.frames
         for name in names
     }
     best = dict.fromkeys(names, float("inf"))
     # the check has warmed up the others; a GPU's first call loads and allocates
-    flow = {n: load_engine(n).compute(frames[n][:2], params) for n in names if n == "gpu"}
+    flow = {name: engines[name].compute(frames[name][:2], params) for name in on_gpu}
     for _ in range(rounds):
-        for name in names:
-            module = load_engine(name)
-            options = {"threads": threads} if name == "cpu" and threads > 1 else {}
+        for name, engine in engines.items():
+            count = 1 if name == BASELINE else threads
             # processor time leaves out what else the machine does, which would count against
             # the slower engine; a GPU's time and that of several threads are on the wall
-            clock = time.perf_counter if name == "gpu" or options else time.process_time
+            clock = time.perf_counter if name in on_gpu or count > 1 else time.process_time
             started = clock()
-            if name == "gpu":  # as in an extraction: frames in, codes out
-                module.compute_codes(frames[name], params, Quantizer())
+            if engine.compute_codes is not None:  # as in an extraction: frames in, codes out
+                engine.compute_codes(frames[name], params, Quantizer())
             else:
-                flow[name] = module.compute(frames[name], params, **options)
+                flow[name] = engine.compute(frames[name], params, count)
             seconds = (clock() - started) / (len(frames[name]) - 1)
             best[name] = min(best[name], seconds)
     iterations = pixel_iterations(material, params)
@@ -164,9 +165,9 @@ def measure(
             engine=name,
             seconds=best[name],
             iterations=iterations,
-            times_opencv=best["opencv"] / best[name] if "opencv" in best and threads == 1 else None,
+            times_opencv=best[BASELINE] / best[name] if BASELINE in best and threads == 1 else None,
             error=material.error(flow[name][0]) if material.truth is not None else None,
-            ceilings=ceilings(material, params, best[name]) if name == "gpu" else None,
+            ceilings=gpu_shares(material, params, best[name]) if name in on_gpu else None,
         )
         for name in names
     ]
@@ -175,18 +176,15 @@ def measure(
 def pixel_iterations(material: Material, params: TVL1) -> int | None:
     """Pixel-iterations of a pair, counted by the CPU engine; None without Numba."""
     try:
-        from flow.tvl1.cpu import engine as cpu
+        from flow.tvl1.cpu import compute_into
     except ImportError:
         return None
     flow = np.empty((len(material.frames) - 1, 2, *material.frames.shape[1:]), np.float32)
-    return cpu.measure(material.frames, params, flow) // len(flow)
+    return compute_into(material.frames, params, flow) // len(flow)
 
 
-def ceilings(material: Material, params: TVL1, seconds: float) -> dict[str, float] | None:
-    """The GPU engine's own account of how near it comes to what the device can do."""
-    if find_spec("scripts.bench.gpu") is None:
-        return None
-    shares: dict[str, float] = import_module("scripts.bench.gpu").ceilings(
-        material.frames, params, seconds
-    )
-    return shares
+def gpu_shares(material: Material, params: TVL1, seconds: float) -> dict[str, float]:
+    """How near the GPU engine comes to what the device can do, when a pair takes so long."""
+    from scripts.bench.gpu import shares_of_ceilings
+
+    return shares_of_ceilings(material.frames, params, seconds)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.tvl1 import TVL1
-from flow.tvl1.gpu import Batch, Device, Plan, Scalar, Stream, open_device
+from flow.tvl1.gpu import CHAINS, Batch, BatchLayout, Device, Scalar, Stream, open_device
 
 ARITHMETIC = 34
 """Additions, multiplications, multiply-adds and comparisons of a pixel-iteration, each of them one
@@ -20,7 +20,6 @@ SPECIAL = 4
 """Square roots and reciprocals of a pixel-iteration."""
 
 THREADS = 256
-CHAINS = 8  # as in kernels/ceilings.cu
 REPEATS = 5
 
 
@@ -36,7 +35,7 @@ class Ceilings:
     """Reciprocal square roots."""
 
 
-def ceilings(
+def shares_of_ceilings(
     frames: NDArray[np.uint8], params: TVL1, seconds: float, device: Device | None = None
 ) -> dict[str, float]:
     """The shares of a device's memory and arithmetic that `seconds` a pair of `frames` stand for.
@@ -47,11 +46,9 @@ def ceilings(
     device = device or open_device(0)
     most = measured_ceilings(device)
     count, height, width = frames.shape
-    plan = Plan(params, height, width, count - 1, tile_rows=device.tile_rows)
-    batch = Batch(device, plan, None)
-    batch.frames[:] = frames
-    batch.submit(count - 1)
-    iterations, _, moved = batch.account().mean(axis=0)
+    batch = Batch(device, BatchLayout(params, height, width, count - 1, device.tile_rows), None)
+    batch.submit(frames)
+    iterations, _, moved = batch.work().mean(axis=0)
     return {
         "memory": float(moved / seconds / most.memory),
         "FP32": float(iterations * ARITHMETIC / seconds / most.arithmetic),

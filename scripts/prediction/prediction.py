@@ -11,7 +11,15 @@ from pathlib import Path
 import torch
 
 from flow.extraction import Recipe, Source
-from flow.pictures import Block, Overlay, Pictures, Webcam, frames_of, passages, recipe_of
+from flow.pictures import (
+    Block,
+    Overlay,
+    PictureSource,
+    Webcam,
+    frames_of,
+    recipe_of,
+    windows,
+)
 from flow.video import probe
 from fusion.report import Fusing, Row, StreamScores, overall, running, timeline
 from scripts.common import scorer_module
@@ -140,7 +148,7 @@ def predict(
     scores = {name: StreamScores() for name in fusing.streams}
     frames, fps, shown = 0, 0.0, passes[-1]
     for one in passes:
-        source: Pictures
+        source: PictureSource
         if camera is None:
             info = probe(video)
             source = Source(video, one.recipe)
@@ -189,7 +197,7 @@ def predict(
 
 
 def blocks_of(
-    source: Pictures, one: Pass, video: str, looking: Looking, expected: float
+    source: PictureSource, one: Pass, video: str, looking: Looking, expected: float
 ) -> Iterator[tuple[Block, Views]]:
     """The video in one block where it is short, so that it is scored as `twostream score` does;
     else in blocks of one stride, each with its share of the snapshots."""
@@ -199,7 +207,7 @@ def blocks_of(
     length = max(2, ceil(seconds * fps))
     share = 1.0 if short else min(1.0, looking.stride / looking.window)
     views = replace(looking.views, snapshots=max(1, ceil(looking.views.snapshots * share)))
-    for block in passages(source, one.recipe, video, length=length, reach=one.reach, flow=one.flow):
+    for block in windows(source, one.recipe, video, length=length, reach=one.reach, flow=one.flow):
         filled = (block.stop - block.start) / length
         if short or filled >= 1:
             yield block, views
@@ -217,7 +225,7 @@ def score_block(
 ) -> None:
     for name, trained in one.runs.items():
         within = range(block.start, block.stop)
-        found = score_window(trained.scorer, block.passage, within, views, device)
+        found = score_window(trained.scorer, block.window, within, views, device)
         if found is None:
             continue
         scores[name].times += [frame / fps for frame in found.frames]
@@ -234,18 +242,18 @@ def draw_block(
     fps: float,
     window: float,
 ) -> None:
-    passage = block.passage
-    field = next(iter(passage.flows), None)
-    table = passage.meta.quantizer.table
+    shown = block.window
+    field = next(iter(shown.flows), None)
+    table = shown.meta.quantizer.table
     for frame in range(block.start, block.stop):
         time = frame / fps
-        told = overlay.history.times
-        if not told or time - told[-1] >= TICK - 1e-6:
+        times = overlay.history.times
+        if not times or time - times[-1] >= TICK - 1e-6:
             row = running(scores, fusing, time, window)
             if row is not None:
-                overlay.history.say(time, row.probabilities)
+                overlay.history.add(time, row.probabilities)
         flow = None
         if field is not None:
-            pair = min(frame, passage.about.pairs - 1) - passage.first
-            flow = table[passage.flows[field][pair]]
-        overlay.add(passage.rgb[frame - passage.first], flow, time)
+            pair = min(frame, shown.about.pairs - 1) - shown.first
+            flow = table[shown.flows[field][pair]]
+        overlay.add(shown.rgb[frame - shown.first], flow, time)

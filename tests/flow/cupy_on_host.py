@@ -130,6 +130,7 @@ def install(
     cupy = ModuleType("cupy")
     cupy.__dict__.update(
         cuda=cuda,
+        __version__="13.0",
         RawModule=RawModule,
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 0),
     )

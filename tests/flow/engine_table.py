@@ -1,28 +1,37 @@
 """Every flow engine that can run here, for tests that hold all of them to the same cases.
 
-An engine joins by one line in `CANDIDATES`. The GPU engine runs on a GPU where there is one, and
-otherwise its CUDA sources run on the host (`host_device`).
+The GPU engine runs on a GPU where there is one, and otherwise its CUDA sources run on the host
+(`host_device`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
+from host_device import HostDevice
 from numpy.typing import NDArray
 
 from flow.tvl1 import opencv, reference
 from flow.tvl1.cpu import engine as cpu
+from flow.tvl1.engine import Engine
+from flow.tvl1.gpu import engine as gpu
 from flow.tvl1.params import DIALECTS, TVL1
 
 Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]
+MODULES: dict[str, Engine[TVL1]] = {
+    "gpu": gpu,
+    "cpu": cpu,
+    "opencv": opencv,
+    "reference": reference,
+}
+"""Typed, so that mypy holds the modules to the protocol."""
 
 
 @dataclass(frozen=True)
-class Engine:
+class Case:
     """An engine and a dialect that it speaks."""
 
     name: str
@@ -37,24 +46,15 @@ class Engine:
         return TVL1.preset(self.dialect)
 
 
-def gpu(frames: Frames, params: TVL1) -> Flow:
-    from flow.tvl1.gpu import engine
-
-    if engine.status() == "ok":
-        return engine.compute(frames, params)
-    from host_device import HostDevice
-
-    return engine.compute(frames, params, device=HostDevice())
+def on_host(frames: Frames, params: TVL1) -> Flow:
+    return gpu.compute(frames, params, device=HostDevice())
 
 
-CANDIDATES = (
-    *((reference.compute, "reference", dialect) for dialect in DIALECTS),
-    *((cpu.compute, "cpu", dialect) for dialect in DIALECTS),
-    (opencv.compute, "opencv", "opencv-cpu"),
+ENGINES = tuple(
+    Case(name, dialect, on_host if name == "gpu" and gpu.status() != "ok" else module.compute)
+    for name, module in MODULES.items()
+    for dialect in DIALECTS
+    if (name, dialect) != ("opencv", "opencv-cuda")
 )
-if find_spec("host_device") is not None:
-    CANDIDATES += tuple((gpu, "gpu", dialect) for dialect in DIALECTS)
-
-ENGINES = tuple(Engine(name, dialect, compute) for compute, name, dialect in CANDIDATES)
 FAST = tuple(engine for engine in ENGINES if engine.name != "reference")
 """All that are held to the reference."""

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from surroundings import missing_system_part
 
 from flow.tvl1.gpu.device import DeviceMemoryError, Scalar
+from flow.tvl1.gpu.kernel_source import macros
 
 HERE = Path(__file__).resolve().parent
-KERNELS = HERE.parent.parent / "flow" / "kernels"
+KERNELS = HERE.parent.parent / "flow" / "tvl1" / "gpu" / "kernels"
 ORDERS = {"forward": 0, "backward": 1, "shuffled": 2}
 
 
@@ -35,7 +36,8 @@ def library(tile_rows: int) -> ctypes.CDLL:
         HERE / "kernels_on_host.cpp",
         *sorted(KERNELS.glob("*.cu*")),
     ]
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    texts = b"".join(path.read_bytes() for path in sources)
+    key = hashlib.sha256(texts + "".join(macros(tile_rows)).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"twostream-kernels-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     target = folder / f"{key}-{tile_rows}.so"
@@ -53,7 +55,7 @@ def library(tile_rows: int) -> ctypes.CDLL:
                     "-Wall",
                     "-Werror",
                 ),
-                *("-Wno-unknown-pragmas", "-Wno-sign-compare", f"-DROWS={tile_rows}"),
+                *("-Wno-unknown-pragmas", "-Wno-sign-compare", *macros(tile_rows)),
                 *(f"-I{HERE}", f"-I{KERNELS}", str(HERE / "kernels_on_host.cpp"), "-o", str(part)),
             ],
             check=True,

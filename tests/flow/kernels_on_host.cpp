@@ -1,4 +1,4 @@
-// All kernels in one library, called by name. The compiler gets -I for them, and -DROWS.
+// All kernels in one library, called by name. The compiler gets -I for them, and -D for their constants.
 #include "cuda_on_host.h"
 
 #include "ceilings.cu"

@@ -68,7 +68,7 @@ def test_parameters_are_json_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "said"),
+    ("name", "parameters", "message"),
     [
         ("raft", {}, "no flow 'raft'; choose one of tvl1, dis, farneback"),
         ("dis", {"preset": "slow"}, "'slow' is not known; choose one of ultrafast, fast, medium"),
@@ -78,13 +78,13 @@ def test_parameters_are_json_values() -> None:
         ("dis", {"params": TVL1()}, "dis takes DIS parameters"),
     ],
 )
-def test_mistakes_say_what_is_allowed(name: str, parameters: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_say_what_is_allowed(name: str, parameters: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         algorithm(name, **parameters)
 
 
 def test_other_engines_are_for_tvl1() -> None:
-    with pytest.raises(UserError, match="dis has one engine, opencv"):
+    with pytest.raises(UserError, match="no flow engine 'gpu'; choose auto, opencv"):
         algorithm("dis").compute(sliding(1), engine="gpu")
 
 

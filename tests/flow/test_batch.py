@@ -17,16 +17,13 @@ from pathlib import Path
 import pytest
 import video_files
 
-from flow.algorithms.table import algorithm
 from flow.extraction.batch import run_batch
-from flow.extraction.options import Batch
-from flow.extraction.plan import Shard
-from flow.extraction.recipe import Recipe
+from flow.extraction.options import ExtractOptions
 from storage.store.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOW = ["--flow", "dis", "--codec", "jpeg:95", "--workers", "2", "--json"]
-CHEAP = Recipe(flow=algorithm("dis"), codec="jpeg:95")
+CHEAP = {"flow": "dis", "codec": "jpeg:95", "workers": 1}
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -64,10 +61,11 @@ def whole(videos: Path, tmp_path_factory: pytest.TempPathFactory, twostream: Com
     out = tmp_path_factory.mktemp("whole") / "store"
     done = twostream("extract", videos, "--out", out, *HOW)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["found"], told["stored"], told["skipped"], told["failed"]) == (10, 10, 0, 0)
-    assert told["frames"] == sum(30 + 2 * i for i in range(10))
-    assert told["pairs"] == told["frames"] - 10
+    summary = json.loads(done.stdout)
+    counts = [summary[name] for name in ("found", "stored", "skipped", "failed")]
+    assert counts == [10, 10, 0, 0]
+    assert summary["frames"] == sum(30 + 2 * i for i in range(10))
+    assert summary["pairs"] == summary["frames"] - 10
     return out
 
 
@@ -88,8 +86,8 @@ def test_the_same_command_again_skips_everything(
 ) -> None:
     before = content(whole)
     done = twostream("extract", videos, "--out", whole, *HOW)
-    told = json.loads(done.stdout)
-    assert (told["stored"], told["skipped"], done.returncode) == (0, 10, 0)
+    summary = json.loads(done.stdout)
+    assert (summary["stored"], summary["skipped"], done.returncode) == (0, 10, 0)
     assert content(whole) == before
 
 
@@ -120,9 +118,9 @@ def kill_and_resume(videos: Path, whole: Path, out: Path, seed: int) -> None:
         process.communicate()
         rounds += 1
     last = start(videos, out)
-    told, errors = last.communicate(timeout=60)
+    output, errors = last.communicate(timeout=60)
     assert last.returncode == 0, errors
-    summary = json.loads(told)
+    summary = json.loads(output)
     assert summary["stored"] + summary["skipped"] == summary["found"] == 10
     assert content(out) == content(whole)
     assert entries(out) == 10
@@ -170,8 +168,8 @@ def test_ctrl_c_finishes_what_is_in_hand_and_says_how_to_go_on(
     process = start(long_videos, out)
     wait_for(process, out, 1)
     os.killpg(process.pid, number)  # as a terminal does: to everybody in the foreground
-    told, errors = process.communicate(timeout=60)
-    summary = json.loads(told)
+    output, errors = process.communicate(timeout=60)
+    summary = json.loads(output)
     assert process.returncode == 130
     assert "the videos in hand are finished" in errors
     assert "Traceback" not in errors
@@ -215,9 +213,9 @@ def test_a_worker_that_dies_is_replaced_and_its_video_done(
     ]
     assert len(children) == 2
     children[0].kill()
-    told, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert json.loads(told)["stored"] == 6
+    assert json.loads(output)["stored"] == 6
     assert len(set(content(out).values())) == 1  # copies of one video
 
 
@@ -230,15 +228,15 @@ def test_a_video_that_kills_its_worker_is_a_failure_like_others(
         "extract", videos / "class 1", "--out", tmp_path / "s", *HOW, env={"PYTHONPATH": path}
     )
     assert done.returncode == 1, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["stored"], told["failed"], told["left"]) == (2, 1, 0)
-    assert told["failures"][0]["reason"] == "worker died: SIGKILL (out of memory?), 2 times"
+    summary = json.loads(done.stdout)
+    assert (summary["stored"], summary["failed"], summary["left"]) == (2, 1, 0)
+    assert summary["failures"][0]["reason"] == "worker died: SIGKILL (out of memory?), 2 times"
 
 
 def test_shards_together_do_everything_once(videos: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "store"
     parts = [
-        run_batch(Batch([str(videos)], str(out), CHEAP, shard=Shard(i, 3), workers=1, quiet=True))
+        run_batch(ExtractOptions((str(videos),), str(out), shard=f"{i}/3", **CHEAP), quiet=True)
         for i in (1, 2, 3)
     ]
     assert sum(part.stored for part in parts) == sum(part.found for part in parts) == 10
@@ -250,8 +248,8 @@ def test_odd_clips(shared_data: Path, tmp_path: Path, twostream: Command) -> Non
         "extract", shared_data / "clips" / "odd", "--out", tmp_path / "s", *HOW, "--short-side", 64
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["stored"], told["frames"]) == (6, 744)
+    summary = json.loads(done.stdout)
+    assert (summary["stored"], summary["frames"]) == (6, 744)
 
 
 @pytest.fixture(autouse=True)

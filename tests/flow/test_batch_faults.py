@@ -12,22 +12,20 @@ from typing import Any
 import pytest
 import video_files
 
-from flow.algorithms.table import algorithm
 from flow.extraction.batch import run_batch
 from flow.extraction.failures import read_failures
-from flow.extraction.options import Batch
-from flow.extraction.recipe import Recipe
+from flow.extraction.options import ExtractOptions
 from storage.errors import UserError
 from storage.store.store import open_store
 
-CHEAP = Recipe(flow=algorithm("dis"), codec="jpeg:95")
+CHEAP = {"flow": "dis", "codec": "jpeg:95", "workers": 1}
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(videos: Path | list[Path], out: Path, **how: Any) -> Any:
     named = videos if isinstance(videos, list) else [videos]
-    options = {"recipe": CHEAP, "workers": 1, "quiet": True} | how
-    return run_batch(Batch([str(v) for v in named], str(out), **options))
+    options = ExtractOptions(tuple(map(str, named)), str(out), **CHEAP | how)
+    return run_batch(options, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +63,10 @@ def test_every_failure_has_its_reason_and_stops_nothing(mixed: Path, tmp_path: P
     out = tmp_path / "store"
     summary = run(mixed, out)
     assert (summary.found, summary.stored, summary.skipped, summary.failed) == (7, 1, 0, 6)
-    told = {failure.video: failure.reason for failure in read_failures(out)}
-    assert told.keys() == REASONS.keys()
+    reasons = {failure.video: failure.reason for failure in read_failures(out)}
+    assert reasons.keys() == REASONS.keys()
     for video, reason in REASONS.items():
-        assert told[video].startswith(reason)
+        assert reasons[video].startswith(reason)
     again = run(mixed, out)
     assert (again.stored, again.skipped, again.failed) == (0, 1, 6)
 
@@ -92,7 +90,7 @@ def test_stop_ends_at_the_first_failure(mixed: Path, tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:-9000])  # its headers promise most, so it comes first
     summary = run(tmp_path / "v", tmp_path / "store", on_error="stop")
     assert summary.failed == 1
-    assert summary.left > 0
+    assert summary.remaining > 0
     assert "bad: truncated at frame" in summary.stopped
 
 
@@ -135,7 +133,7 @@ def test_other_parameters_are_refused(mixed: Path, tmp_path: Path, twostream: Co
 
 def test_a_dry_run_writes_nothing(videos: Path, tmp_path: Path) -> None:
     summary = run(videos, tmp_path / "store", dry_run=True)
-    assert (summary.found, summary.left) == (10, 10)
+    assert (summary.found, summary.remaining) == (10, 10)
     assert not (tmp_path / "store").exists()
 
 
@@ -145,7 +143,7 @@ def test_a_disk_that_cannot_be_written_ends_the_run(videos: Path, tmp_path: Path
     shutil.rmtree(out / "shards")
     summary = run(videos / "class 1", out)
     assert summary.stored == summary.failed == 0
-    assert summary.left == 3
+    assert summary.remaining == 3
     assert "cannot be written" in summary.stopped
 
 
@@ -231,4 +229,4 @@ def test_mistakes_are_one_line(
 
 def test_batch_options_are_checked() -> None:
     with pytest.raises(UserError, match="--on-error"):
-        Batch(["."], "s", CHEAP, on_error="shrug")
+        ExtractOptions((".",), "s", on_error="shrug")

@@ -1,4 +1,4 @@
-"""The benchmark's account of a GPU adds up: work is counted, ceilings are measured."""
+"""The benchmark's figures of a GPU add up: work is counted, ceilings are measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from host_device import HostDevice
 from moving_texture import moving, shift
 
 from flow.tvl1.gpu.batch import Batch
-from flow.tvl1.gpu.layout import Plan
+from flow.tvl1.gpu.layout import BatchLayout
 from flow.tvl1.params import TVL1
 from scripts.bench import gpu as bench_gpu
 
@@ -20,10 +20,9 @@ PARAMS = replace(TVL1(), scales=1, warps=2, inner=6, epsilon=0)
 def test_tasks_are_counted_with_what_they_move() -> None:
     frames, _ = moving(shift(1, 0), 40, 60)
     device = HostDevice(tile_rows=8)
-    batch = Batch(device, Plan(PARAMS, 40, 60, 1, tile_rows=8), None)
-    batch.frames[:] = frames
-    batch.submit(1)
-    ((useful, executed, moved),) = batch.account()
+    batch = Batch(device, BatchLayout(PARAMS, 40, 60, 1, tile_rows=8), None)
+    batch.submit(frames)
+    ((useful, executed, moved),) = batch.work()
     area = 40 * 60
     assert useful == executed == 2 * 6 * area
     # one tile of the whole frame: each warp has one task of 6 iterations
@@ -37,7 +36,7 @@ def test_shares_are_work_over_time_over_what_was_measured(
     frames, _ = moving(shift(1, 0), 40, 60)
     ceilings = bench_gpu.Ceilings(memory=1e9, arithmetic=1e8, special=1e7)
     monkeypatch.setattr(bench_gpu, "measured_ceilings", lambda device: ceilings)
-    shares = bench_gpu.ceilings(frames, PARAMS, 0.5, device=HostDevice())
+    shares = bench_gpu.shares_of_ceilings(frames, PARAMS, 0.5, device=HostDevice())
     iterations = 2 * 6 * 40 * 60
     assert shares["FP32"] == pytest.approx(iterations * bench_gpu.ARITHMETIC / 0.5 / 1e8)
     assert shares["special functions"] == pytest.approx(iterations * bench_gpu.SPECIAL / 0.5 / 1e7)

@@ -107,9 +107,9 @@ def test_a_cluster_does_it_all_though_one_worker_is_killed(
             break
         time.sleep(0.01)
     victim.kill()
-    told, errors = run.communicate(timeout=120)
+    output, errors = run.communicate(timeout=120)
     assert run.returncode == 1, errors
-    summary = json.loads(told or errors)
+    summary = json.loads(output or errors)
     assert (summary["found"], summary["stored"], summary["failed"]) == (9, 8, 1)
     assert summary["failures"][0]["reason"].startswith("cannot open")
 
@@ -129,11 +129,9 @@ def test_a_cluster_does_it_all_though_one_worker_is_killed(
 def test_no_scheduler_and_no_workers_are_mistakes(
     tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flow.algorithms.table import algorithm
     from flow.extraction import cluster
     from flow.extraction.batch import run_batch
-    from flow.extraction.options import Batch
-    from flow.extraction.recipe import Recipe
+    from flow.extraction.options import ExtractOptions
     from storage.errors import UserError
 
     monkeypatch.setattr(cluster, "PATIENCE", "1s")
@@ -142,10 +140,9 @@ def test_no_scheduler_and_no_workers_are_mistakes(
         (scheduler, "has no workers"),
         ("tcp://127.0.0.1:9", "no Dask scheduler"),
     ]:
-        batch = Batch([str(video)], str(tmp_path / "s"), Recipe(flow=algorithm("dis")),
-                      cluster=address, quiet=True)  # fmt: skip
+        options = ExtractOptions((str(video),), str(tmp_path / "s"), flow="dis", cluster=address)
         with pytest.raises(UserError, match=says):
-            run_batch(batch)
+            run_batch(options, quiet=True)
 
 
 @pytest.mark.slow
@@ -168,9 +165,9 @@ def test_a_video_that_kills_every_worker_is_a_failure_like_others(
         done = twostream(
             "extract", tmp_path, "--out", out, "--flow", "dis", "--json", "--cluster", address
         )
-        told = json.loads(done.stdout or done.stderr)
-        assert (told["stored"], told["failed"], told["left"]) == (3, 1, 0)
-        assert told["failures"][0]["reason"] == "worker died: every worker that tried it"
+        summary = json.loads(done.stdout or done.stderr)
+        assert (summary["stored"], summary["failed"], summary["left"]) == (3, 1, 0)
+        assert summary["failures"][0]["reason"] == "worker died: every worker that tried it"
     finally:
         for process in (workers, scheduler):
             if process is not None:

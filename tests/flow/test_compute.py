@@ -22,15 +22,15 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """quick does not work here, steady does and takes threads, broken cannot be imported."""
 
     def module(name: str, state: str) -> None:
-        made = ModuleType(f"flow.fake_{name}")
-        made.__spec__ = object()  # type: ignore[assignment]
-        made.status = lambda: state  # type: ignore[attr-defined]
+        engine = ModuleType(f"flow.fake_{name}")
+        engine.__spec__ = object()  # type: ignore[assignment]
+        engine.status = lambda params: state  # type: ignore[attr-defined]
 
         def run(frames: np.ndarray, params: TVL1, threads: int = 1) -> np.ndarray:
             return np.full((len(frames) - 1, 2, *frames.shape[1:]), threads, np.float32)
 
-        made.compute = run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, made.__name__, made)
+        engine.compute = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, engine.__name__, engine)
 
     module("quick", "no device")
     module("steady", "ok")
@@ -41,7 +41,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
         "reference": "flow.tvl1.reference",
     }
     monkeypatch.setattr(compute, "ENGINES", table)
-    monkeypatch.setattr(compute, "_said", set())
+    monkeypatch.setattr(compute, "_logged", set())
 
 
 @pytest.mark.usefixtures("engines")
@@ -67,7 +67,7 @@ def test_every_engine_says_whether_it_works() -> None:
 
 
 @pytest.mark.usefixtures("engines")
-def test_threads_reach_the_engine_that_takes_them() -> None:
+def test_threads_reach_the_engine() -> None:
     assert (flow.compute_flow(FRAMES, engine="steady", threads=3) == 3).all()
     assert not flow.compute_flow(FRAMES, engine="reference", threads=3).any()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_table import ENGINES, FAST, Engine
+from engine_table import ENGINES, FAST, MODULES, Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_texture import moving, noise, shift, turn, zoom
 
 from flow.tvl1 import reference
+from flow.tvl1.compute import ENGINES as TABLE
+from flow.tvl1.compute import load_engine
 from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
@@ -26,7 +28,7 @@ def brief(dialect: str, **changes: object) -> TVL1:
 
 
 @every_engine
-def test_identical_frames_have_no_flow(engine: Engine) -> None:
+def test_identical_frames_have_no_flow(engine: Case) -> None:
     one = noise(1, 45, 61)
     flow = engine.compute(np.repeat(one, 3, axis=0), engine.preset)
     assert flow.shape == (2, 2, 45, 61)
@@ -50,7 +52,7 @@ latter's median filter costs it some accuracy on texture as fine as this."""
 
 @every_engine
 @pytest.mark.parametrize("case", KNOWN)
-def test_known_motion_is_found(engine: Engine, case: str) -> None:
+def test_known_motion_is_found(engine: Case, case: str) -> None:
     motion, for_cuda, for_cpu = KNOWN[case]
     bound = for_cuda if engine.dialect == "opencv-cuda" else for_cpu
     frames, truth = moving(motion)
@@ -63,7 +65,7 @@ def test_known_motion_is_found(engine: Engine, case: str) -> None:
 @pytest.mark.parametrize(
     ("height", "width"), [(16, 16), (16, 97), (31, 17), (33, 32), (47, 130), (64, 48)]
 )
-def test_a_few_iterations_agree_to_the_last_digits(engine: Engine, height: int, width: int) -> None:
+def test_a_few_iterations_agree_to_the_last_digits(engine: Case, height: int, width: int) -> None:
     frames, _ = moving(shift(1.3, -0.8), height, width)
     params = brief(engine.dialect)
     expected = reference.compute(frames, params)
@@ -82,7 +84,7 @@ def test_a_few_iterations_agree_to_the_last_digits(engine: Engine, height: int, 
     ],
     ids=str,
 )
-def test_every_parameter_counts(engine: Engine, changes: dict[str, float]) -> None:
+def test_every_parameter_counts(engine: Case, changes: dict[str, float]) -> None:
     frames, _ = moving(shift(1.3, -0.8), 50, 67)
     params = brief(engine.dialect, **changes)
     expected = reference.compute(frames, params)
@@ -91,7 +93,7 @@ def test_every_parameter_counts(engine: Engine, changes: dict[str, float]) -> No
 
 
 @every_engine
-def test_frames_need_not_lie_in_one_piece(engine: Engine) -> None:
+def test_frames_need_not_lie_in_one_piece(engine: Case) -> None:
     frames = noise(6, 40, 70)[::2, ::-1, 1::2]
     assert not frames.flags.c_contiguous
     params = brief(engine.dialect)
@@ -100,7 +102,7 @@ def test_frames_need_not_lie_in_one_piece(engine: Engine) -> None:
 
 
 @every_engine
-def test_frames_may_be_read_only_and_are_left_alone(engine: Engine) -> None:
+def test_frames_may_be_read_only_and_are_left_alone(engine: Case) -> None:
     frames = noise(3, 20, 33)
     before = frames.copy()
     frames.flags.writeable = False
@@ -109,7 +111,7 @@ def test_frames_may_be_read_only_and_are_left_alone(engine: Engine) -> None:
 
 
 @every_engine
-def test_a_long_video_is_its_pairs(engine: Engine) -> None:
+def test_a_long_video_is_its_pairs(engine: Case) -> None:
     frames = noise(300, 16, 20)
     params = brief(engine.dialect, warps=1, inner=2)
     flow = engine.compute(frames, params)
@@ -120,14 +122,14 @@ def test_a_long_video_is_its_pairs(engine: Engine) -> None:
 
 @every_engine
 @pytest.mark.parametrize("levels", [(0, 0), (128, 128), (0, 255), (255, 0)])
-def test_flat_frames_have_no_flow(engine: Engine, levels: tuple[int, int]) -> None:
+def test_flat_frames_have_no_flow(engine: Case, levels: tuple[int, int]) -> None:
     frames = np.stack([np.full((24, 40), level, np.uint8) for level in levels])
     flow = engine.compute(frames, engine.preset)
     assert np.abs(flow).max() < 1e-3
 
 
 @every_engine
-def test_flow_out_of_the_frame_is_finite(engine: Engine) -> None:
+def test_flow_out_of_the_frame_is_finite(engine: Case) -> None:
     """Unrelated frames and no smoothing to speak of: the warp reads far outside."""
     frames = noise(2, 20, 41)
     wild = brief(engine.dialect, lambda_=3.0, theta=3.0, inner=60, warps=4)
@@ -146,7 +148,7 @@ def test_flow_out_of_the_frame_is_finite(engine: Engine) -> None:
     low=st.integers(0, 255),
 )
 def test_whatever_the_frames_flow_is_finite_and_as_defined(
-    engine: Engine, height: int, width: int, seed: int, low: int
+    engine: Case, height: int, width: int, seed: int, low: int
 ) -> None:
     frames = np.maximum(noise(2, height, width, seed), low).astype(np.uint8)
     params = brief(engine.dialect, warps=1, inner=3)
@@ -167,14 +169,20 @@ BAD = {
 
 @every_engine
 @pytest.mark.parametrize(("frames", "word"), BAD.values(), ids=BAD.keys())
-def test_bad_frames_are_refused(engine: Engine, frames: np.ndarray, word: str) -> None:
+def test_bad_frames_are_refused(engine: Case, frames: np.ndarray, word: str) -> None:
     with pytest.raises(UserError, match=word):
         engine.compute(frames, engine.preset)
 
 
+def test_the_table_of_engines_has_all_of_them() -> None:
+    assert set(MODULES) == set(TABLE)
+    for name, module in MODULES.items():
+        assert load_engine(name) is module
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [e for e in ENGINES if e.name == "cpu"], ids=str)
-def test_4k(engine: Engine) -> None:
+def test_4k(engine: Case) -> None:
     frames, truth = moving(shift(3.5, -2), 2160, 3840)
     params = brief(engine.dialect, scales=5, inner=10)
     flow = engine.compute(frames, params)[0]

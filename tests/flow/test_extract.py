@@ -12,7 +12,7 @@ import video_files
 
 from flow.algorithms.table import algorithm
 from flow.extraction import extract
-from flow.extraction.extract import Extracted, Picture, extract_video, pairs_of
+from flow.extraction.extract import Extraction, Picture, extract_video, pairs_of
 from flow.extraction.recipe import FlowMaker, Recipe
 from flow.tvl1.compute import compute_flow
 from flow.video.reader import VideoError, VideoReader
@@ -24,7 +24,9 @@ DIS = algorithm("dis")
 CHEAP = {"flow": DIS, "codec": "raw", "frame_codec": "raw"}
 
 
-def made(tmp_path: Path, source: Path, recipe: Recipe, **how: object) -> tuple[Store, Extracted]:
+def store_video(
+    tmp_path: Path, source: Path, recipe: Recipe, **how: object
+) -> tuple[Store, Extraction]:
     store = open_store(tmp_path / "store", "a", recipe.config())
     return store, extract_video(source, "v", store, recipe, **how)
 
@@ -59,7 +61,7 @@ def test_flow_i_belongs_to_frames_i_and_i_plus_step(
 ) -> None:
     monkeypatch.setattr(FlowMaker, "batch", lambda self, height, width: batch)
     recipe = Recipe(**CHEAP, step=step, fields=("forward", "backward"))
-    store, done = made(tmp_path, coded, recipe)
+    store, done = store_video(tmp_path, coded, recipe)
     assert done.pairs == 61 - step == store.video("v").pairs
     assert done.frames == 61
     with VideoReader(coded) as reader:
@@ -85,7 +87,7 @@ def test_warped_flow_does_not_depend_on_the_chunks(
     stored = []
     for batch in (7, 100):
         monkeypatch.setattr(FlowMaker, "batch", lambda self, height, width, n=batch: n)
-        store, done = made(tmp_path / str(batch), coded, recipe)
+        store, done = store_video(tmp_path / str(batch), coded, recipe)
         stored.append(store.read_flow("v", 0, done.pairs, "warped"))
     assert np.array_equal(*stored)
 
@@ -93,7 +95,7 @@ def test_warped_flow_does_not_depend_on_the_chunks(
 def test_tvl1_is_the_default_and_comes_from_the_engine(tmp_path: Path) -> None:
     path = video_files.write(tmp_path / "a.mkv", video_files.moving(5, 24, 32), codec="ffv1")
     recipe = Recipe(engine="reference", codec="raw")
-    store, done = made(tmp_path, path, recipe)
+    store, done = store_video(tmp_path, path, recipe)
     assert store.meta.algorithm == "tvl1"
     assert store.video("v").engine.startswith("reference (numpy ")
     flow = compute_flow(grey_frames(path), engine="reference")
@@ -106,9 +108,9 @@ def test_a_source_that_fails_while_read_is_its_own_fault(
     def fail(path: Path) -> dict[str, object]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(extract, "fingerprint", fail)
+    monkeypatch.setattr(extract, "file_identity", fail)
     with pytest.raises(VideoError, match="cannot open: Input/output error"):
-        made(tmp_path, coded, Recipe(**CHEAP))
+        store_video(tmp_path, coded, Recipe(**CHEAP))
 
 
 def test_a_long_step_holds_no_rgb_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_resized_resampled_and_without_frames(tmp_path: Path, coded: Path) -> No
     recipe = Recipe(
         flow=DIS, frame_codec="none", resize=Resize(short_side=32), fps=12.5, codec="raw"
     )
-    store, done = made(tmp_path, coded, recipe)
+    store, done = store_video(tmp_path, coded, recipe)
     meta = store.video("v")
     assert (meta.height, meta.width, meta.frames, meta.pairs) == (32, 43, 0, 30)
     assert meta.fps == 12.5
@@ -149,7 +151,7 @@ def test_resized_resampled_and_without_frames(tmp_path: Path, coded: Path) -> No
 def test_the_source_and_the_quality_are_on_record(tmp_path: Path, coded: Path) -> None:
     import hashlib
 
-    store, _ = made(tmp_path, coded, Recipe(**CHEAP), name="folder/coded.mkv")
+    store, _ = store_video(tmp_path, coded, Recipe(**CHEAP), name="folder/coded.mkv")
     meta = store.video("v")
     assert meta.source["name"] == "folder/coded.mkv"
     assert meta.source["bytes"] == coded.stat().st_size
@@ -173,14 +175,14 @@ def grey_frames(path: Path) -> np.ndarray:
 def test_an_engine_that_quantises_is_asked_for_codes(
     tmp_path: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, _ = made(tmp_path / "plain", coded, Recipe(**CHEAP))
+    plain, _ = store_video(tmp_path / "plain", coded, Recipe(**CHEAP))
     recipe = Recipe(**CHEAP)
     maker = FlowMaker(recipe)
     maker.makes_codes = True
     monkeypatch.setattr(
         FlowMaker, "codes", lambda self, frames: recipe.quantizer.quantize(self.flow(frames))
     )
-    store, _ = made(tmp_path / "codes", coded, recipe, maker=maker)
+    store, _ = store_video(tmp_path / "codes", coded, recipe, maker=maker)
     assert np.array_equal(plain.read_flow("v", 0, 60), store.read_flow("v", 0, 60))
     first, second = plain.video("v").quality, store.video("v").quality
     assert first["zero_share"] == second["zero_share"]
@@ -192,16 +194,16 @@ def test_too_few_frames_store_nothing(tmp_path: Path, count: int, step: int) -> 
     path = video_files.write(tmp_path / "short.avi", video_files.moving(count))
     recipe = Recipe(**CHEAP, step=step)
     with pytest.raises(VideoError, match=f"fewer than {step + 1} frames: {count} decoded"):
-        made(tmp_path, path, recipe)
+        store_video(tmp_path, path, recipe)
     assert open_store(tmp_path / "store").videos() == []
 
 
 def test_too_small(tmp_path: Path) -> None:
     path = video_files.write(tmp_path / "s.mkv", video_files.moving(3, 12, 40), codec="ffv1")
     with pytest.raises(VideoError, match="too small: 40x12"):
-        made(tmp_path, path, Recipe(**CHEAP))
+        store_video(tmp_path, path, Recipe(**CHEAP))
     large = Recipe(**CHEAP, resize=Resize(short_side=24))
-    store, _ = made(tmp_path / "large", path, large)
+    store, _ = store_video(tmp_path / "large", path, large)
     assert store.video("v").pairs == 2
 
 
@@ -210,12 +212,12 @@ def test_truncated_stores_nothing_or_what_there_is(tmp_path: Path) -> None:
                              pixels="yuvj420p")  # fmt: skip
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match="truncated at frame"):
-        made(tmp_path, path, Recipe(**CHEAP))
+        store_video(tmp_path, path, Recipe(**CHEAP))
     assert open_store(tmp_path / "store").videos() == []
-    store, done = made(tmp_path, path, Recipe(**CHEAP), tolerant=True)
+    store, done = store_video(tmp_path, path, Recipe(**CHEAP), tolerant=True)
     assert 5 < done.pairs < 35
-    assert done.faults[0].startswith("truncated at frame")
-    assert store.video("v").source["faults"] == list(done.faults)
+    assert done.faults[0].kind == "truncated"
+    assert store.video("v").source["faults"] == [str(fault) for fault in done.faults]
 
 
 def test_a_decoder_that_hangs_is_left_behind(
@@ -232,20 +234,20 @@ def test_a_decoder_that_hangs_is_left_behind(
 
     monkeypatch.setattr(extract.Source, "pictures", stuck)
     with pytest.raises(VideoError, match=r"stalled at frame 11: no new frame for 0\.3 s"):
-        made(tmp_path, coded, Recipe(**CHEAP), patience=0.3)
+        store_video(tmp_path, coded, Recipe(**CHEAP), patience=0.3)
     release.set()
     assert open_store(tmp_path / "store").videos() == []
 
 
 def test_progress_adds_up(tmp_path: Path, coded: Path) -> None:
     steps: list[int] = []
-    made(tmp_path, coded, Recipe(**CHEAP), progress=steps.append)
+    store_video(tmp_path, coded, Recipe(**CHEAP), progress=steps.append)
     assert sum(steps) == 60
 
 
 def test_a_failing_write_leaves_no_thread(tmp_path: Path, coded: Path) -> None:
     recipe = Recipe(**CHEAP)
-    store, _ = made(tmp_path, coded, recipe)
+    store, _ = store_video(tmp_path, coded, recipe)
     with pytest.raises(UserError, match="already"):
         extract_video(coded, "v", store, recipe)
     before = threading.active_count()

@@ -17,8 +17,8 @@ SCRIPT = """
 import json, re, sys
 from pathlib import Path
 from flow.algorithms import algorithm
-from flow.extract import extract_video
-from flow.recipe import Recipe
+from flow.extraction import extract_video
+from flow.extraction import Recipe
 from storage.store import open_store
 recipe = Recipe(flow=algorithm("dis", preset="ultrafast"))
 store = open_store(sys.argv[2], "w", recipe.config())
@@ -38,9 +38,9 @@ def peak(video: Path, out: Path, pairs: int) -> int:
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)
-    assert told["pairs"] == pairs
-    return int(told["peak"])
+    summary = json.loads(done.stdout)
+    assert summary["pairs"] == pairs
+    return int(summary["peak"])
 
 
 def clip(path: Path, count: int) -> Path:

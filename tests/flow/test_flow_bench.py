@@ -17,7 +17,7 @@ from flow.tvl1 import reference
 from flow.tvl1.params import TVL1
 from scripts.bench import flow as bench
 from scripts.bench import flow_measure as bench_measure
-from scripts.bench.flow_material import Material, drawn, from_truth, lengthen
+from scripts.bench.flow_material import Material, draw_motion, from_truth, lengthen
 from storage.errors import UserError, WorkFailed
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,8 +46,8 @@ def test_an_engine_that_disagrees_fails(monkeypatch: pytest.MonkeyPatch) -> None
         return reference.compute(frames, params) + np.float32(0.1)
 
     monkeypatch.setattr(bench, "load_engine", lambda name: SimpleNamespace(compute=off))
-    monkeypatch.setattr(bench, "measure", lambda *_: [])
-    monkeypatch.setattr(bench, "as_table", lambda *_: "")
+    monkeypatch.setattr(bench, "measure_engines", lambda *_: [])
+    monkeypatch.setattr(bench, "flow_table", lambda *_: "")
     monkeypatch.setattr(bench, "engines_for", lambda *_: ["cpu"])
     options = bench.FlowBench(preset="opencv-cuda", sizes=("24x20",), quiet=True)
     with pytest.raises(WorkFailed, match="cpu does not give the flow of opencv-cuda"):
@@ -97,7 +97,7 @@ def test_empty_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_drawn_motion_is_what_it_says() -> None:
-    material = drawn(64, 96)
+    material = draw_motion(64, 96)
     flow = reference.compute(material.frames[:2], TVL1())[0]
     corner = flow[:, 4:12, 4:12].mean(axis=(1, 2))
     assert corner == pytest.approx([1.5, 0.6], abs=0.1)

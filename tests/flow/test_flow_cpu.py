@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,11 +17,11 @@ import pytest
 from moving_texture import moving, noise, shift
 from surroundings import ROOT
 
-from flow.tvl1.cpu import engine as cpu
-from flow.tvl1.cpu import layout as cpu_plan
-from flow.tvl1.cpu import median as cpu_median
-from flow.tvl1.cpu import solver as cpu_solver
+from flow.tvl1.cpu import engine, median
+from flow.tvl1.cpu.layout import layout_for
+from flow.tvl1.cpu.memory import Image, Planes, Weights
 from flow.tvl1.cpu.simd import LANES
+from flow.tvl1.cpu.solver import TOGETHER
 from flow.tvl1.cpu.sweep import PLANES, iterate
 from flow.tvl1.params import TVL1
 
@@ -31,15 +32,15 @@ def test_the_median_network_is_right_for_all_columns_of_zeros_and_ones() -> None
     ways = np.array(list(itertools.product(range(6), repeat=5)))  # ones in each sorted column
     wires = [ways[:, column] >= 5 - row for row in range(5) for column in range(5)]
     expected = ways.sum(axis=1) >= 13
-    for low, high in cpu_median.MIDDLE_OF_COLUMNS:
+    for low, high in median.MIDDLE_OF_COLUMNS:
         wires[low], wires[high] = wires[low] & wires[high], wires[low] | wires[high]
-    assert np.array_equal(wires[cpu_median.MIDDLE], expected)
+    assert np.array_equal(wires[median.MIDDLE], expected)
 
 
 def test_columns_are_sorted() -> None:
     for way in itertools.product((0, 1), repeat=5):
         wires = list(way)
-        for low, high in cpu_median.SORT_COLUMN:
+        for low, high in median.SORT_COLUMN:
             wires[low], wires[high] = min(wires[low], wires[high]), max(wires[low], wires[high])
         assert wires == sorted(way)
 
@@ -51,7 +52,7 @@ def test_the_median_is_opencvs(height: int, width: int) -> None:
     memory = np.zeros(height * pitch + 9 * (pitch + 64), np.float32)
     image = memory[LANES : LANES + height * pitch].reshape(height, pitch)
     image[:, :width] = plane
-    cpu_median.median_5x5(memory, LANES, pitch, height, width, LANES + height * pitch)
+    median.median_5x5(memory, Image(LANES, pitch, height, width), LANES + height * pitch)
     assert np.array_equal(image[:, :width], cv2.medianBlur(plane, 5))
 
 
@@ -65,16 +66,15 @@ def test_interleaved_iterations_are_those_one_by_one(height: int, width: int) ->
     rows[1:, :, :width] = random.standard_normal((height, PLANES, width)) / 4
     mask = np.zeros(LANES, np.float32)
     mask[: (width - 1) % LANES + 1] = 1
-    numbers = np.array([0.045, 0.3, 0.8], np.float32)
+    planes = Planes(origin, pitch, height, width, len(start))
+    weights = Weights(np.float32(0.045), np.float32(0.3), np.float32(0.8))
 
     def run(*counts: int) -> tuple[np.ndarray, list[float]]:
         memory = np.concatenate([start, mask, np.zeros(8 * LANES, np.float32)])
         errors: list[float] = []
         for step, count in enumerate(counts):
             at = len(start) + LANES
-            iterate(
-                memory, origin, pitch, height, width, count, step == 0, len(start), *numbers, at
-            )
+            iterate(memory, planes, weights, count, step == 0, at)
             errors += [float(memory[at + k * LANES]) for k in range(count)]
         return memory[: len(start)], errors
 
@@ -87,45 +87,45 @@ def test_interleaved_iterations_are_those_one_by_one(height: int, width: int) ->
 
 def test_threads_give_the_same_flow() -> None:
     frames = noise(12, 24, 37)
-    alone = cpu.compute(frames, QUICK)
+    alone = engine.compute(frames, QUICK)
     for threads in (2, 3, 40):
-        assert np.array_equal(cpu.compute(frames, QUICK, threads=threads), alone)
+        assert np.array_equal(engine.compute(frames, QUICK, threads=threads), alone)
 
 
 def test_passages_give_the_flow_of_the_whole() -> None:
     """A video may be computed piece by piece; nothing is left over from other frames or sizes."""
     frames = noise(9, 24, 37)
-    whole = cpu.compute(frames, QUICK)
+    whole = engine.compute(frames, QUICK)
     parts = []
     for start in range(0, 8, 3):
-        cpu.compute(noise(2, 50, 20), QUICK)
-        parts.append(cpu.compute(frames[start : start + 4], QUICK))
+        engine.compute(noise(2, 50, 20), QUICK)
+        parts.append(engine.compute(frames[start : start + 4], QUICK))
     assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_memory_is_kept_for_the_next_call_and_for_one_size_only() -> None:
-    cpu.compute(noise(6, 24, 37), QUICK, threads=2)
-    ((key, arenas),) = cpu._idle.items()
+    engine.compute(noise(6, 24, 37), QUICK, threads=2)
+    ((key, arenas),) = engine._idle.items()
     assert key == (24, 37, QUICK)
     assert 1 <= len(arenas) <= 2
     kept = {id(arena) for arena in arenas}
-    cpu.compute(noise(3, 24, 37), QUICK)
-    assert {id(arena) for arena in cpu._idle[key]} == kept
-    cpu.compute(noise(3, 24, 40), QUICK)
-    assert list(cpu._idle) == [(24, 40, QUICK)]
+    engine.compute(noise(3, 24, 37), QUICK)
+    assert {id(arena) for arena in engine._idle[key]} == kept
+    engine.compute(noise(3, 24, 40), QUICK)
+    assert list(engine._idle) == [(24, 40, QUICK)]
 
 
 def test_an_arena_holds_nothing_that_the_next_pair_could_see() -> None:
     frames, _ = moving(shift(2, 1), 33, 47)
-    expected = cpu.compute(frames, TVL1())
-    plan = cpu_plan.plan_for(33, 47, TVL1())
-    arena = cpu._idle[33, 47, TVL1()][0]
+    expected = engine.compute(frames, TVL1())
+    places = layout_for(33, 47, TVL1()).arena
+    arena = engine._idle[33, 47, TVL1()][0]
     lasting = np.zeros(len(arena), bool)  # the columns' numbers and the masks are written once
-    starts = (plan.places[cpu_solver.COLUMNS], plan.levels[0, cpu_solver.PITCH])
-    for start, count in (starts, *((level[cpu_solver.MASK], LANES) for level in plan.levels)):
-        lasting[start : start + count] = True
+    lasting[places.columns :][: places.levels["pitch"][0]] = True
+    for mask in places.levels["mask"]:
+        lasting[mask : mask + LANES] = True
     arena[~lasting] = 7e3
-    assert np.array_equal(cpu.compute(frames, TVL1()), expected)
+    assert np.array_equal(engine.compute(frames, TVL1()), expected)
 
 
 def test_pixel_iterations_are_counted() -> None:
@@ -133,8 +133,8 @@ def test_pixel_iterations_are_counted() -> None:
     params = TVL1(scales=2, warps=3, inner=7, epsilon=0.0)
     flow = np.empty((1, 2, 32, 48), np.float32)
     sizes = params.level_sizes(32, 48)
-    assert cpu.measure(frames, params, flow) == sum(3 * 7 * h * w for h, w in sizes)
-    assert cpu_solver.TOGETHER > 1
+    assert engine.compute_into(frames, params, flow) == sum(3 * 7 * h * w for h, w in sizes)
+    assert TOGETHER > 1
 
 
 RUN = """
@@ -151,10 +151,14 @@ print(flow.compute_flow(frames, engine="cpu").shape, flow.tvl1.cpu.engine.__file
 def test_compiling_is_announced_once_and_a_read_only_installation_works(tmp_path: Path) -> None:
     installed = tmp_path / "site"
     for room in ("flow", "storage"):
-        (installed / room).mkdir(parents=True)
-        for source in (ROOT / room).glob("*.py"):
-            (installed / room / source.name).write_bytes(source.read_bytes())
-    for folder in (installed / "flow", installed / "storage", installed):
+        shutil.copytree(
+            ROOT / room,
+            installed / room,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
+    shutil.copy(ROOT / "twostream.py", installed)
+    for folder in (*(p for p in installed.rglob("*") if p.is_dir()), installed):
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     home = tmp_path / "home"
     home.mkdir()
@@ -182,11 +186,11 @@ def test_without_any_place_for_compiled_code_it_still_runs(
     def njit(**options: object) -> object:
         asked.append(bool(options.get("cache")))
         if options.get("cache"):
-            raise RuntimeError("no locator available for file 'cpu.py'")
+            raise RuntimeError("no locator available for file 'engine.py'")
         return lambda function: type("Compiled", (), {"compile": lambda self, signature: None})()
 
-    monkeypatch.setattr(cpu, "njit", njit)
+    monkeypatch.setattr(engine, "njit", njit)
     with caplog.at_level(logging.INFO):
-        cpu._compile.__wrapped__()
+        engine._compile.__wrapped__()
     assert asked == [True, False]
     assert "NUMBA_CACHE_DIR" in caplog.text

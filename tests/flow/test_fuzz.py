@@ -74,15 +74,15 @@ def check(folder: Path, count: int, seed: int, twostream: Callable[..., object])
         "--json", timeout=280,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
-    told = json.loads(done.stdout)
-    assert told["found"] == count + len(KINDS)
-    assert told["stored"] + told["failed"] == told["found"]
-    for failure in told["failures"]:
+    summary = json.loads(done.stdout)
+    assert summary["found"] == count + len(KINDS)
+    assert summary["stored"] + summary["failed"] == summary["found"]
+    for failure in summary["failures"]:
         assert failure["kind"] not in ("error", "worker died"), failure
         assert failure["reason"].startswith(failure["kind"])
         assert failure["reason"].isprintable()
     with open_store(out) as store:
-        assert len(store) == told["stored"]
+        assert len(store) == summary["stored"]
         for name in KINDS:
             assert store.video(whole(store, name)).frames == 24
         for video in store.videos():  # what is there is there completely
@@ -90,7 +90,7 @@ def check(folder: Path, count: int, seed: int, twostream: Callable[..., object])
             assert store.read_flow(video, 0, meta.pairs).shape[0] == meta.frames - 1
             assert len(store.read_frames(video, range(meta.frames))) == meta.frames
     cut = [path for path in variants if path.stat().st_size == 0]
-    assert all(path.name in json.dumps(told["failures"]) for path in cut)
+    assert all(path.name in json.dumps(summary["failures"]) for path in cut)
 
 
 def whole(store: Store, name: str) -> str:

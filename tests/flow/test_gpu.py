@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from flow.tvl1 import reference
 from flow.tvl1.gpu import engine as gpu
 from flow.tvl1.gpu.batch import Batch
-from flow.tvl1.gpu.layout import Plan
+from flow.tvl1.gpu.layout import BatchLayout
 from flow.tvl1.gpu.stream import SLOTS, stream_flow
 from flow.tvl1.params import TVL1
 from storage.codecs.quantize import RULES, Quantizer
@@ -100,11 +99,10 @@ def test_it_stops_at_the_very_iteration(preset: str, monkeypatch: pytest.MonkeyP
     frames = texture(3, 40, 80)
     expected = reference.compute(frames, params)
     device = HostDevice(tile_rows=2)
-    batch = Batch(device, Plan(params, 40, 80, 2, tile_rows=2), None)
-    batch.frames[:] = frames
-    batch.submit(2)
+    batch = Batch(device, BatchLayout(params, 40, 80, 2, tile_rows=2), None)
+    batch.submit(frames)
     assert difference(batch.result(), expected) < 1e-3
-    useful, executed, moved = batch.account().sum(axis=0)
+    useful, executed, moved = batch.work().sum(axis=0)
     assert moved > 0
     assert useful == sum(looks)
     if preset == "opencv-cuda":
@@ -159,26 +157,6 @@ def test_codes_are_the_quantisers_own(rule: str) -> None:
     assert np.array_equal(codes, quantizer.quantize(flow))
 
 
-def test_steps_and_direction_choose_the_frames() -> None:
-    frames = texture(6, 24, 40, (0.5, 0.2))
-    quantizer = Quantizer()
-
-    def stream(**options: object) -> NDArray[np.uint8]:
-        device = HostDevice(tile_rows=4)
-        parts = gpu.stream_codes(iter(frames), SMALL, quantizer, device=device, **options)
-        return np.concatenate(list(parts))
-
-    def alone(first: int, second: int) -> NDArray[np.uint8]:
-        pair = frames[[first, second]]
-        return gpu.compute_codes(pair, SMALL, quantizer, device=HostDevice(tile_rows=4))[0]
-
-    forward, backward = stream(step=2, batch=3), stream(step=2, backward=True, batch=3)
-    assert len(forward) == len(backward) == 4
-    for i in (0, 3):
-        assert np.array_equal(forward[i], alone(i, i + 2))
-        assert np.array_equal(backward[i], alone(i + 2, i))
-
-
 @pytest.mark.parametrize(
     ("order", "blocks_at_once", "quantum"),
     [
@@ -205,8 +183,8 @@ def test_no_order_of_threads_or_blocks_changes_a_bit(
 def test_a_full_device_gets_smaller_batches_and_then_a_clear_error() -> None:
     frames = texture(9, 32, 48)
     expected = gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4))
-    one = Plan(SMALL, 32, 48, 1, tile_rows=4).bytes
-    eight = Plan(SMALL, 32, 48, 8, tile_rows=4).bytes
+    one = BatchLayout(SMALL, 32, 48, 1, tile_rows=4).bytes
+    eight = BatchLayout(SMALL, 32, 48, 8, tile_rows=4).bytes
     for memory in (eight // 2, one * 2, one):
         device = HostDevice(tile_rows=4, memory=memory)
         assert np.array_equal(gpu.compute(frames, SMALL, device=device), expected)
@@ -219,49 +197,23 @@ def test_a_full_device_gets_smaller_batches_and_then_a_clear_error() -> None:
         gpu.compute(frames, SMALL, device=HostDevice(tile_rows=4, memory=one - 1))
 
 
-def test_memory_and_reading_ahead_do_not_grow_with_the_video() -> None:
-    taken, given = 0, 0
-
-    def frames() -> Iterator[NDArray[np.uint8]]:
-        nonlocal taken
-        for frame in texture(30, 16, 24):
-            taken += 1
-            yield frame
-
+def test_memory_does_not_grow_with_the_video() -> None:
     device = HostDevice(tile_rows=2)
     params = replace(SMALL, scales=1, warps=1, inner=4)
-    for part in gpu.stream_codes(frames(), params, Quantizer(), device=device, batch=3):
-        given += len(part)
-        assert taken - 1 - given <= SLOTS * 3
-        assert device.used <= SLOTS * Plan(params, 16, 24, 3, tile_rows=2).bytes
-    assert given == 29
+    parts = list(stream_flow(device, texture(30, 16, 24), params, Quantizer(), batch=3))
+    assert sum(map(len, parts)) == 29
+    assert device.peak <= SLOTS * BatchLayout(params, 16, 24, 3, tile_rows=2).bytes
 
 
-def test_a_stream_that_is_left_early_gives_its_memory_back() -> None:
+def test_a_stream_that_is_closed_early_gives_its_memory_back() -> None:
     device = HostDevice(tile_rows=2)
-    stream = gpu.stream_codes(iter(texture(9, 16, 24)), SMALL, Quantizer(), device=device, batch=1)
+    stream = stream_flow(device, texture(9, 16, 24), SMALL, Quantizer(), batch=1)
     next(stream)
     assert device.used
-    stream.close()
+    stream.close()  # type: ignore[attr-defined]
     assert not device.used
 
 
-def test_what_cannot_be_computed_is_named() -> None:
-    device, frames = HostDevice(tile_rows=2), texture(3, 16, 24)
-
-    def run(frames: object, **options: object) -> None:
-        list(stream_flow(device, frames, SMALL, None, **options))
-
-    with pytest.raises(UserError, match=r"2 frame\(s\) given; flow over 2"):
-        run(frames[:2], step=2)
-    with pytest.raises(UserError, match=r"frame 1 is 23x16 and the first was 24x16"):
-        run([frames[0], frames[1, :, 1:]])
-    with pytest.raises(UserError, match=r"frame 0 is float64 \(16, 24\)"):
-        run(frames.astype(float))
-    with pytest.raises(UserError, match="frame 0 is 8x16"):
-        run(frames[:, :, :8])
-    with pytest.raises(UserError, match="step is 0"):
-        run(frames, step=0)
+def test_a_batch_of_no_pairs_is_refused() -> None:
     with pytest.raises(UserError, match="batch is 0"):
-        run(frames, batch=0)
-    assert not device.used
+        gpu.compute(texture(3, 16, 24), SMALL, device=HostDevice(tile_rows=2), batch=0)

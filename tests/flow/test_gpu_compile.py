@@ -61,7 +61,7 @@ def test_includes_are_put_in_place_once() -> None:
         assert text.count("struct Tile {") <= 1
 
 
-def test_every_kernel_is_in_the_file_that_is_said() -> None:
+def test_every_kernel_is_in_the_file_that_the_table_names() -> None:
     for kernel, file in FILE_OF.items():
         assert re.search(rf"\b{kernel}\(", source(file)), kernel
 

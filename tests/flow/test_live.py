@@ -1,4 +1,4 @@
-"""A video read live is what a store would hold of it, however it is cut into passages."""
+"""A video read live is what a store would hold of it, however it is cut into windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
 from flow.extraction.recipe import FlowMaker, Recipe
-from flow.pictures.live import Block, frames_of, passages, recipe_of
+from flow.pictures.live import Block, frames_of, recipe_of, windows
 from flow.pictures.webcam import Webcam, open_camera
 from flow.video.resize import Resize
 from scripts.samples.sample_videos import SampleData, make_sample_data
@@ -46,7 +46,7 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("length", [7, 10, 1000])
-def test_passages_hold_what_a_store_holds(
+def test_windows_hold_what_a_store_holds(
     name: str, length: int, clip: Path, tmp_path: Path
 ) -> None:
     recipe = RECIPES[name]
@@ -54,37 +54,37 @@ def test_passages_hold_what_a_store_holds(
     extract_video(clip, "v", store, recipe)
     about = store.video("v")
     assert recipe_of(store.meta).config() == store.meta
-    blocks = list(passages(Source(clip, recipe), recipe, "v", length=length, reach=3))
+    blocks = list(windows(Source(clip, recipe), recipe, "v", length=length, reach=3))
     edges = [block.start for block in blocks] + [blocks[-1].stop]
     assert edges[0] == 0
     assert edges[-1] == about.frames
     assert [block.stop for block in blocks] == edges[1:]
     assert [block.last for block in blocks] == [False] * (len(blocks) - 1) + [True]
     for block in blocks:
-        passage = block.passage
+        window = block.window
         low = max(0, block.start - 3)
         frames = range(low, min(about.frames, block.stop + 3))
-        assert np.array_equal(passage.read_frames("v", frames), store.read_frames("v", frames))
+        assert np.array_equal(window.read_frames("v", frames), store.read_frames("v", frames))
         count = min(about.pairs, block.stop + 3) - low
         for field in recipe.fields:
-            live = passage.read_flow("v", low, count, field)
+            live = window.read_flow("v", low, count, field)
             assert np.array_equal(live, store.read_flow("v", low, count, field))
-    last = blocks[-1].passage.about
+    last = blocks[-1].window.about
     assert (last.frames, last.pairs, last.fps) == (about.frames, about.pairs, about.fps)
 
 
-def test_memory_holds_a_passage_and_no_more(clip: Path) -> None:
+def test_memory_holds_a_window_and_no_more(clip: Path) -> None:
     recipe = RECIPES["plain"]
-    for block in passages(Source(clip, recipe), recipe, "v", length=5, reach=2):
-        assert block.passage.first >= block.start - 2
+    for block in windows(Source(clip, recipe), recipe, "v", length=5, reach=2):
+        assert block.window.first >= block.start - 2
         with pytest.raises(UserError, match="not in memory"):
-            block.passage.read_frames("v", [block.stop + 500])
+            block.window.read_frames("v", [block.stop + 500])
         with pytest.raises(UserError, match="not in memory"):
-            block.passage.read_flow("v", block.stop, 500)
+            block.window.read_flow("v", block.stop, 500)
     with pytest.raises(UserError, match="only video here"):
-        block.passage.video("other")
+        block.window.video("other")
     with pytest.raises(UserError, match="not 'warped'"):
-        block.passage.read_flow("v", block.start, 1, "warped")
+        block.window.read_flow("v", block.start, 1, "warped")
 
 
 def test_frames_alone_compute_no_flow(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,13 +93,13 @@ def test_frames_alone_compute_no_flow(clip: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(FlowMaker, "__init__", never)
     recipe = frames_of(StoreConfig(frame_codec="none", algorithm="unknown", size="32x24"))
-    blocks = list(passages(Source(clip, recipe), recipe, "v", length=20, reach=0, flow=False))
+    blocks = list(windows(Source(clip, recipe), recipe, "v", length=20, reach=0, flow=False))
     assert [block.stop for block in blocks] == [20, 40, 41]
-    assert blocks[0].passage.rgb.shape[1:] == (24, 32, 3)
+    assert blocks[0].window.rgb.shape[1:] == (24, 32, 3)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"algorithm": "unknown"}, "'unknown', which cannot be computed here.*--preset"),
         ({"fingerprint": "0" * 16}, "fingerprint 0000000000000000.*another version"),
@@ -108,9 +108,9 @@ def test_frames_alone_compute_no_flow(clip: Path, monkeypatch: pytest.MonkeyPatc
         ({"size": "large"}, "'large' is not"),
     ],
 )
-def test_what_cannot_be_made_the_same_is_refused(change: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_made_the_same_is_refused(change: dict[str, Any], message: str) -> None:
     config = replace(RECIPES["plain"].config(), **change)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         recipe_of(config)
 
 
@@ -145,11 +145,11 @@ def webcam(camera: FakeCamera, recipe: Recipe, seconds: float) -> Webcam:
 def test_a_camera_is_read_like_a_file() -> None:
     camera, recipe = FakeCamera(1000), RECIPES["plain"]
     source = webcam(camera, recipe, 0.82)
-    blocks: list[Block] = list(passages(source, recipe, "0", length=100, reach=2))
+    blocks: list[Block] = list(windows(source, recipe, "0", length=100, reach=2))
     assert camera.released
-    passage = blocks[0].passage
-    assert (source.fps, passage.about.frames, passage.about.pairs) == (25.0, 20, 19)
-    assert passage.rgb[0, 0, 0, 0] > 150  # red is first here
+    window = blocks[0].window
+    assert (source.fps, window.about.frames, window.about.pairs) == (25.0, 20, 19)
+    assert window.rgb[0, 0, 0, 0] > 150  # red is first here
     slow = webcam(FakeCamera(1000), replace(recipe, fps=5), 0.82)
     assert slow.fps == 5
     assert len(list(slow.pictures())) == pytest.approx(4, abs=1)

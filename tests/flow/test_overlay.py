@@ -1,4 +1,4 @@
-"""The overlay is a video of the right length that shows what it is told."""
+"""The overlay is a video of the right length that shows what it is summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_frames_go_in_and_come_out(tmp_path: Path) -> None:
     with overlay(tmp_path / "o.mp4") as made:
         for number in range(12):
             if number % 4 == 0:
-                made.history.say(number / 25, np.array([0.2, 0.7, 0.1], np.float32))
+                made.history.add(number / 25, np.array([0.2, 0.7, 0.1], np.float32))
             made.add(rgb, flow, number / 25)
     with av.open(str(tmp_path / "o.mp4")) as file:
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
@@ -42,7 +42,7 @@ def test_a_page_says_when_there_is_nothing_to_say(tmp_path: Path) -> None:
     rgb = np.zeros((60, 80, 3), np.uint8)
     with overlay(tmp_path / "o.mp4") as made:
         before = made.draw(rgb, None, 0.0)
-        made.history.say(0.1, np.array([0.9, 0.05, 0.05], np.float32))
+        made.history.add(0.1, np.array([0.9, 0.05, 0.05], np.float32))
         after = made.draw(rgb, None, 0.1)
         made.add(rgb, None, 0.1)
     bars = (slice(500, 700), slice(24, 628))

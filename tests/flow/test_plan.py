@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.extraction.extract import fingerprint
+from flow.extraction.extract import file_identity
 from flow.extraction.failures import Failure, read_failures, record_failures
-from flow.extraction.plan import Plan, Shard, make_plan
+from flow.extraction.plan import Plan, Share, make_plan
 from flow.video.find import find_videos
 from storage.errors import UserError
 
@@ -31,7 +31,7 @@ def plan(folder: Path, stored: dict | None = None, **how: object) -> Plan:
 
 
 def source(path: Path) -> dict:
-    return {**fingerprint(path), "name": path.name}
+    return {**file_identity(path), "name": path.name}
 
 
 def test_ids_do_not_depend_on_what_else_is_named(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_ids_do_not_depend_on_what_else_is_named(tmp_path: Path) -> None:
         todo = make_plan(found, stored)
         assert not todo.failed
         for task in todo.tasks:
-            stored[task.video] = {**fingerprint(task.path), "name": task.name}
+            stored[task.video] = {**file_identity(task.path), "name": task.name}
         return [task.video for task in todo.tasks]
 
     assert extract(folders[0]) == ["c/a"]
@@ -108,25 +108,25 @@ def test_what_cannot_be_read_is_counted(videos: Path) -> None:
 
 @given(ids=st.sets(st.text(min_size=1), max_size=60), count=st.integers(1, 9))
 def test_shards_are_complete_and_disjoint(ids: set[str], count: int) -> None:
-    held = [{v for v in ids if Shard(i, count).holds(v)} for i in range(1, count + 1)]
+    held = [{v for v in ids if Share(i, count).holds(v)} for i in range(1, count + 1)]
     assert set().union(*held) == ids
     assert sum(map(len, held)) == len(ids)
 
 
 def test_shards_are_even() -> None:
     ids = [f"class{i % 101}/v_{i}" for i in range(13320)]
-    sizes = [sum(map(Shard(i, 8).holds, ids)) for i in range(1, 9)]
+    sizes = [sum(map(Share(i, 8).holds, ids)) for i in range(1, 9)]
     assert max(sizes) < 1.1 * min(sizes)
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "3", "a/b", "3/", "/8", "-1/8", "1/0", "1.5/8"])
 def test_a_wrong_shard(text: str) -> None:
     with pytest.raises(UserError, match="--shard"):
-        Shard.parse(text)
+        Share.parse(text)
 
 
 def test_a_shard_counts_its_own(videos: Path) -> None:
-    parts = [plan(videos, shard=Shard.parse(f"{i}/3")) for i in (1, 2, 3)]
+    parts = [plan(videos, share=Share.parse(f"{i}/3")) for i in (1, 2, 3)]
     assert sum(part.found for part in parts) == 4
     assert sorted(t.video for part in parts for t in part.tasks) == ["0", "1", "2", "3"]
 

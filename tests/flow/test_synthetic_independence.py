@@ -108,8 +108,8 @@ def test_a_picture_tells_the_appearance_and_not_the_motion(
 ) -> None:
     """The first and last pictures, where the motions have come furthest apart."""
     parts, labels = pictures(windows, moment, len(MOTIONS))
-    told, samples = best_accuracy(parts, labels["motion"])
-    assert told < chance_bound(len(MOTIONS), samples)
+    summary, samples = best_accuracy(parts, labels["motion"])
+    assert summary < chance_bound(len(MOTIONS), samples)
     known, _ = best_accuracy(parts, labels["appearance"])
     assert known > 0.95
 
@@ -118,8 +118,8 @@ def test_the_same_classifier_finds_a_generator_that_leaks(windows: list[Window])
     """Were every clip to pass the same size half-way, a first picture would tell the zoom."""
     leaky = [replace(one, zoom=0.25) for one in windows]
     parts, labels = pictures(leaky, 0, 4)
-    told, samples = best_accuracy(parts, labels["motion"])
-    assert told > chance_bound(4, samples)
+    summary, samples = best_accuracy(parts, labels["motion"])
+    assert summary > chance_bound(4, samples)
 
 
 def flow_features(windows: list[Window]) -> tuple[list[Floats], dict[str, NDArray]]:
@@ -155,7 +155,7 @@ def warp_maps(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
 
 def test_flow_tells_the_motion_and_not_the_appearance(windows: list[Window]) -> None:
     parts, labels = flow_features(windows[:150])
-    told, samples = best_accuracy(parts, labels["appearance"])
-    assert told < chance_bound(4, samples)
+    summary, samples = best_accuracy(parts, labels["appearance"])
+    assert summary < chance_bound(4, samples)
     known, _ = best_accuracy(parts, labels["motion"])
     assert known > 0.8

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from flow.algorithms.camera import (
     FrameFeatures,
-    camera_held_still,
     camera_motion,
+    hold_camera,
     is_sane,
     moved_by,
 )
@@ -171,7 +171,7 @@ def test_threads_and_a_given_plain_flow_change_nothing() -> None:
 
 def test_frames_come_back_in_place() -> None:
     frames, _ = film(CAMERAS["pan"], count=2)
-    held = camera_held_still(frames[0], frames[1], CAMERAS["pan"])
+    held = hold_camera(frames[0], frames[1], CAMERAS["pan"])
     assert np.abs(held.astype(int) - frames[0])[8:-8, 8:-8].mean() < 1
     assert np.array_equal(held[:, -2:], frames[0][:, -2:]), "filled where the camera did not look"
 

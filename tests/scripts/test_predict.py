@@ -19,7 +19,7 @@ from foreign_tools import files_of, put
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
 from flow.extraction.recipe import FlowMaker, Recipe
-from flow.pictures.live import passages
+from flow.pictures.live import windows
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader
 from flow.video.resize import Resize, to_grey
@@ -251,7 +251,7 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     path = Path(a_video(house))
     with VideoReader(path) as reader:
         rgb = [frame.rgb for frame in reader][:14]
-    codes = quantizer.quantize(flow.tvl1.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
+    codes = quantizer.quantize(flow.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
     folder = tmp_path / "flows" / path.parent.name / path.stem
     put(folder, files_of(codes, np.stack(rgb), base=0))
     wishes = Wishes(bound=20, fps=25, **flow_made_by("opencv-cpu"))
@@ -263,12 +263,12 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     assert passes[0].recipe.config().fingerprint == TVL1.preset("opencv-cpu").fingerprint
     trained, store = runs["temporal"], open_store(tmp_path / "store")
     source = Source(a_video(house), passes[0].recipe)
-    block = next(passages(source, passes[0].recipe, "v", length=14, reach=0))
+    block = next(windows(source, passes[0].recipe, "v", length=14, reach=0))
     stored = store.read_flow(store.videos()[0], 0, 13)
-    live = block.passage.read_flow("v", 0, 13)
+    live = block.window.read_flow("v", 0, 13)
     difference = np.abs(live.astype(int) - stored)  # the other tool's JPEG, and nothing else
     assert np.mean(difference) < 1.5
-    found = score_window(trained.scorer, block.passage, range(14), FEW, CPU)
+    found = score_window(trained.scorer, block.window, range(14), FEW, CPU)
     assert found is not None
     assert found.whole.shape == (4,)
 

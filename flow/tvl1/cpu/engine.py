@@ -1,8 +1,8 @@
 """The CPU engine: TV-L1 in Numba, sixteen pixels at a time, one thread a pair of frames.
 
-What makes it fast, each in a file of its own: explicit vectors (`cpu_vector`), one sweep over
-memory an iteration (`cpu_sweep`), one set of bicubic weights for three planes (`cpu_warp`), a
-median without branches (`cpu_median`), memory laid out once for all pairs (`cpu_plan`).
+What makes it fast, each in a file of its own: explicit vectors (`simd`), one sweep over memory an
+iteration (`sweep`), one set of bicubic weights for three planes (`warp`), a median without
+branches (`median`), memory laid out once for all pairs (`layout`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
 from flow.tvl1 import TVL1, checked_frames
-from flow.tvl1.cpu.layout import Plan, plan_for
+from flow.tvl1.cpu.layout import ArenaLayout, layout_for
 from flow.tvl1.cpu.simd import LANES
-from flow.tvl1.cpu.solver import FIRST_FRAME, SECOND_FRAME, build_pyramid, solve
+from flow.tvl1.cpu.solver import build_pyramid, solve
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,20 @@ _idle: dict[tuple[int, int, TVL1], list[NDArray[np.float32]]] = {}
 """Arenas that no thread uses now, of the last frame size only."""
 
 
-def status() -> str:
+compute_codes = None
+
+
+def status(params: TVL1 | None = None) -> str:
     """`ok`: where this module could be imported, Numba works."""
     return "ok"
+
+
+def version() -> str:
+    return f"numba {numba.__version__}"
+
+
+def devices() -> list[str]:
+    return []
 
 
 def compute(frames: NDArray[np.uint8], params: TVL1, threads: int = 1) -> NDArray[np.float32]:
@@ -49,14 +61,14 @@ def compute(frames: NDArray[np.uint8], params: TVL1, threads: int = 1) -> NDArra
     """
     frames = checked_frames(frames)
     flow = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-    measure(frames, params, flow, threads)
+    compute_into(frames, params, flow, threads)
     return flow
 
 
-def measure(
+def compute_into(
     frames: NDArray[np.uint8], params: TVL1, flow: NDArray[np.float32], threads: int = 1
 ) -> int:
-    """`compute` into an array that is there; gives the pixel-iterations that it took."""
+    """`compute` into an array; gives the pixel-iterations that it took."""
     pairs = len(flow)
     if threads == 1 or pairs == 1:
         return _run(frames, params, flow, 0, pairs)
@@ -76,29 +88,28 @@ def _run(
     """Pairs start..stop-1, one after the other, each frame's pyramid built once."""
     pair = compiled_pair()
     height, width = frames.shape[1:]
-    plan = plan_for(height, width, params)
+    layout = layout_for(height, width, params)
     corners = np.zeros(2 * LANES, np.int32)
     work = 0
-    with _arena(height, width, params, plan) as arena:
+    with _arena((height, width, params), layout) as memory:
         for index in range(start, stop):
             work += pair(
-                arena, plan.levels, plan.places, plan.low, plan.fraction, corners, plan.numbers,
-                plan.wholes, frames, index, index == start, flow[index],
+                memory, layout.arena, layout.rules, corners, frames, index, index == start,
+                flow[index],
             )  # fmt: skip
     return work
 
 
 @contextmanager
-def _arena(height: int, width: int, params: TVL1, plan: Plan) -> Iterator[NDArray[np.float32]]:
+def _arena(key: tuple[int, int, TVL1], layout: ArenaLayout) -> Iterator[NDArray[np.float32]]:
     """An arena for one thread, from those that lie idle if there is one."""
-    key = (height, width, params)
     with _lock:
         if key not in _idle:
             _idle.clear()
             _idle[key] = []
         arena = _idle[key].pop() if _idle[key] else None
     if arena is None:
-        arena = plan.arena()
+        arena = layout.allocate()
     try:
         yield arena
     finally:
@@ -107,17 +118,13 @@ def _arena(height: int, width: int, params: TVL1, plan: Plan) -> Iterator[NDArra
                 _idle[key].append(arena)
 
 
-def _flow_of_pair(  # type: ignore[no-untyped-def]
-    m, levels, places, low, fraction, corners, numbers, wholes, frames, index, fresh, out
-):
+def _flow_of_pair(m, arena, rules, corners, frames, index, fresh, out):  # type: ignore[no-untyped-def]
     """Flow from frames[index] to the next; `fresh`: the first pyramid is not there yet."""
-    first, second = FIRST_FRAME, SECOND_FRAME
-    if index % 2 == 1:
-        first, second = SECOND_FRAME, FIRST_FRAME
+    first = index % 2
     if fresh:
-        build_pyramid(m, levels, places, low, fraction, first, frames[index])
-    build_pyramid(m, levels, places, low, fraction, second, frames[index + 1])
-    return solve(m, levels, places, low, fraction, corners, numbers, wholes, first, second, out)
+        build_pyramid(m, arena, first, frames[index])
+    build_pyramid(m, arena, 1 - first, frames[index + 1])
+    return solve(m, arena, rules, corners, first, out)
 
 
 @lru_cache(maxsize=1)
@@ -128,20 +135,24 @@ def _compile() -> Any:
     of all files that are compiled into it.
     """
     here = Path(__file__)
-    sources = b"".join(path.read_bytes() for path in sorted(here.parent.glob("cpu*.py")))
+    sources = b"".join(path.read_bytes() for path in sorted(here.parent.glob("*.py")))
     _flow_of_pair.__qualname__ = f"flow_{hashlib.sha256(sources).hexdigest()[:12]}"
-    floats, whole = types.Array(types.float32, 1, "C"), types.Array(types.int64, 1, "C")
+    example = layout_for(16, 16, TVL1())
     signature = types.int64(
-        floats, types.Array(types.int64, 2, "C"), whole, whole, floats,
-        types.Array(types.int32, 1, "C"), floats, whole,
-        types.Array(types.uint8, 3, "C", readonly=True), types.int64, types.boolean,
+        types.Array(types.float32, 1, "C"),
+        numba.typeof(example.arena),
+        numba.typeof(example.rules),
+        types.Array(types.int32, 1, "C"),
+        types.Array(types.uint8, 3, "C", readonly=True),
+        types.int64,
+        types.boolean,
         types.Array(types.float32, 3, "C"),
-    )  # fmt: skip
+    )
     options = {"nogil": True, "error_model": "numpy"}
     try:
         pair = njit(cache=True, **options)(_flow_of_pair)
-        kept = Path(pair.stats.cache_path)
-        there = any(kept.glob(f"*{_flow_of_pair.__qualname__}*.nbc"))
+        cache = Path(pair.stats.cache_path)
+        there = any(cache.glob(f"*{_flow_of_pair.__qualname__}*.nbc"))
     except RuntimeError as error:  # neither the installation nor the user's cache is writable
         pair, there = njit(**options)(_flow_of_pair), False
         log.warning("compiled code is not kept: %s; NUMBA_CACHE_DIR names a folder for it", error)

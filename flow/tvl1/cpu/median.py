@@ -78,16 +78,17 @@ def _middle(typing_context: Any, array: Any, at: Any, by: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy")
-def median_5x5(m, plane, pitch, height, width, scratch):  # type: ignore[no-untyped-def]
-    """Filter in place the plane whose row y begins at m[plane + y * pitch]; borders repeat.
+def median_5x5(m, image, scratch):  # type: ignore[no-untyped-def]
+    """Filter an image in place; borders repeat.
 
     `scratch` is the index of 8 rows of (width rounded up to 16) + 32 floats that may be used.
     A filtered row is kept aside until no window needs the row that it replaces.
     """
+    plane, pitch, height, width = image
     padded = (width + LANES - 1) // LANES * LANES
     by = padded + 2 * EDGE
     columns = scratch + EDGE
-    done = columns + SIDE * by
+    filtered = columns + SIDE * by
     last = height - 1
     for y in range(height + 2):
         if y < height:
@@ -105,10 +106,10 @@ def median_5x5(m, plane, pitch, height, width, scratch):  # type: ignore[no-unty
                 row = columns + r * by
                 m[row - 2] = m[row - 1] = m[row]
                 m[row + width] = m[row + width + 1] = m[row + width - 1]
-            kept = done + y % 3 * by
+            aside = filtered + y % 3 * by
             for x in range(0, width, LANES):
-                store(m, kept + x, _middle(m, columns + x, by))
+                store(m, aside + x, _middle(m, columns + x, by))
         if y >= 2:
-            kept = done + (y - 2) % 3 * by
+            aside = filtered + (y - 2) % 3 * by
             for x in range(0, width, LANES):
-                store(m, plane + (y - 2) * pitch + x, load(m, kept + x))
+                store(m, plane + (y - 2) * pitch + x, load(m, aside + x))

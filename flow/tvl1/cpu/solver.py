@@ -6,81 +6,74 @@ import numpy as np
 from numba import njit
 
 from flow.tvl1.cpu.median import median_5x5
+from flow.tvl1.cpu.memory import Image, Planes
 from flow.tvl1.cpu.resize import resize
 from flow.tvl1.cpu.simd import LANES, load, splat, store
 from flow.tvl1.cpu.sweep import PLANES, U, V, close, iterate
 from flow.tvl1.cpu.warp import lay_out_quads, warp
 
-# columns of the plan's table, a row a level; indices count floats in the arena
-HEIGHT, WIDTH, PITCH, FIRST_FRAME, SECOND_FRAME = 0, 1, 2, 3, 4
-SHRINK_ROWS, SHRINK_COLUMNS = 5, 6
-"""Where in the tap tables the taps lie that make this level's image of the finer one's."""
-GROW_ROWS, GROW_COLUMNS = 7, 8
-"""... and those that make this level's flow of the coarser one's."""
-MASK = 9
-LEVEL_COLUMNS = 10
-
-# the other indices into the arena
-STATE, QUADS, COARSE, COLUMNS, SCRATCH, ERRORS = 0, 1, 2, 3, 4, 5
-PLACES = 6
-
 TOGETHER = 4
 """Most iterations whose rows are interleaved: as many rows stay in the nearest caches."""
 
-# numbers
-REACH, THETA, TAUT, EPSILON, CUBIC, GROWTH = 0, 1, 2, 3, 4, 5
-# whole numbers
-WARPS, OUTER, INNER, MEDIAN, PREDICTS, REPEATS = 0, 1, 2, 3, 4, 5
+
+@njit(nogil=True, error_model="numpy")
+def _image(arena, level, slot):  # type: ignore[no-untyped-def]
+    """The image of a frame on a level; `slot` is 0 or 1."""
+    about = arena.levels[level]
+    return Image(arena.frames[level, slot], about.pitch, about.height, about.width)
 
 
 @njit(nogil=True, error_model="numpy")
-def build_pyramid(m, levels, places, low, fraction, slot, frame):  # type: ignore[no-untyped-def]
-    """A frame, uint8 (H, W), as float32 on every level; `slot` is FIRST_FRAME or SECOND_FRAME."""
-    for y in range(levels[0, HEIGHT]):
-        row = levels[0, slot] + y * levels[0, PITCH]
-        for x in range(levels[0, WIDTH]):
+def build_pyramid(m, arena, slot, frame):  # type: ignore[no-untyped-def]
+    """A frame, uint8 (H, W), as float32 on every level."""
+    image = _image(arena, 0, slot)
+    for y in range(image.height):
+        row = image.place + y * image.pitch
+        for x in range(image.width):
             m[row + x] = np.float32(frame[y, x])
-    for level in range(1, levels.shape[0]):
-        resize(
-            m, levels[level - 1, slot], levels[level - 1, PITCH], levels[level - 1, WIDTH],
-            levels[level, slot], levels[level, PITCH], levels[level, HEIGHT],
-            levels[level, WIDTH], low, fraction, levels[level, SHRINK_ROWS],
-            levels[level, SHRINK_COLUMNS], np.float32(1), places[SCRATCH],
-        )  # fmt: skip
+    for level in range(1, arena.levels.shape[0]):
+        about, coarser = arena.levels[level], _image(arena, level, slot)
+        resize(m, image, coarser, arena, about.shrink_rows, about.shrink_columns, np.float32(1))
+        image = coarser
 
 
 @njit(nogil=True, error_model="numpy")
-def solve(m, levels, places, low, fraction, corners, numbers, wholes, first, second, out):  # type: ignore[no-untyped-def]
-    """Flow between the frames in two slots to `out`, float32 (2, H, W). Gives pixel-iterations."""
+def solve(m, arena, rules, corners, first, out):  # type: ignore[no-untyped-def]
+    """Flow to `out`, float32 (2, H, W), from the frame in slot `first` to the other one.
+
+    Gives the pixel-iterations that it took.
+    """
     work = 0
-    state = places[STATE]
-    coarsest = levels.shape[0] - 1
+    coarsest = arena.levels.shape[0] - 1
     for level in range(coarsest, -1, -1):
-        height, width, pitch = levels[level, HEIGHT], levels[level, WIDTH], levels[level, PITCH]
+        about = arena.levels[level]
+        height, width, pitch = about.height, about.width, about.pitch
         row = PLANES * pitch
-        origin = state + LANES + row
+        origin = arena.state + LANES + row
+        planes = Planes(origin, pitch, height, width, about.mask)
         nothing = splat(np.float32(0))
-        for i in range(state, origin + (height + 1) * row, LANES):
+        for i in range(arena.state, origin + (height + 1) * row, LANES):
             store(m, i, nothing)
         if level < coarsest:
+            coarse = arena.levels[level + 1]
             for plane in range(2):
-                coarse_pitch = levels[level + 1, PITCH]
+                place = arena.coarse + plane * coarse.height * coarse.pitch
                 resize(
-                    m, places[COARSE] + plane * levels[level + 1, HEIGHT] * coarse_pitch,
-                    coarse_pitch, levels[level + 1, WIDTH], origin + plane * pitch, row, height,
-                    width, low, fraction, levels[level, GROW_ROWS], levels[level, GROW_COLUMNS],
-                    numbers[GROWTH], places[SCRATCH],
-                )  # fmt: skip
-            for y in range(height):
-                for plane in range(2):
-                    end = origin + y * row + plane * pitch + width
-                    m[end] = m[end - 1]
-        work += _refine(m, levels[level], places, corners, numbers, wholes, first, second)
+                    m,
+                    Image(place, coarse.pitch, coarse.height, coarse.width),
+                    Image(origin + plane * pitch, row, height, width),
+                    arena,
+                    about.grow_rows,
+                    about.grow_columns,
+                    rules.growth,
+                )
+            _repeat_last(m, planes)
+        work += _refine(m, arena, rules, planes, corners, level, first)
         if level > 0:
             for plane in range(2):
                 for y in range(height):
                     source = origin + y * row + plane * pitch
-                    target = places[COARSE] + (plane * height + y) * pitch
+                    target = arena.coarse + (plane * height + y) * pitch
                     for x in range(0, width, LANES):
                         store(m, target + x, load(m, source + x))
     for plane in range(2):
@@ -92,54 +85,51 @@ def solve(m, levels, places, low, fraction, corners, numbers, wholes, first, sec
 
 
 @njit(nogil=True, error_model="numpy")
-def _refine(m, level, places, corners, numbers, wholes, first, second):  # type: ignore[no-untyped-def]
+def _repeat_last(m, planes):  # type: ignore[no-untyped-def]
+    """Behind the last pixel of a row, u and v repeat it."""
+    for y in range(planes.height):
+        for plane in (U, V):
+            row = planes.origin + (y * PLANES + plane) * planes.pitch
+            m[row + planes.width] = m[row + planes.width - 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def _refine(m, arena, rules, planes, corners, level, first):  # type: ignore[no-untyped-def]
     """All warps of one level; gives the pixel-iterations that it took."""
-    height, width, pitch = level[HEIGHT], level[WIDTH], level[PITCH]
-    row = PLANES * pitch
-    origin = places[STATE] + LANES + row
-    quad_pitch = 4 * pitch
-    mask, errors = level[MASK], places[ERRORS]
-    reach, theta, taut = numbers[REACH], numbers[THETA], numbers[TAUT]
-    threshold = numbers[EPSILON] * numbers[EPSILON] * np.float32(height * width)
-    lay_out_quads(
-        m, level[second], pitch, height, width, places[QUADS], quad_pitch, wholes[REPEATS] != 0
-    )
+    origin, pitch, height, width, _ = planes
+    errors, weights = arena.errors, rules.weights
+    threshold = rules.epsilon * rules.epsilon * np.float32(height * width)
+    lay_out_quads(m, _image(arena, level, 1 - first), arena.quads, rules.repeats)
     total = 0
-    for _ in range(wholes[WARPS]):
-        warp(
-            m, origin, pitch, height, width, level[first], pitch, places[QUADS], quad_pitch,
-            places[COLUMNS], corners, numbers[CUBIC], places[SCRATCH],
-        )  # fmt: skip
+    for _ in range(rules.warps):
+        warp(m, planes, arena, arena.frames[level, first], rules.cubic, corners)
         reached = False
         iteration = 0
         predicted = np.float32(0)
-        for _ in range(wholes[OUTER]):
+        for _ in range(rules.outer):
             if reached:
                 break
-            if wholes[MEDIAN]:
+            if rules.median:
                 for plane in (U, V):
-                    median_5x5(m, origin + plane * pitch, row, height, width, places[SCRATCH])
-                    for y in range(height):
-                        end = origin + y * row + plane * pitch + width
-                        m[end] = m[end - 1]
+                    image = Image(origin + plane * pitch, PLANES * pitch, height, width)
+                    median_5x5(m, image, arena.scratch)
+                _repeat_last(m, planes)
             opens = True
-            done = 0
-            while done < wholes[INNER] and not reached:
+            iterations = 0
+            while iterations < rules.inner and not reached:
                 # iterations that no check can end are run together with the one that is checked
                 count, checked = 0, False
-                while count < TOGETHER and done + count < wholes[INNER] and not checked:
-                    checked = not wholes[PREDICTS] or (iteration % 2 == 1 and predicted < threshold)
+                while count < TOGETHER and iterations + count < rules.inner and not checked:
+                    checked = not rules.predicts or (iteration % 2 == 1 and predicted < threshold)
                     predicted -= threshold
                     iteration += 1
                     count += 1
-                iterate(
-                    m, origin, pitch, height, width, count, opens, mask, reach, theta, taut, errors
-                )  # fmt: skip
+                iterate(m, planes, weights, count, opens, errors)
                 opens = False
-                done += count
+                iterations += count
                 if checked:
                     predicted = m[errors + (count - 1) * LANES]
                     reached = predicted <= threshold
-            total += done
-            close(m, origin, pitch, height, width, mask, reach, theta, taut, errors)
+            total += iterations
+            close(m, planes, weights, errors)
     return total * height * width

@@ -100,14 +100,15 @@ def _primal(m, i, pitch, u, v, duals, left, reach, minus_reach, theta):  # type:
 def _row_kernel(primal: bool) -> Any:
     """A sweep over one row: the dual half of an iteration, and if asked for the next primal half.
 
-    The slopes are taken one vector ahead of what is made of them: the long chains of dependent
-    operations, square roots and divisions in them, then overlap in the processor.
+    The slopes are computed one vector ahead of their use: so the long chains of dependent
+    operations, with their square roots and divisions, overlap in the processor.
     """
 
     @njit(nogil=True, error_model="numpy")
-    def sweep(m, first, pitch, width, below, mask, reach_, theta_, taut_, errors):  # type: ignore[no-untyped-def]
-        one, taut, theta = splat(np.float32(1)), splat(taut_), splat(theta_)
-        reach, minus_reach = splat(reach_), splat(-reach_)
+    def sweep(m, first, planes, below, weights, errors):  # type: ignore[no-untyped-def]
+        pitch, width = planes.pitch, planes.width
+        one, taut, theta = splat(np.float32(1)), splat(weights.taut), splat(weights.theta)
+        reach, minus_reach = splat(weights.reach), splat(-weights.reach)
         error = load(m, errors)
         left = load(m, first + PUX * pitch - LANES), load(m, first + PVX * pitch - LANES)
         u, v = load(m, first + U * pitch), load(m, first + V * pitch)
@@ -127,23 +128,26 @@ def _row_kernel(primal: bool) -> Any:
         duals = _dual(m, last, pitch, slopes, one, taut)
         if primal:
             change = _primal(m, last, pitch, u, v, duals, left, reach, minus_reach, theta)
-            _end_row(m, first, pitch, width, mask, error, change, errors)
+            _end_row(m, first, planes, error, change, errors)
 
     return sweep
 
 
 @njit(forceinline=True, error_model="numpy")
-def _end_row(m, first, pitch, width, mask, error, change, errors):  # type: ignore[no-untyped-def]
+def _end_row(m, first, planes, error, change, errors):  # type: ignore[no-untyped-def]
     # lanes past the last pixel are not part of the frame, nor of its error
-    store(m, errors, error + load(m, mask) * change)
-    m[first + U * pitch + width] = m[first + U * pitch + width - 1]
-    m[first + V * pitch + width] = m[first + V * pitch + width - 1]
+    store(m, errors, error + load(m, planes.mask) * change)
+    end_u = first + U * planes.pitch + planes.width
+    end_v = first + V * planes.pitch + planes.width
+    m[end_u] = m[end_u - 1]
+    m[end_v] = m[end_v - 1]
 
 
 @njit(nogil=True, error_model="numpy")
-def _primal_row(m, first, pitch, width, mask, reach_, theta_, errors):  # type: ignore[no-untyped-def]
+def _primal_row(m, first, planes, weights, errors):  # type: ignore[no-untyped-def]
     """The primal half over one row."""
-    reach, minus_reach, theta = splat(reach_), splat(-reach_), splat(theta_)
+    pitch, width = planes.pitch, planes.width
+    reach, minus_reach, theta = splat(weights.reach), splat(-weights.reach), splat(weights.theta)
     error = load(m, errors)
     change = splat(np.float32(0))
     left = load(m, first + PUX * pitch - LANES), load(m, first + PVX * pitch - LANES)
@@ -158,7 +162,7 @@ def _primal_row(m, first, pitch, width, mask, reach_, theta_, errors):  # type: 
         )
         change = _primal(m, i, pitch, u, v, duals, left, reach, minus_reach, theta)
         left = duals[0], duals[2]
-    _end_row(m, first, pitch, width, mask, error, change, errors)
+    _end_row(m, first, planes, error, change, errors)
 
 
 _dual_primal_row = _row_kernel(primal=True)
@@ -166,35 +170,33 @@ _dual_row = _row_kernel(primal=False)
 
 
 @njit(nogil=True, error_model="numpy")
-def iterate(  # type: ignore[no-untyped-def]
-    m, origin, pitch, height, width, count, opens, mask, reach, theta, taut, errors
-):
+def iterate(m, planes, weights, count, opens, errors):  # type: ignore[no-untyped-def]
     """Run `count` iterations over a level, their rows interleaved, the dual half left open.
 
     `opens` says that p is up to date, so that the first iteration starts with the primal half.
     The summed squared change of iteration k goes to m[errors + 16 k].
     """
-    row = PLANES * pitch
+    row, height = PLANES * planes.pitch, planes.height
     for k in range(count):
         store(m, errors + k * LANES, splat(np.float32(0)))
     for wave in range(height + count - 1):
         for k in range(max(0, wave - height + 1), min(count, wave + 1)):
             y = wave - k
-            first = origin + y * row
+            first = planes.origin + y * row
             below = row if y < height - 1 else 0
             at = errors + k * LANES
             if opens and k == 0:
-                _primal_row(m, first, pitch, width, mask, reach, theta, at)
+                _primal_row(m, first, planes, weights, at)
             else:
-                _dual_primal_row(m, first, pitch, width, below, mask, reach, theta, taut, at)
+                _dual_primal_row(m, first, planes, below, weights, at)
     for k in range(count):
         m[errors + k * LANES] = lane_sum(load(m, errors + k * LANES))
 
 
 @njit(nogil=True, error_model="numpy")
-def close(m, origin, pitch, height, width, mask, reach, theta, taut, errors):  # type: ignore[no-untyped-def]
+def close(m, planes, weights, errors):  # type: ignore[no-untyped-def]
     """The dual half that `iterate` left open."""
-    row = PLANES * pitch
-    for y in range(height):
-        below = row if y < height - 1 else 0
-        _dual_row(m, origin + y * row, pitch, width, below, mask, reach, theta, taut, errors)
+    row = PLANES * planes.pitch
+    for y in range(planes.height):
+        below = row if y < planes.height - 1 else 0
+        _dual_row(m, planes.origin + y * row, planes, below, weights, errors)

@@ -31,18 +31,20 @@ QUAD = 4
 
 
 @njit(nogil=True, error_model="numpy")
-def lay_out_quads(m, image, image_pitch, height, width, quads, quad_pitch, repeat):  # type: ignore[no-untyped-def]
-    """Fill the quads of a frame whose pixel (0, 0) is m[image], borders included.
+def lay_out_quads(m, image, quads, repeat):  # type: ignore[no-untyped-def]
+    """Fill the quads of an image, borders included.
 
-    `quads` is the index of the border's first quad, `quad_pitch` the floats from row to row.
+    `quads` is the index of the border's first quad; a row of quads is QUAD times the image's.
     `repeat`: the border repeats the edge; otherwise it is 0. On both sides of an image row one
     float must be free.
     """
+    place, pitch, height, width = image
+    quad_pitch = QUAD * pitch
     half = splat(np.float32(0.5))
     for y in range(height):
-        here = image + y * image_pitch
-        above = image + max(y - 1, 0) * image_pitch
-        below = image + min(y + 1, height - 1) * image_pitch
+        here = place + y * pitch
+        above = place + max(y - 1, 0) * pitch
+        below = place + min(y + 1, height - 1) * pitch
         out = quads + (y + BORDER) * quad_pitch + BORDER * QUAD
         m[here - 1] = m[here]
         m[here + width] = m[here + width - 1]
@@ -79,16 +81,16 @@ def _store_cubic_weights(m, place, t, a):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def warp(  # type: ignore[no-untyped-def]
-    m, origin, pitch, height, width, image, image_pitch, quads, quad_pitch, columns, corners, a_,
-    scratch,
-):  # fmt: skip
+def warp(m, planes, arena, image, cubic, corners):  # type: ignore[no-untyped-def]
     """Linearise around the flow: fill GX, GY, CONSTANT and INVERSE of every pixel.
 
-    The first frame's pixel (0, 0) is m[image]; m[columns] begins 0, 1, 2, ... up to the width.
-    `corners` is an int32 array of 16, `scratch` the index of 12 x 16 floats.
+    The first frame's pixel (0, 0) is m[image], its rows as far apart as a plane's.
+    m[arena.columns] begins 0, 1, 2, ... up to the width. `corners` is an int32 array of 32.
+    `arena.scratch` has 12 x 16 floats that may be used.
     """
-    a = splat(a_)
+    origin, pitch, height, width, _ = planes
+    quads, quad_pitch, scratch = arena.quads, QUAD * pitch, arena.scratch
+    a = splat(cubic)
     least = splat(np.float32(-2))
     most_x, most_y = splat(np.float32(width + 1)), splat(np.float32(height + 1))
     minus_one, eps = splat(np.float32(-1)), splat(np.float32(np.finfo(np.float32).eps))
@@ -99,7 +101,7 @@ def warp(  # type: ignore[no-untyped-def]
         for x in range(0, width, LANES):
             i = first + x
             u, v = load(m, i + U * pitch), load(m, i + V * pitch)
-            at_x = minimum(maximum(load(m, columns + x) + u, least), most_x)
+            at_x = minimum(maximum(load(m, arena.columns + x) + u, least), most_x)
             at_y = minimum(maximum(line + v, least), most_y)
             low_x, low_y = floor(at_x), floor(at_y)
             _store_cubic_weights(m, scratch, at_y - low_y, a)
@@ -118,9 +120,6 @@ def warp(  # type: ignore[no-untyped-def]
             gy = load_plane_of_quads(m, taps, 2)
             store(m, i + GX * pitch, gx)
             store(m, i + GY * pitch, gy)
-            store(
-                m,
-                i + CONSTANT * pitch,
-                grey - gx * u - gy * v - load(m, image + y * image_pitch + x),
-            )
+            first_grey = load(m, image + y * pitch + x)
+            store(m, i + CONSTANT * pitch, grey - gx * u - gy * v - first_grey)
             store(m, i + INVERSE * pitch, minus_one / maximum(gx * gx + gy * gy, eps))

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from flow.tvl1.gpu.cupy_device import open_device
     from flow.tvl1.gpu.device import Device, Scalar, Stream
     from flow.tvl1.gpu.kernel_source import source
-    from flow.tvl1.gpu.layout import Plan
+    from flow.tvl1.gpu.layout import CHAINS, BatchLayout
 
 __getattr__, __all__ = exports(__name__, __file__)

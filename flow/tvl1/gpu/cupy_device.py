@@ -19,10 +19,9 @@ OLDEST = (7, 0)
 INSTALL = "install the CuPy that fits the driver: pip install cupy-cuda12x or cupy-cuda13x"
 
 
-def status() -> str:
+def device_status() -> str:
     """`ok`, or why no GPU can be used here."""
     try:
-        import cupy
         from cupy.cuda import nvrtc
     except ImportError as error:
         missing = getattr(error, "name", None) == "cupy"
@@ -31,7 +30,7 @@ def status() -> str:
     except Exception as error:  # CuPy reports a broken CUDA in several ways
         return f"CuPy does not load ({_line(error)}); {INSTALL}"
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
+        count = count_devices()
     except Exception as error:
         return f"no GPU: {_line(error)}; {INSTALL}"
     if count == 0:
@@ -46,15 +45,25 @@ def status() -> str:
     return "ok"
 
 
+def count_devices() -> int:
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceCount())
+
+
+def cupy_version() -> str:
+    import cupy
+
+    return str(cupy.__version__)
+
+
 @lru_cache
 def open_device(number: int) -> CupyDevice:
     """GPU `number`, its kernels ready; UserError where there is no such GPU."""
-    reason = status()
+    reason = device_status()
     if reason != "ok":
         raise UserError(f"flow engine 'gpu' does not work here: {reason}")
-    import cupy
-
-    count = cupy.cuda.runtime.getDeviceCount()
+    count = count_devices()
     if not 0 <= number < count:
         raise UserError(f"device {number} is not there; this machine has GPUs 0 to {count - 1}")
     capability = _capability(number)

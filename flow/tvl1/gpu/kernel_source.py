@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from flow.tvl1.gpu.layout import MACROS
+
 KERNELS = {
     "pyramid.cu": ("grey_levels", "shrink", "add_gradients", "no_flow"),
     "solve.cu": ("start_level", "solve_level"),
@@ -39,5 +41,10 @@ def source(name: str) -> str:
     return read(name)
 
 
+def macros(tile_rows: int) -> tuple[str, ...]:
+    """The constants that the kernels share with `layout`, as options of a compiler."""
+    return tuple(f"-D{name}={value}" for name, value in (MACROS | {"ROWS": tile_rows}).items())
+
+
 def compile_options(tile_rows: int) -> tuple[str, ...]:
-    return ("--std=c++14", *FAST_MATH, f"-DROWS={tile_rows}")
+    return ("--std=c++14", *FAST_MATH, *macros(tile_rows))

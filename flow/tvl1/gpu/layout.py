@@ -7,7 +7,6 @@ from functools import cached_property
 
 from flow.tvl1 import TVL1
 
-# These mirror kernels/tile.cuh and kernels/control.cuh.
 LANES = 32
 WARPS = 8
 THREADS = WARPS * LANES
@@ -17,6 +16,20 @@ PAIR_BYTES = 80
 QUEUE_BYTES = 32
 TASK_BYTES = 64
 RULES_BYTES = 32
+CHAINS = 8
+"""Of operations in the kernels that measure a device: independent, so that no latency shows."""
+
+MACROS = {
+    "LANES": LANES,
+    "WARPS": WARPS,
+    "MAX_HALO": MAX_HALO,
+    "PAIR_BYTES": PAIR_BYTES,
+    "QUEUE_BYTES": QUEUE_BYTES,
+    "TASK_BYTES": TASK_BYTES,
+    "RULES_BYTES": RULES_BYTES,
+    "CHAINS": CHAINS,
+}
+"""What the compiler of the kernels is told of these; the kernels define none of them."""
 
 THRESHOLD_BYTES = 1024
 ALIGNMENT = 512
@@ -68,22 +81,21 @@ def _tiles(size: int, extent: int, halo: int) -> int:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchLayout:
     """A batch of `pairs` pairs: offsets in bytes into one block of device memory.
 
-    Frame i and frame i + step make pair i, so a batch holds `pairs + step` frames.
+    Frame i and frame i + 1 make pair i, so a batch holds `pairs + 1` frames.
     """
 
     params: TVL1
     height: int
     width: int
     pairs: int
-    step: int = 1
     tile_rows: int = 8
 
     @property
     def frames(self) -> int:
-        return self.pairs + self.step
+        return self.pairs + 1
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
@@ -139,12 +151,12 @@ MOST_PAIRS = 512
 
 
 def choose_pairs(
-    params: TVL1, height: int, width: int, step: int, tile_rows: int, free: int, slots: int
+    params: TVL1, height: int, width: int, tile_rows: int, free: int, slots: int
 ) -> int:
     """How many pairs a batch should hold, of which `slots` are in memory at once."""
 
     def size(pairs: int) -> int:
-        return Plan(params, height, width, pairs, step, tile_rows).bytes
+        return BatchLayout(params, height, width, pairs, tile_rows).bytes
 
     usual = min(MOST_PAIRS, max(1, round(USUAL_PIXELS / (height * width))))
     room = int(free * 0.85) // slots  # the rest is for kernels, and for others on this GPU

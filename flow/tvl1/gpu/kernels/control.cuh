@@ -28,7 +28,7 @@ struct Pair {
     double useful, executed, moved;
 };
 
-static_assert(sizeof(Pair) == 80, "gpu_plan.py knows this size");
+static_assert(sizeof(Pair) == PAIR_BYTES, "gpu/layout.py knows another size");
 
 __device__ __forceinline__ bool is_measured(const Rules& rules, int checked, double predicted)
 {

@@ -34,7 +34,8 @@ struct alignas(8) Task {
     int is_last;        // of the tasks of its step
 };
 
-static_assert(sizeof(Task) == 64 && sizeof(Rules) == 32, "gpu_plan.py knows these sizes");
+static_assert(sizeof(Task) == TASK_BYTES && sizeof(Rules) == RULES_BYTES,
+              "gpu/layout.py knows other sizes");
 
 extern __shared__ float4 block_memory[];
 

@@ -26,6 +26,8 @@ struct Queue {
     int unused[3];
 };
 
+static_assert(sizeof(Queue) == QUEUE_BYTES, "gpu/layout.py knows another size");
+
 #define NO_PAIR (-1)
 #define NOT_IN_LINE __device__ __attribute__((noinline))
 
@@ -44,15 +46,15 @@ NOT_IN_LINE void take_task(
     }
     const int ticket = atomicAdd(&queue->tickets, 1);
     const volatile int* step = steps + ticket / tiles;
-    int found = *step;
-    while (found == 0) {
+    int pair_and_one = *step;
+    while (pair_and_one == 0) {
         if (atomicAdd(&queue->unfinished, 0) == 0) return;
         __nanosleep(100);
-        found = *step;
+        pair_and_one = *step;
     }
     __threadfence();
-    const Pair& pair = pairs[found - 1];
-    TASK.pair = found - 1;
+    const Pair& pair = pairs[pair_and_one - 1];
+    TASK.pair = pair_and_one - 1;
     TASK.index = ticket % tiles;
     TASK.tile = make_tile(TASK.index, tiles_x, tiles_y, size.width, size.height, halo);
     TASK.phase = pair.phase;
@@ -167,8 +169,8 @@ NOT_IN_LINE void go_on(
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level(
     Queue* queue, int* steps, Pair* pairs, int count, int width, int height, int tiles_x,
-    int tiles_y, int halo, const float* images, const float4* taps, int first_frame,
-    int second_frame, float2* flow_0, float2* flow_1, float4* dual_0, float4* dual_1,
+    int tiles_y, int halo, const float* images, const float4* taps,
+    float2* flow_0, float2* flow_1, float4* dual_0, float4* dual_1,
     float4* data_terms, float* tile_errors, int warps, int outer, int inner, int median,
     int opencv_cpu, double threshold, float theta, float taut, float lambda_theta)
 {
@@ -199,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) solve_level
             const size_t at = TASK.pair * area;
             treat_pixels((TASK.flow_at ? flow_1 : flow_0) + at,
                          (TASK.flow_at ? flow_0 : flow_1) + at,
-                         images + at + first_frame * area, taps + at + second_frame * area,
+                         images + at, taps + at + area,
                          data_terms + at, size, opencv_cpu != 0, lambda_theta);
         }
 

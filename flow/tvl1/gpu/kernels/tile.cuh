@@ -8,22 +8,15 @@
 // the image, where the border rules are exact and no halo is needed.
 #pragma once
 
-#ifndef ROWS
-#define ROWS 8
-#endif
-#ifndef WARPS
-#define WARPS 8
-#endif
+// ROWS, WARPS, LANES and MAX_HALO come from the compiler's options: see gpu/layout.py.
 #ifndef BLOCKS_PER_SM
 #define BLOCKS_PER_SM 2
 #endif
 
-#define LANES 32
 #define ALL_LANES 0xffffffffu
 #define THREADS (WARPS * LANES)
 #define TILE_WIDTH (2 * LANES)
 #define TILE_HEIGHT (ROWS * WARPS)
-#define MAX_HALO 16
 
 struct Tile {
     int x, y;                                      // of its first pixel in the image

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flow.extraction.prefetch import Stalled, ahead
+from flow.extraction.prefetch import StallError, prefetch
 
 
 def count(to: int) -> Iterator[int]:
@@ -14,21 +14,21 @@ def count(to: int) -> Iterator[int]:
 
 
 def test_all_items_in_order() -> None:
-    assert list(ahead(lambda: count(1000), weigh=lambda _: 1, budget=5)) == list(range(1000))
+    assert list(prefetch(lambda: count(1000), weigh=lambda _: 1, budget=5)) == list(range(1000))
 
 
 def test_no_more_is_held_than_the_budget_and_one() -> None:
-    made = 0
+    produced = 0
 
     def source() -> Iterator[int]:
-        nonlocal made
-        while made < 100:
-            made += 1
-            yield made
+        nonlocal produced
+        while produced < 100:
+            produced += 1
+            yield produced
 
-    for taken in ahead(source, weigh=lambda _: 1, budget=3):
+    for taken in prefetch(source, weigh=lambda _: 1, budget=3):
         time.sleep(0.001)
-        assert made - taken <= 5
+        assert produced - taken <= 5
 
 
 def test_errors_come_after_what_was_made_before() -> None:
@@ -36,7 +36,7 @@ def test_errors_come_after_what_was_made_before() -> None:
         yield 1
         raise KeyError("broken")
 
-    items = ahead(source, weigh=lambda _: 1, budget=9)
+    items = prefetch(source, weigh=lambda _: 1, budget=9)
     assert next(items) == 1
     with pytest.raises(KeyError, match="broken"):
         next(items)
@@ -49,9 +49,9 @@ def test_a_stall_is_noticed() -> None:
         yield 1
         release.wait(20)
 
-    items = ahead(source, weigh=lambda _: 1, budget=9, patience=0.05)
+    items = prefetch(source, weigh=lambda _: 1, budget=9, patience=0.05)
     assert next(items) == 1
-    with pytest.raises(Stalled):
+    with pytest.raises(StallError):
         next(items)
     release.set()
 
@@ -65,8 +65,8 @@ def test_closing_early_closes_the_source_in_its_thread() -> None:
         finally:
             closed_by.append(threading.current_thread().name)
 
-    items = ahead(source, weigh=lambda _: 1, budget=2)
+    items = prefetch(source, weigh=lambda _: 1, budget=2)
     next(items)
     items.close()
-    assert closed_by == ["ahead"]
+    assert closed_by == ["prefetch"]
     assert threading.active_count() < 10

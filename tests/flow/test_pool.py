@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flow.extraction.pool import Crew, Event
+from flow.extraction.pool import Event, Pool
 from storage.errors import WorkFailed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,21 +40,21 @@ def act(job: str, progress: Callable[[int], object]) -> object:
     return os.getpid() if word == "pid" else job
 
 
-def run(crew: Crew, jobs: list[str]) -> list[Event]:
+def run(pool: Pool, jobs: list[str]) -> list[Event]:
     waiting = deque(jobs)
-    return list(crew.run(lambda: waiting.popleft() if waiting else None, act))
+    return list(pool.run(lambda: waiting.popleft() if waiting else None, act))
 
 
 @pytest.fixture
-def crew() -> object:
+def pool() -> object:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    with Crew(2) as crew:
-        yield crew
+    with Pool(2) as pool:
+        yield pool
 
 
-def test_every_job_ends_in_one_event_whatever_happens(crew: Crew) -> None:
+def test_every_job_ends_in_one_event_whatever_happens(pool: Pool) -> None:
     jobs = ["a", "die SIGKILL", "b", "raise why", "die SIGSEGV", "exit 3", "c", "count 3", "d"]
-    events = run(crew, jobs)
+    events = run(pool, jobs)
     ends = {event.job: (event.kind, event.value) for event in events if event.kind != "progress"}
     assert ends == {
         "a": ("done", "a"),
@@ -68,17 +68,17 @@ def test_every_job_ends_in_one_event_whatever_happens(crew: Crew) -> None:
         "d": ("done", "d"),
     }
     assert sum(event.value for event in events if event.kind == "progress") == 3
-    # and the crew works on, with processes that are used again
-    assert len({event.value for event in run(crew, ["pid"] * 6)}) <= 2
+    # and the pool works on, with processes that are used again
+    assert len({event.value for event in run(pool, ["pid"] * 6)}) <= 2
 
 
-def test_a_worker_killed_while_idle_is_replaced(crew: Crew) -> None:
-    (event,) = run(crew, ["pid"])
+def test_a_worker_killed_while_idle_is_replaced(pool: Pool) -> None:
+    (event,) = run(pool, ["pid"])
     idle = psutil.Process(event.value)
     idle.kill()
     while idle.is_running() and idle.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert {e.kind for e in run(crew, ["a", "b", "c"])} == {"done"}
+    assert {e.kind for e in run(pool, ["a", "b", "c"])} == {"done"}
 
 
 def test_ctrl_c_while_a_worker_starts_is_not_for_it(
@@ -90,17 +90,17 @@ def test_ctrl_c_while_a_worker_starts_is_not_for_it(
         "os.kill(os.getpid(), signal.SIGTERM)\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT), str(HERE)]))
-    with Crew(1) as crew:
-        assert [event.kind for event in run(crew, ["a"])] == ["done"]
+    with Pool(1) as pool:
+        assert [event.kind for event in run(pool, ["a"])] == ["done"]
     assert "Traceback" not in capfd.readouterr().err
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
 
 
 def test_each_worker_has_its_environment() -> None:
-    with Crew(2, [{"MY_GPU": "0"}, {"MY_GPU": "1"}]) as crew:
-        first = {event.value for event in run(crew, ["env MY_GPU"] * 8)}
-        run(crew, ["die SIGKILL"])
-        assert first | {event.value for event in run(crew, ["env MY_GPU"] * 8)} <= {"0", "1"}
+    with Pool(2, [{"MY_GPU": "0"}, {"MY_GPU": "1"}]) as pool:
+        first = {event.value for event in run(pool, ["env MY_GPU"] * 8)}
+        run(pool, ["die SIGKILL"])
+        assert first | {event.value for event in run(pool, ["env MY_GPU"] * 8)} <= {"0", "1"}
 
 
 def test_workers_that_cannot_start_are_no_fault_of_the_jobs(
@@ -109,18 +109,18 @@ def test_workers_that_cannot_start_are_no_fault_of_the_jobs(
     import multiprocessing.spawn
 
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", b"/bin/false")
-    with Crew(1) as crew, pytest.raises(WorkFailed, match="die as they start"):
-        run(crew, ["a", "b", "c", "d"])
+    with Pool(1) as pool, pytest.raises(WorkFailed, match="die as they start"):
+        run(pool, ["a", "b", "c", "d"])
 
 
-def test_workers_end_with_their_employer(tmp_path: Path) -> None:
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
-        "from flow.extraction.pool import Crew\n"
-        "from test_crew import act\n"
-        "with Crew(2) as crew:\n"
+        "from flow.extraction.pool import Pool\n"
+        "from test_pool import act\n"
+        "with Pool(2) as pool:\n"
         "    jobs = ['pid', 'pid', 'sleep 60', 'sleep 60']\n"
-        "    for event in crew.run(lambda: jobs.pop(0) if jobs else None, act):\n"
+        "    for event in pool.run(lambda: jobs.pop(0) if jobs else None, act):\n"
         "        print(event.value, flush=True)\n"
     )
     process = subprocess.Popen(

@@ -13,7 +13,7 @@ from flow.tvl1.gpu.layout import (
     MAX_HALO,
     TILE_WIDTH,
     WARPS,
-    Plan,
+    BatchLayout,
     Tiling,
     block_bytes,
     choose_pairs,
@@ -56,30 +56,27 @@ def test_each_pixel_is_owned_once_and_tiles_see_a_halo_beyond(
     st.integers(16, 300),
     st.integers(16, 300),
     st.integers(1, 9),
-    st.integers(1, 3),
     st.sampled_from([TVL1(), TVL1.preset("opencv-cpu"), replace(TVL1(), scales=1)]),
 )
-def test_parts_of_memory_lie_apart(
-    height: int, width: int, pairs: int, step: int, params: TVL1
-) -> None:
-    plan = Plan(params, height, width, pairs, step)
-    offsets = list(plan.offsets.values())
+def test_parts_of_memory_lie_apart(height: int, width: int, pairs: int, params: TVL1) -> None:
+    layout = BatchLayout(params, height, width, pairs)
+    offsets = list(layout.offsets.values())
     assert offsets == sorted(set(offsets))
     assert all(offset % 512 == 0 for offset in offsets)
     images = 1 + 4 + 16  # bytes of a frame, its grey levels, its taps
-    assert plan.bytes >= (pairs * 72 + (pairs + step) * images) * height * width
+    assert layout.bytes >= (pairs * 72 + (pairs + 1) * images) * height * width
 
 
 def test_a_batch_fits_the_memory_and_is_no_larger_than_useful() -> None:
     params = TVL1()
     free = 8 << 30
     for height, width in ((120, 160), (256, 340), (480, 640), (2160, 3840)):
-        pairs = choose_pairs(params, height, width, 1, 8, free, slots=2)
-        size = Plan(params, height, width, pairs).bytes
+        pairs = choose_pairs(params, height, width, 8, free, slots=2)
+        size = BatchLayout(params, height, width, pairs).bytes
         assert 2 * size <= free
         assert pairs == 1 or pairs * height * width <= 12_000_000
-    assert choose_pairs(params, 256, 340, 1, 8, 80 << 30, slots=2) == 126
-    assert choose_pairs(params, 256, 340, 1, 8, 1 << 20, slots=2) == 1
+    assert choose_pairs(params, 256, 340, 8, 80 << 30, slots=2) == 126
+    assert choose_pairs(params, 256, 340, 8, 1 << 20, slots=2) == 1
 
 
 @pytest.mark.parametrize("rows", [4, 8])
