@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.samples.classes import APPEARANCES, MOTIONS, Appearance, Motion, class_name
-from scripts.samples.scene import Place, Window
+from scripts.samples.sample_classes import APPEARANCES, MOTIONS, Appearance, Motion, class_name
+from scripts.samples.sample_scene import Place, Window
 from storage import atomic
 from storage.errors import UserError
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from flow.algorithms.table import algorithm
-from scripts.samples.classes import APPEARANCES, MOTIONS, class_name
+from scripts.samples.sample_classes import APPEARANCES, MOTIONS, class_name
 from scripts.samples.sample_videos import SampleData, make_sample_data, sample_clips
 from storage.errors import UserError
 

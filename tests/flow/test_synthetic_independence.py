@@ -21,8 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from flow.tvl1.compute import compute_flow
-from scripts.samples.classes import APPEARANCES, MOTIONS
-from scripts.samples.scene import Place, Window
+from scripts.samples.sample_classes import APPEARANCES, MOTIONS
+from scripts.samples.sample_scene import Place, Window
 
 HEIGHT, WIDTH, FRAMES = 72, 96, 13
 WINDOWS = 220

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.samples.classes import Appearance, Motion
+from scripts.samples.sample_classes import Appearance, Motion
 
 TILE = 256
 """Side of a random field in texels; it repeats without a seam."""
