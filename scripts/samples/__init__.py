@@ -1,0 +1,1 @@
+"""Videos of which it is known what can be learned from them."""
