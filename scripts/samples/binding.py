@@ -90,9 +90,15 @@ class Binding(Question):
                 )
 
     def film(
-        self, rng: np.random.Generator, places: list[tuple[float, float, float]]
+        self,
+        rng: np.random.Generator,
+        places: list[tuple[float, float, float]],
+        paces: tuple[float, float] = (1.0, 1.0),
     ) -> tuple[Bytes, tuple[Floats, Floats]]:
-        """Luma (T, H, W), the first half of the discs going up; where each half covers, (H, W)."""
+        """Luma (T, H, W), the first half of the discs going up; where each half covers, (H, W).
+
+        `paces`: how much faster each half goes; unlike ones would tell flow of the colour.
+        """
         size = (self.side, self.side)
         kinds = np.array([window(self.side, (x, y), radius) for x, y, radius in places])
         covers = (kinds[: self.discs].sum(0), kinds[self.discs :].sum(0))
@@ -100,7 +106,8 @@ class Binding(Question):
         wall = background(rng, self.side)
         speed = rng.uniform(*self.speed)
         scenes = np.stack([wall] * self.frames)
-        for cover, surface, way in zip(covers, surfaces, (-1, 1), strict=True):
+        ways = (-paces[0], paces[1])
+        for cover, surface, way in zip(covers, surfaces, ways, strict=True):
             for t, scene in enumerate(scenes):
                 shown = 128 + CONTRAST * surface.at(0, way * speed * t, size)
                 scene += cover * (shown - scene)

@@ -84,7 +84,8 @@ def wilson(right: float, count: int, confidence: float = 0.95) -> tuple[float, f
     share, spread = right / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     reach = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
-    return float(max(0.0, middle - reach)), float(min(1.0, middle + reach))
+    low, high = middle - reach, middle + reach
+    return float(min(max(0.0, low), share)), float(max(min(1.0, high), share))
 
 
 def verdict(found: Figure, answer: Answer, ceiling: float | None, within: float = 0.05) -> Verdict:
@@ -111,6 +112,6 @@ def checked_scores(
         )
     if not np.isfinite(values).all():
         raise UserError("scores hold NaN or infinity; nothing can be judged by them")
-    if len(known) and not (0 <= known.min() and known.max() < values.shape[1]):
+    if len(known) and not (known.min() >= 0 and known.max() < values.shape[1]):
         raise UserError(f"labels go to {known.max()}, scores have {values.shape[1]} classes")
     return values

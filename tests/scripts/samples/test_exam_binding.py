@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from exam_material import (
@@ -16,22 +17,23 @@ from exam_material import (
     flow_view,
     greys,
     listed,
-    pairs_of,
     picture_view,
+    tinted,
 )
 
 from flow.compute import compute_flow
+from flow.synthetic import write_video
 from flow.video import VideoReader
-from scripts.samples.binding import AMBER, Binding
-from scripts.samples.judging import figure, forced_choice
+from scripts.samples.binding import Binding, discs
+from scripts.samples.judging import forced_choice
 from scripts.samples.lossless import write_lossless
-from scripts.samples.picture import STRONGEST, painted
+from scripts.samples.picture import painted
 from scripts.samples.question import Clip, Listed
 
 
 @pytest.fixture(scope="module")
 def clips() -> list[Listed]:
-    return listed(Binding(), train=50, test=50)
+    return listed(Binding(), train=24, test=24)
 
 
 def decoded(path: Path) -> np.ndarray:
@@ -54,25 +56,28 @@ def test_after_the_file_the_colourings_have_one_grey_and_one_flow(
     assert np.array_equal(compute_flow(grey[0]), compute_flow(grey[2]))
 
 
-def test_every_colour_keeps_the_grey_and_rounding_alone_would_not() -> None:
+def test_every_colour_keeps_the_grey() -> None:
     luma = np.arange(84, 172, dtype=np.uint8)[None, None].repeat(4, 1)
-    off = 0
     for hue in np.linspace(0, 2 * np.pi, 100):
         for strength in (0.1, 0.5, 1.0):
             colour = painted(luma, hue, strength)
             assert np.array_equal(greys(colour), luma)
             assert (colour != luma[..., None]).any()
             assert 0 < colour.min() < colour.max() < 255
-            chroma = STRONGEST / 1.772 * strength
-            plain = luma[..., None] + chroma * np.array(
-                [
-                    1.402 * np.sin(hue),
-                    -0.344 * np.cos(hue) - 0.714 * np.sin(hue),
-                    1.772 * np.cos(hue),
-                ]
-            )
-            off += int((greys(np.rint(plain).clip(0, 255).astype(np.uint8)) != luma).sum())
-    assert off > 100
+
+
+def test_a_codec_that_loses_would_let_flow_see_the_colour(
+    clips: list[Listed], tmp_path: Path
+) -> None:
+    """The control: the same colourings through Motion JPEG at quality 3."""
+    grey = []
+    for one in (clips[0], clips[2]):
+        tones = [cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb) for frame in one.clip.frames]
+        chroma = np.stack([cv2.resize(tone[..., 2:0:-1], (32, 32)) for tone in tones])
+        luma = greys(one.clip.frames)
+        write_video(tmp_path / one.name, luma, np.ascontiguousarray(chroma.transpose(0, 3, 1, 2)))
+        grey.append(greys(decoded(tmp_path / one.name)))
+    assert (grey[0] != grey[1]).mean() > 0.01
 
 
 def test_a_video_and_its_reverse_hold_the_same_frames_and_are_of_other_classes(
@@ -89,63 +94,49 @@ def frame_view(clip: Clip, moment: int) -> Floats:
     return picture_view(clip.frames[moment])
 
 
-def exposed_along(one: Listed) -> Listed:
-    """The leak: the film grows brighter by half a level a frame as it was taken, and a reversed
-    one darker."""
-    first_up = one.clip.truth["discs"][0]["moves"] == "up"
-    gain = np.arange(11)[:, None, None, None] * 0.5
-    frames = np.rint(one.clip.frames + (gain if first_up else gain[::-1])).astype(np.uint8)
-    return replace(one, clip=replace(one.clip, frames=frames))
-
-
 @pytest.mark.parametrize("moment", [0, 5])
 def test_no_picture_tells_and_the_control_does(clips: list[Listed], moment: int) -> None:
-    found = best(examine(clips, partial(frame_view, moment=moment)))
+    view = partial(frame_view, moment=moment)
+    found = best(examine(clips, view))
     assert found.low <= 0.5
-    if moment == 5:
-        assert found.value == 0.5
-        return
-    leaky = [exposed_along(one) for one in clips]
+    assert moment != 5 or found.value == 0.5
+    assert best(examine(tinted(clips), view)).low > 0.5
 
-    def colour_by_light(clip: Clip) -> Floats:
-        amber = clip.frames[0, ..., 0].astype(float) - clip.frames[0, ..., 2]
-        first = clip.truth["discs"][0]
-        there = amber[round(first["y"]), round(first["x"])] > 0
-        light = clip.frames[0].mean() - clip.frames[5].mean()
-        return np.array([light, 2.0 * there - 1, light * (2.0 * there - 1)])
 
-    assert best(examine(clips, colour_by_light)).low <= 0.5
-    assert best(examine(leaky, colour_by_light)).low > 0.9
+class Uneven(Binding):
+    """The leak: amber goes faster."""
+
+    def family(self, rng: np.random.Generator, number: int, part: str) -> Iterator[Clip]:
+        places = discs(rng, self.side, 6)
+        seed = int(rng.integers(2**31))
+        for coloured, paces in enumerate(((1.6, 0.8), (0.8, 1.6))):
+            luma, _ = self.film(np.random.default_rng(seed), places, paces)
+            frames = luma[..., None].repeat(3, -1)
+            yield Clip(coloured, frames, twin=coloured)
+            yield Clip(1 - coloured, frames[::-1], twin=coloured)
+
+
+def flow_in_the_middle(clip: Clip) -> Floats:
+    return flow_view(flow_at(clip, 4, 2))
 
 
 def test_flow_is_right_exactly_half_the_time_and_the_control_more_often(
     clips: list[Listed],
 ) -> None:
-    def view(clip: Clip) -> Floats:
-        return flow_view(flow_at(clip, 3, 2))
-
-    for exam in examine(clips, view).values():
+    for exam in examine(clips, flow_in_the_middle).values():
         assert exam.accuracy.value == 0.5
         assert exam.choice.value == 0.5
-
-    def leaky(clip: Clip) -> Floats:
-        """The leak: amber is half a level brighter, which grey keeps."""
-        amber = clip.frames[..., 0].astype(float) > clip.frames[..., 2].astype(float) + 20
-        frames = greys(clip.frames).astype(float) + 6 * amber
-        flow = compute_flow(np.rint(frames[3:5]).astype(np.uint8))
-        glow = amber[3] * (frames[3] - greys(clip.frames[3:4])[0])
-        return np.array([(flow[0, 1] * (glow > 0)).mean(), flow[0, 1].mean(), glow.mean()])
-
-    assert best(examine(clips, leaky)).low > 0.9
+    leaky = list(Uneven(train=24, test=24).clips())
+    assert best(examine(leaky, flow_in_the_middle)).low > 0.5
 
 
 def test_a_sum_is_right_in_half_of_the_choices_and_a_product_in_all(clips: list[Listed]) -> None:
     frame = examine(clips, partial(frame_view, moment=5))
-    flow = examine(clips, lambda clip: flow_view(flow_at(clip, 4, 2)))
+    flow = examine(clips, flow_in_the_middle)
     for name in frame:
         total = frame[name].scores + flow[name].scores
         pairs = frame[name].pairs
-        assert len(pairs) == 100
+        assert len(pairs) == 48
         assert forced_choice(total, frame[name].labels, pairs).mean() == 0.5
 
     def joined(clip: Clip) -> Floats:
@@ -171,6 +162,3 @@ def test_places_and_colours_are_where_the_truth_says(clips: list[Listed]) -> Non
 def test_an_even_number_of_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="binding: --frames is 12; it must be odd"):
         Binding(frames=12)
-    assert AMBER > 0
-    assert figure(np.ones(3)).value == 1
-    assert pairs_of([], np.zeros(0, bool)) == []
