@@ -57,6 +57,8 @@ class Scene(Question):
         place = Place.draw(rng, self.side, self.side)
         window = Window.draw(rng, place, self.frames)
         hue = rng.uniform(0, 2 * np.pi)
+        (x, y), radius = window.centre, window.radius
+        at = {"x": round(x, 2), "y": round(y, 2), "radius": round(radius, 2)}
         for move in MOTIONS[:4]:
             label = self.classes.index(move.name)
             luma, _, cover = window.render(move)
@@ -68,7 +70,8 @@ class Scene(Question):
                     (hue, np.deg2rad(degrees)),
                     (0.6 * (cover > 0.5), 0.5 * (cover <= 0.5)),
                 )
-                yield Clip(label, frames, {"background": name, "agrees": colour == label})
+                truth = {"background": name, "agrees": colour == label, "window": at}
+                yield Clip(label, frames, truth)
 
     def behind(self, label: int, number: int) -> int:
         """The background of a training video: its class's, but for a fixed share of the families,

@@ -18,7 +18,7 @@ from exam_material import (
     greys,
     listed,
     picture_view,
-    tinted,
+    watermarked,
 )
 
 from flow.compute import compute_flow
@@ -100,7 +100,7 @@ def test_no_picture_tells_and_the_control_does(clips: list[Listed], moment: int)
     found = best(examine(clips, view))
     assert found.low <= 0.5
     assert moment != 5 or found.value == 0.5
-    assert best(examine(tinted(clips), view)).low > 0.5
+    assert best(examine(watermarked(clips), view)).low > 0.5
 
 
 class Uneven(Binding):

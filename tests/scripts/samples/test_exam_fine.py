@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from exam_material import Exam, Floats, best, examine, flow_at, listed, picture_view, tinted
+from exam_material import Exam, Floats, best, examine, flow_at, listed, picture_view, watermarked
 
 from scripts.samples.fine import Fine
 from scripts.samples.question import Clip, Listed
@@ -66,4 +66,4 @@ def test_no_picture_tells_and_the_control_does(clips: list[Listed]) -> None:
     for exam in examine(clips, middle).values():
         assert exam.choice.value == 0.5
     assert best(examine(clips, lambda clip: picture_view(clip.frames[0])), "choice").low <= 0.5
-    assert best(examine(tinted(clips), middle), "choice").low > 0.5
+    assert best(examine(watermarked(clips), middle), "choice").low > 0.5

@@ -70,7 +70,6 @@ def test_aligned_snapshots_are_the_same_bag(question: Order) -> None:
             if count in question.aligned(length):
                 assert seen[0] == seen[1], (length, count)
     assert 25 in Order().aligned(10)
-    assert 20 in Order().aligned(1, 60) or 21 in Order().aligned(1, 60)
 
 
 def test_a_rest_has_no_flow_and_twins_have_the_same_bag_of_flow(clips: list[Listed]) -> None:
@@ -115,14 +114,8 @@ def test_pooled_features_tie_and_features_in_order_tell(clips: list[Listed], mod
     labels = np.array([one.clip.label for one in clips])
     train = np.array([one.part == "train" for one in clips])
     pairs = pairs_of(clips, ~train)
-    pooled = np.hstack(
-        [
-            seen.mean(1),
-            seen.max(1),
-            seen.min(1),
-            np.sort(seen, axis=1)[:, ::3].reshape(len(seen), -1),
-        ]
-    )
+    ranks = np.sort(seen, axis=1)[:, ::3].reshape(len(seen), -1)
+    pooled = np.hstack([seen.mean(1), seen.max(1), seen.min(1), ranks])
     pooled = pooled.round(5)  # sums of the same numbers in another order
     assert answers(model, pooled, labels, train, pairs).choice.value == 0.5
     in_order = seen.reshape(len(seen), -1)

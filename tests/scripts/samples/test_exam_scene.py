@@ -15,7 +15,7 @@ from scripts.samples.scene import CERTAIN, COLOURS, Scene
 
 @pytest.fixture(scope="module")
 def clips() -> list[Listed]:
-    return listed(Scene(), train=40, test=8)
+    return listed(Scene(), train=30, test=6)
 
 
 def middle(clip: Clip) -> Floats:
@@ -49,7 +49,7 @@ def test_in_the_test_part_every_clip_stands_before_every_background(clips: list[
     test = [one for one in clips if one.part == "test"]
     counts = Counter((one.group, one.clip.label, one.clip.truth["background"]) for one in test)
     assert set(counts.values()) == {1}
-    assert len(counts) == 8 * 4 * len(COLOURS)
+    assert len(counts) == 6 * 4 * len(COLOURS)
 
 
 def test_a_reader_of_pictures_is_right_once_in_four_and_on_validation_as_the_background_agrees(
@@ -58,7 +58,7 @@ def test_a_reader_of_pictures_is_right_once_in_four_and_on_validation_as_the_bac
     for exam in examine(clips, middle).values():
         assert exam.accuracy.value == pytest.approx(0.25, abs=1e-6)
     train = [one for one in clips if one.part == "train"]
-    held_out = [replace(one, part="test" if one.group > 36 else "train") for one in train]
+    held_out = [replace(one, part="test" if one.group > 28 else "train") for one in train]
     validation = best(examine(held_out, middle))
     assert validation.low <= 0.8 <= validation.high
     assert validation.low > 0.25
@@ -71,19 +71,15 @@ def test_the_control_tells(clips: list[Listed]) -> None:
 
 
 def test_flow_sees(clips: list[Listed]) -> None:
-    """The part of the flow that goes up, down, in and out, around where most moves."""
+    """Flow up, down, in and out inside the window, over that of the shaking wall around it."""
 
     def view(clip: Clip) -> Floats:
-        flow = flow_at(clip, 4, 3).mean(0)
-        flow = flow - np.median(flow, axis=(1, 2), keepdims=True)
-        size = np.hypot(*flow)
-        there = size > size.max() / 3
-        rows, columns = np.nonzero(there)
-        y, x = rows - rows.mean(), columns - columns.mean()
-        u, v = flow[0][there], flow[1][there]
-        return np.array([u.mean(), v.mean(), (u * x + v * y).mean()])
+        flow, at = flow_at(clip, 4, 3).mean(0), clip.truth["window"]
+        y, x = np.mgrid[:64, :64] - np.array([at["y"], at["x"]])[:, None, None]
+        inside, around = np.hypot(x, y) < 0.8 * at["radius"], np.hypot(x, y) > 1.3 * at["radius"]
+        u, v = flow - np.median(flow[:, around], axis=1)[:, None, None]
+        outwards = (u * x + v * y)[inside].mean() / at["radius"]
+        return np.array([u[inside].mean(), v[inside].mean(), outwards])
 
-    one_background = [
-        o for o in clips if o.part == "train" or o.clip.truth["background"] == "Amber"
-    ]
-    assert best(examine(one_background, view)).value > 0.9
+    amber = [o for o in clips if o.part == "train" or o.clip.truth["background"] == "Amber"]
+    assert best(examine(amber, view)).value > 0.95

@@ -6,7 +6,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from exam_material import Floats, best, examine, flow_at, flow_view, listed, picture_view, tinted
+from exam_material import (
+    Floats,
+    best,
+    examine,
+    flow_at,
+    flow_view,
+    listed,
+    picture_view,
+    watermarked,
+)
 
 from scripts.samples.question import Clip, Listed
 from scripts.samples.strobe import Strobe
@@ -58,10 +67,10 @@ def test_frames_five_or_fifteen_apart_are_right_exactly_half_the_time(
 
 
 def test_the_controls_tell(clips: list[Listed]) -> None:
-    """The leaks: a picture that comes again after seven frames, and a light for each class."""
+    """The leaks: a picture that comes again after seven frames, and a mark for each class."""
     leaky = listed(Strobe(), train=8, test=8, every=7, step=10 / 7)
     assert best(examine(leaky, lambda clip: apart(clip, (2, 7, 12)))).low > 0.5
-    assert best(examine(tinted(clips), lambda clip: picture_view(clip.frames[0]))).low > 0.5
+    assert best(examine(watermarked(clips), lambda clip: picture_view(clip.frames[0]))).low > 0.5
 
 
 def test_flow_sees(clips: list[Listed]) -> None:
