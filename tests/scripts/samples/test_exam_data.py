@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flow.video import VideoReader
-from scripts.samples.exam_data import main
+from scripts.samples.exam_data import Options, main
 from scripts.samples.families import FAMILIES, blind, by_family
 from scripts.samples.question import Question, make_question
 from scripts.samples.questions import MAIN, QUESTIONS, question
@@ -157,6 +157,13 @@ def test_a_question_that_is_not_there_is_one_line(
     said = capsys.readouterr().err.strip()
     assert said.startswith("twostream exam_data: --questions 'taste' is not one of binding, order")
     assert not (tmp_path / "x").exists()
+
+
+def test_the_help_names_every_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    page = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert all(name in page for name in QUESTIONS)
+    assert Options(out=Path("x")).questions == MAIN
 
 
 def test_every_question_is_of_the_kinds_that_are_asked_by_default() -> None:
