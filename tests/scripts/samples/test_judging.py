@@ -96,7 +96,7 @@ def test_the_blind_leak_only_above_their_ceiling_and_the_seeing_fall_short_only_
     answers: tuple[int, int],
 ) -> None:
     right, count = answers
-    found = figure(np.arange(count) < right)
+    found = figure((np.arange(count) < right).astype(np.float64))
     assert found.low <= found.value <= found.high
     assert verdict(found, "undetermined", None) == "undetermined"
     leak = verdict(found, "blind", 0.5) == "leak"
