@@ -71,7 +71,7 @@ PLAN: dict[str, set[str]] = {
     "scripts.common": {
         *("flow.tvl1", "storage.scores", "streams.samples", "streams.training"),
     },
-    "scripts.samples": set(),
+    "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
         *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
         *("scripts.common", "storage.store", "streams.scoring"),

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from scripts._command import Talk, run_command
+from scripts.common import Talk, run_command
 
 
 @dataclass(frozen=True, kw_only=True)

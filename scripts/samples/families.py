@@ -72,5 +72,5 @@ def by_family(groups: Mapping[str, Ceiling]) -> dict[str, Ceiling]:
     return {name: each[name] for name in FAMILIES}
 
 
-def as_json(ceilings: Mapping[str, Ceiling]) -> dict[str, Any]:
+def ceilings_as_json(ceilings: Mapping[str, Ceiling]) -> dict[str, Any]:
     return {name: asdict(ceiling) for name, ceiling in ceilings.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.resize import to_grey
+from flow.video import to_grey
 
 DARKEST, BRIGHTEST = 84, 171
 """Limits on luma, so that a colour of strength STRONGEST never clips."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.samples.families import Ceiling, as_json
+from scripts.samples.families import Ceiling, ceilings_as_json
 from scripts.samples.lossless import write_lossless
 from storage.errors import UserError
 
@@ -165,7 +165,7 @@ def about(question: Question) -> dict[str, Any]:
         "classes": list(question.classes),
         "chance": 1 / len(question.classes),
         "mirror_safe": question.mirror_safe,
-        "families": as_json(question.ceilings()),
+        "families": ceilings_as_json(question.ceilings()),
         "facts": question.facts(),
         "settings": asdict(question),
     }

@@ -23,11 +23,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flow.synthetic_classes import MOTIONS
-from flow.synthetic_scene import Place, Window
 from scripts.samples.families import ACCURACY, Ceiling, blind, by_family, sees, undetermined
 from scripts.samples.picture import two_colours
 from scripts.samples.question import Clip, Question
+from scripts.samples.sample_classes import MOTIONS
+from scripts.samples.sample_scene import Place, Window
 
 COLOURS = {"Amber": 135.0, "Azure": 315.0, "Green": 225.0, "Violet": 45.0}
 """Hue of each background, degrees."""

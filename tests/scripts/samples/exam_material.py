@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from flow.compute import compute_flow
-from flow.resize import to_grey
+from flow.tvl1.compute import compute_flow
+from flow.video.resize import to_grey
 from scripts.samples.judging import Figure, figure, forced_choice, right_answers
 from scripts.samples.question import Clip, Listed, Question
 

@@ -21,14 +21,14 @@ from exam_material import (
     watermarked,
 )
 
-from flow.compute import compute_flow
-from flow.synthetic import write_video
-from flow.video import VideoReader
+from flow.tvl1.compute import compute_flow
+from flow.video.reader import VideoReader
 from scripts.samples.binding import Binding, discs
 from scripts.samples.judging import forced_choice
 from scripts.samples.lossless import write_lossless
 from scripts.samples.picture import painted
 from scripts.samples.question import Clip, Listed
+from scripts.samples.sample_videos import write_video
 
 
 @pytest.fixture(scope="module")

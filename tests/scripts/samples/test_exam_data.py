@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow.video import VideoReader
+from flow.video.reader import VideoReader
 from scripts.samples.exam_data import Options, main
 from scripts.samples.families import FAMILIES, blind, by_family
 from scripts.samples.question import Question, make_question

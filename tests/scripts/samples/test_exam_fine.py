@@ -10,7 +10,7 @@ from exam_material import Exam, Floats, best, examine, flow_at, listed, picture_
 
 from scripts.samples.fine import Fine
 from scripts.samples.question import Clip, Listed
-from storage.quantize import Quantizer
+from storage.codecs.quantize import Quantizer
 
 PAIRS = 6
 
