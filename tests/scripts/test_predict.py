@@ -34,7 +34,7 @@ from scripts import predict as command
 from scripts.prediction.prediction import Looking, Pass, Trained, plan_passes, predict
 from scripts.samples.sample_videos import SampleData, make_sample_data
 from storage import Quantizer, ScoreTable, UserError, open_store
-from storage.convert.import_options import Wishes
+from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import plan_import
 from storage.convert.importer import import_flow
 from streams.samples.options import DataOptions
@@ -47,7 +47,7 @@ from streams.training.run_folder import RunFolder
 from streams.training.stream_task import StreamTask
 from streams.training.weights_file import save_weights
 
-flow_made_by = import_module("scripts.import").flow_made_by  # `import` is a keyword
+algorithm_of = import_module("scripts.import").algorithm_of  # `import` is a keyword
 
 Run = Callable[..., CompletedProcess[str]]
 CPU = torch.device("cpu")
@@ -254,8 +254,8 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     codes = quantizer.quantize(flow.compute(np.stack([to_grey(r) for r in rgb]), "cpu"))
     folder = tmp_path / "flows" / path.parent.name / path.stem
     put(folder, files_of(codes, np.stack(rgb), base=0))
-    wishes = Wishes(bound=20, fps=25, **flow_made_by("opencv-cpu"))
-    plan = plan_import([tmp_path / "flows"], wishes)
+    options = ImportOptions(bound=20, fps=25, **algorithm_of("opencv-cpu"))
+    plan = plan_import([tmp_path / "flows"], options)
     assert not import_flow(plan, tmp_path / "store").failed
     random_run(tmp_path / "temporal", "temporal", tmp_path / "store", house / "lists")
     runs = opened(tmp_path, temporal="temporal")

@@ -17,7 +17,7 @@ from exam_material import (
     snapshot_forest,
     snapshots,
 )
-from streams.sampling import testing_moments as middles
+from streams.samples.sampling import testing_moments as middles
 
 from flow.tvl1.compute import compute_flow
 from scripts.samples.judging import Figure, figure, forced_choice

@@ -16,7 +16,7 @@ from exam_material import (
     snapshots,
     watermarked,
 )
-from streams.sampling import testing_moments as middles
+from streams.samples.sampling import testing_moments as middles
 
 from scripts.samples.judging import figure, forced_choice
 from scripts.samples.question import Clip, Listed
