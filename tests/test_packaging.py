@@ -86,7 +86,7 @@ def test_conda_and_pip_describe_the_same_environment() -> None:
 
 
 def test_extras_are_what_they_say() -> None:
-    assert set(EXTRAS) == {"cuda12", "cuda13", "dask", "dev"}
+    assert set(EXTRAS) == {"cuda12", "cuda13", "dask", "dev", "timm"}
     assert [Requirement(r).name for name in ("cuda12", "cuda13") for r in EXTRAS[name]] == [
         "cupy-cuda12x",
         "cupy-cuda13x",
@@ -101,7 +101,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for room in ROOMS:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / room, source / room, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "twostream.py"):
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=200)
@@ -118,7 +118,7 @@ def test_the_wheel_holds_every_source_and_what_is_read_beside_it(wheel: Path) ->
         for room in ROOMS
         for path in (ROOT / room).rglob("*")
         if path.suffix in kinds
-    }
+    } | {"twostream.py"}
     assert ours <= inside
     assert any(
         name.startswith("flow/tvl1/gpu/kernels/") and name.endswith(".cu") for name in inside
