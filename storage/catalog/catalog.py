@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from storage.catalog.groups import cut_validation, group_of
+from storage.catalog.official import check_counts
 from storage.errors import UserError
 from storage.videos import PARTS
 
@@ -121,8 +122,6 @@ def load_catalog(
 
     `official_counts=False` accepts UCF-101 and HMDB-51 lists of other lengths than published.
     """
-    from storage.catalog.official import check_counts
-
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; --labels takes {EXPECTED}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from storage import atomic
 from storage.errors import UserError
@@ -179,7 +179,7 @@ def check_names(what: str, names: Sequence[str]) -> None:
 
 
 def _matrix(
-    what: str, values: Any, videos: Sequence[str], columns: int | None = None
+    what: str, values: ArrayLike, videos: Sequence[str], columns: int | None = None
 ) -> NDArray[np.float32]:
     array = np.asarray(values)
     if array.dtype.kind not in "fiu" or array.ndim != 2:
@@ -200,7 +200,7 @@ def _matrix(
     return matrix
 
 
-def _labels(values: Any, videos: Sequence[str], classes: int) -> NDArray[np.int64]:
+def _labels(values: ArrayLike, videos: Sequence[str], classes: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.shape != (len(videos),):
         raise UserError(f"labels of shape {array.shape} do not fit {len(videos)} videos")

@@ -78,7 +78,7 @@ class StoreConfig:
         ]
 
 
-def flatten(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flatten(value: Mapping[str, object], before: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}. Tuples and lists compare equal, as in JSON."""
     flat: dict[str, Any] = {}
     for name, item in value.items():

@@ -74,7 +74,7 @@ def expected_records(entry: Entry) -> Iterator[tuple[str, bytes, int]]:
             yield kind, record_key(entry.number, kind, chunk), min(per_chunk, total - first)
 
 
-def record_keys(txn: lmdb.Transaction, records: Any, number: int) -> Iterator[bytes]:
+def record_keys(txn: lmdb.Transaction, records: lmdb._Database, number: int) -> Iterator[bytes]:
     """The keys of all records of a video."""
     with txn.cursor(records) as cursor:
         more = cursor.set_range(NUMBER.pack(number))

@@ -54,17 +54,11 @@ class Summary:
                 self.quality[name] = total / self._weights[name]
 
     def to_json(self) -> dict[str, Any]:
+        sums = ("videos", "frames", "pairs", "seconds", "shards", "record_bytes", "disk_bytes")
         return {
-            "videos": self.videos,
-            "frames": self.frames,
-            "pairs": self.pairs,
+            **{name: getattr(self, name) for name in sums},
             "seconds": round(self.seconds, 3),
-            "shards": self.shards,
-            "record_bytes": self.record_bytes,
-            "disk_bytes": self.disk_bytes,
-            "sizes": dict(self.sizes.most_common()),
-            "rates": dict(self.rates.most_common()),
-            "engines": dict(self.engines.most_common()),
+            **{n: dict(getattr(self, n).most_common()) for n in ("sizes", "rates", "engines")},
             "partial_videos": self.partial,
             "quality": self.quality,
         }

@@ -223,7 +223,7 @@ def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> lis
     return sizes
 
 
-def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
+def stored_numbers(txn: lmdb.Transaction, records: lmdb._Database) -> set[int]:
     """The numbers of all videos that have records."""
     present = set()
     with txn.cursor(records) as cursor:
