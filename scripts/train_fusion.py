@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts.common import TrainOptions, asked_recipe, run_command
+from scripts.common import TrainOptions, asked, asked_recipe, run_command
 from storage.errors import UserError
 
 RecipeName = Literal["modern", "small"]
@@ -37,14 +37,14 @@ class Options(TrainOptions):
     """Accept towers whose training was stopped before its end."""
 
 
-def options_type(name: str) -> Any:
-    """The options, with the values of a recipe as defaults."""
-    from fusion.network import FUSION_RECIPES, Fusing
+def fusion_options(name: str, join: str = "") -> Any:
+    """The options, with the values of a recipe, for a join, as defaults."""
+    from fusion.network import FusionOptions, fusion_recipe
     from streams.training import Optimisation
 
-    chosen = FUSION_RECIPES[name]()
+    chosen = fusion_recipe(name, join)
     parts = [
-        ("fusing", Fusing, field(default=chosen.fusing)),
+        ("fusion", FusionOptions, field(default=chosen.fusion)),
         ("optim", Optimisation, field(default=chosen.optim)),
     ]
     return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def run(options: Any) -> int:
     folder = RunFolder(options.out)
     inputs = {tower.kind: tower.recipe.input for tower in (spatial, temporal)}
     source = open_source(options.data, inputs)
-    recipe = FusionRecipe(options.fusing, options.optim)
+    recipe = FusionRecipe(options.fusion, options.optim)
     with ranks(options.loop.device) as where:
         task = FusionTask(spatial, temporal, recipe, source, options.seed)
         trained = parameters_of(task.build_model(initial=False))  # an unfit stage stops here
@@ -93,7 +93,7 @@ def run(options: Any) -> int:
         summary = {
             "run": str(folder.path),
             "kind": "fusion",
-            "join": options.fusing.join,
+            "join": options.fusion.join,
             "steps": state.step,
             "validation": state.best,
             "seconds": round(state.seconds, 1),
@@ -102,7 +102,7 @@ def run(options: Any) -> int:
         print(json.dumps(summary))
         return 0
     print(
-        f"{options.fusing.join} fusion after {' '.join(options.fusing.stages)}: {state.step} steps "
+        f"{options.fusion.join} fusion after {' '.join(options.fusion.stages)}: {state.step} steps "
         f"in {state.seconds:.0f} s, {trained / 1e6:.1f} M trained parameters; "
         f"best validation by {options.optim.best}: "
         f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
@@ -114,7 +114,7 @@ def run(options: Any) -> int:
 def main(kind: str, argv: list[str]) -> int:
     name = asked_recipe(argv, get_args(RecipeName))
     return run_command(
-        options_type(name),
+        fusion_options(name, asked(argv, "--join")),
         run,
         argv,
         prog="train fusion",

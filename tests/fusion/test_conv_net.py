@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from streams.networks.resnet import StreamNet
 from torch import nn
 
 from fusion.network.joins import BilinearJoin, ConvJoin, SumJoin, make_join
@@ -12,7 +11,7 @@ from fusion.network.net import ConvFusionNet, fused_logits
 from fusion.network.pooling import SnapshotPool
 from fusion.network.start import PENALTY, align, fit_head, set_scales
 from storage.errors import UserError
-from streams.networks.build import build_stream
+from streams.networks import StreamNet, build_network, build_stream
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")
