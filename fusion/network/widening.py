@@ -21,8 +21,15 @@ def widen(network: Network, stage: str, width: int, channels: int) -> None:
     convolutions = {n: m for n, m in part.named_modules() if isinstance(m, nn.Conv2d)}
     training = part.training
     part.eval()
+    refusal = UserError(
+        f"--join concat: {name}, which follows {stage}, cannot take {channels} channels; fuse "
+        "after another stage, or by conv"
+    )
     try:
-        for inner in takers(part, convolutions, torch.zeros(1, width, 16, 16)):
+        inners = takers(part, convolutions, torch.zeros(1, width, 16, 16))
+        if not inners:
+            raise refusal
+        for inner in inners:
             wide = widened(convolutions[inner], channels)
             if inner:
                 part.set_submodule(inner, wide)
@@ -30,10 +37,7 @@ def widen(network: Network, stage: str, width: int, channels: int) -> None:
                 setattr(network.backbone, name, wide)
         network.backbone.get_submodule(name)(torch.zeros(1, channels, 16, 16))
     except RuntimeError:
-        raise UserError(
-            f"--join concat: {name}, which follows {stage}, cannot take {channels} channels; fuse "
-            "after another stage, or by conv"
-        ) from None
+        raise refusal from None
     part.train(training)
 
 

@@ -85,6 +85,8 @@ def split_view(
     ]
     reliability = []
     for i, table in enumerate(data["tables"]):
+        if table["reliability"] is None:
+            continue
         chart = reliability_chart(table, i)
         name = f"{tag}-calibration-{i}"
         reliability.append({"id": name, "chart": chart, "table": table, "hover": chart.hover()})
@@ -104,7 +106,7 @@ def split_view(
             "labels": split.labels.tolist(),
             "predicted": [f.judged.predicted.tolist() for f in split.figures],
             "permille": [np.rint(1000 * f.judged.confidence).astype(int).tolist()
-                         for f in split.figures],
+                         if f.judged.probable else None for f in split.figures],
             "similar": similar_order(shown_first(split), split).tolist(),
             "maps": [
                 {"stream": m.stream, "method": m.method, "rows": m.rows.tolist(),
@@ -138,11 +140,11 @@ def example_cards(split: SplitEvaluation, store: Store | None) -> tuple[Cards, l
                     pictures[row] = None
                     unseen.append(str(error))
             picture = pictures.get(row)
-            said = [
+            answers = [
                 {
                     "table": f.name,
                     "class": split.classes[f.judged.predicted[row]],
-                    "confidence": float(f.judged.confidence[row]),
+                    "confidence": float(f.judged.confidence[row]) if f.judged.probable else None,
                     "right": bool(f.judged.right[row]),
                 }
                 for f in split.figures
@@ -151,7 +153,7 @@ def example_cards(split: SplitEvaluation, store: Store | None) -> tuple[Cards, l
                 {
                     "video": split.videos[row],
                     "class": split.classes[split.labels[row]],
-                    "said": said,
+                    "answers": answers,
                     "picture": asdict(picture) if picture else None,
                 }
             )

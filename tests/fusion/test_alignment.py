@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion.network.recipe import Fusing, FusionRecipe
+from fusion.network.recipe import FusionOptions, FusionRecipe
 from fusion.network.task import FusionTask, shared_crop
 from fusion.network.towers import Tower
 from storage.catalog.catalog import Catalog, Clip, Listing
@@ -153,7 +153,7 @@ def check(inputs: tuple[Tensor, Tensor], stack: FlowStack) -> Marks:
 def test_training_views(source: Source, stack: FlowStack, crops: Any, snapshots: int) -> None:
     """One batch holds pictures of several sizes, one of them too short, mirrored and not."""
     crop = Crop(size=SIZE, crops=crops)
-    task = make_task(source, stack, crop, Fusing(snapshots=snapshots, gap=3))
+    task = make_task(source, stack, crop, FusionOptions(snapshots=snapshots, gap=3))
     data = task.data("train")
     batch = collate([data[Draw(i, i % len(VIDEOS))] for i in range(20)])
     seen = check(task.inputs(batch), stack)
@@ -172,7 +172,7 @@ def test_training_views(source: Source, stack: FlowStack, crops: Any, snapshots:
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_the_validation_view(source: Source, stack: FlowStack) -> None:
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     data = task.data("validation")
     seen = check(task.inputs(collate([data[i] for i in range(len(data))])), stack)
     assert seen.frames.shape == (len(VIDEOS), 3, SIZE, SIZE)
@@ -181,7 +181,7 @@ def test_the_validation_view(source: Source, stack: FlowStack) -> None:
 def test_segments_too(source: Source) -> None:
     """Another sampling rule: random moments in equal parts of the video."""
     stack = STACKS["forward"]
-    task = make_task(source, stack, Crop(size=SIZE), Fusing())
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions())
     data = task.data("train")
     data.sampling = Sampling(4)
     batch = collate([data[Draw(i, i % len(VIDEOS))] for i in range(20)])
@@ -207,7 +207,7 @@ class Looking:
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("crops", [1, 2, 5, 10])
 def test_testing_views(source: Source, stack: FlowStack, crops: int) -> None:
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     scorer = Looking(task)
     clips, views = source.parts["test"], Views(6, crops)
     cpu, loop = torch.device("cpu"), LoopOptions(workers=0)
@@ -228,7 +228,7 @@ def test_testing_views(source: Source, stack: FlowStack, crops: int) -> None:
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
     """What `twostream predict` shows the network."""
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     for video in VIDEOS:
         about = open_store(source.store).video(video)
         flows = {"forward": codes(video), "backward": codes(video, first=1)}
@@ -247,13 +247,13 @@ def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
 )
 def test_the_check_can_fail(source: Source, wrong: RGB) -> None:
     stack = STACKS["forward"]
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     task.tower_inputs["spatial"] = wrong
     data = task.data("validation")
     inputs = task.inputs(collate([data[i] for i in range(len(data))]))
     with pytest.raises(AssertionError, match="not close"):
         check(inputs, stack)
-    right = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    right = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     frames, flow = right.inputs(collate([right.data("validation")[i] for i in range(len(data))]))
     with pytest.raises(AssertionError, match="not close"):
         check((frames.flip(-1), flow), stack)  # mirrored in one input alone
