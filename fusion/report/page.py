@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 log = logging.getLogger(__name__)
-SCRIPTS = ("core.js", "tables.js", "classes.js", "confusion.js", "map.js", "start.js")
+SCRIPTS = (
+    "core.js",
+    "tables.js",
+    "classes.js",
+    "matrix_counts.js",
+    "matrix_view.js",
+    "matrix_drawing.js",
+    "confusion.js",
+    "map.js",
+    "start.js",
+)
 
 
 def render(
@@ -54,17 +64,17 @@ def render(
     hover = {
         c["id"]: c["hover"] for view in views for c in (*view["weights"], *view["reliability"])
     }
-    drawn = []
+    training = []
     for number, run in enumerate(runs):
         charts = run_charts(run)
         ids = [f"run-{number}-{i}" for i in range(len(charts))]
         hover |= {i: c.hover() for i, c in zip(ids, charts, strict=True)}
-        drawn.append({"run": run, "charts": list(zip(ids, charts, strict=True))})
+        training.append({"run": run, "charts": list(zip(ids, charts, strict=True))})
     detail = [view.pop("detail") for view in views]
     return environment.get_template("report.html").render(
         data=data,
         views=views,
-        runs=drawn,
+        runs=training,
         kinds=KINDS,
         wheel=wheel_picture() if store is not None else None,
         style=folder.joinpath("report.css").read_text("utf-8"),

@@ -1,7 +1,7 @@
 """From bytes to the network's input, on the training device, many samples at once.
 
-Order: decode (pixels of motion, or 0..1), crop, resize, colour jitter, mirror, normalise. Motion keeps the
-units of the stored picture when it is resized, as in every published protocol.
+Order: decode (pixels of motion, or 0..1), crop, resize, colour jitter, mirror, normalise. Motion
+keeps the units of the stored picture when it is resized, as in every published protocol.
 """
 
 from __future__ import annotations

@@ -107,13 +107,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(path, open_store(path).meta, catalog, 1, parts, {}, {})
 
 
-def make_task(source: Source, stack: FlowStack, crop: Crop, fusing: Fusing) -> FusionTask:
+def make_task(source: Source, stack: FlowStack, crop: Crop, fusion: FusionOptions) -> FusionTask:
     towers = []
     for kind, made in (("spatial", RGB()), ("temporal", stack)):
         settings = {"kind": kind, "data": source.settings()}
         run = Run(Path(kind), kind, source.classes, settings, {})
         towers.append(Tower(run, Recipe(made, crop=crop), "none"))
-    return FusionTask(*towers, FusionRecipe(fusing), source, seed=5)
+    return FusionTask(*towers, FusionRecipe(fusion), source, seed=5)
 
 
 @dataclass
@@ -193,7 +193,7 @@ class Looking:
 
     def __init__(self, task: FusionTask) -> None:
         self.inputs, self.crop = task.tower_inputs, task.crop
-        self.sampling = task.recipe.fusing.sampling
+        self.sampling = task.recipe.fusion.sampling
         self.net: nn.Module = nn.Identity()
         self.provenance: dict[str, Any] = {}
         self.seen: list[tuple[Tensor, Tensor]] = []

@@ -44,7 +44,11 @@ def test_published_values() -> None:
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4])
     rates = [learning_rate(spatial.optim, s, 20_000) for s in (0, 13_999, 14_000)]
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3])
+    assert (spatial.crop.jitter, temporal.crop.jitter) == (0.1, 0.0)
+    for kind in ("spatial", "temporal"):
+        assert recipe("tsn", kind).crop.pairs == "even"
     tsn = recipe("tsn", "temporal")
+    assert tsn.network.first_layer == "mean"
     assert (tsn.input.length, tsn.sampling.segments, tsn.network.dropout) == (5, 3, 0.7)
     assert (tsn.network.batch_norm, tsn.optim.clip, tsn.optim.lr) == ("partial", 20, 5e-3)
 
