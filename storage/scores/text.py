@@ -55,7 +55,7 @@ def read_csv(path: Path, told: Foreign) -> ScoreTable:
     if not header:
         header = {"split": told.split, "part": told.part, "stream": path.stem}
         header |= {"kind": told.kind} if told.kind else {}
-        header["made"] = {"imported": path.name}
+        header["provenance"] = {"imported": path.name}
     classes = columns[lead:]
     index = {name: i for i, name in enumerate(classes)}
     unknown = next((row for row, _ in read if row[1] not in index), None)

@@ -154,14 +154,18 @@ def test_a_film_that_two_splits_test_is_one_group_though_its_clips_differ() -> N
         made_up(
             videos=120,
             split=split,
-            groups=tuple(films),
             scores=np.eye(5)[answers],
             labels=labels,
         )
         for split in (1, 2)
     ]
     tables = [
-        replace(t, videos=tuple(f"split{t.split}/clip{i:03d}" for i in range(120))) for t in tables
+        replace(
+            t,
+            videos=tuple(f"split{t.split}/clip{i:03d}" for i in range(120)),
+            groups=tuple(films),
+        )
+        for t in tables
     ]
     evaluation = evaluate(tables, draws=2000)
     one, mean = evaluation.splits[0].figures[0].top[1], evaluation.mean["spatial"]

@@ -242,7 +242,7 @@ def test_colour_jitter_shifts_all_frames_of_a_sample_alike_and_flow_not_at_all(s
         crop = Crop(size=16, crops="random", jitter=jitter)
         sampling = Sampling(segments=2)
         data = ClipDataset(store, CLIPS[:2], inputs, sampling=sampling, crop=crop, seed=4)
-        return collate([data[Draw(0, 3)], data[Draw(1, 8)]])
+        return collate([data[Draw(3, 0)], data[Draw(8, 1)]])
 
     plain, jittered = batch_of(0.0), batch_of(0.1)
     table = quantiser_table(CONFIG)
