@@ -24,6 +24,7 @@ from fusion.judge.calibration import Calibration, calibration
 from fusion.judge.groups import group_names, indices
 from fusion.judge.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
 from fusion.judge.provenance import ceilings_of, costs_of, fusion_of, learned_lists
+from storage.errors import UserError
 from storage.scores import PARTS, ScoreTable, join, unique_names
 
 
@@ -136,7 +137,7 @@ def evaluate(
     for table in tables:
         by_split.setdefault((table.split, table.part), []).append(table)
     if not by_split:
-        join([])  # says what is missing
+        raise UserError("no score table was given; give at least one")
     splits = tuple(
         evaluate_split(join(unique_names(group), common_only=common_only), draws, seed)
         for _, group in sorted(by_split.items())

@@ -19,7 +19,7 @@ from fusion.judge import (
     how_fused,
 )
 from fusion.report.features_map import FeatureMap
-from fusion.report.runs import RunFolder
+from fusion.report.runs import RunFigures
 from fusion.scores import WeightCurve
 
 FORMAT, VERSION = "twostream-report", 1
@@ -39,7 +39,7 @@ class Extras:
 
 
 def report_data(
-    evaluation: Evaluation, extras: list[Extras], runs: list[RunFolder], title: str
+    evaluation: Evaluation, extras: list[Extras], runs: list[RunFigures], title: str
 ) -> dict[str, Any]:
     """Everything the report says in numbers; NaN becomes null."""
     return plain(

@@ -16,7 +16,7 @@ from fusion.report.chart_data import reliability_chart, run_charts, weight_chart
 from fusion.report.data import Extras, plain, shown_first, similar_order
 from fusion.report.examples import KINDS, choose_examples
 from fusion.report.pictures import Strip, strip, wheel_picture
-from fusion.report.runs import RunFolder
+from fusion.report.runs import RunFigures
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def render(
     evaluation: Evaluation,
     extras: Sequence[Extras],
     data: dict[str, Any],
-    runs: Sequence[RunFolder],
+    runs: Sequence[RunFigures],
     store: Store | None,
 ) -> str:
     """The page as text."""

@@ -36,7 +36,9 @@ from streams.scoring.scoring import Views, score_clips
 from streams.scoring.window_scores import score_passage
 from streams.training.options import LoopOptions
 from streams.training.recipes import Recipe
+from streams.training.weights_file import Weights
 
+NO_WEIGHTS = Weights({}, {}, "none")
 QUANTIZER = Quantizer("round")
 REST, SPEED = int(QUANTIZER.zero), 220
 UNIT = float(QUANTIZER.table[SPEED] - QUANTIZER.table[REST])
@@ -112,7 +114,7 @@ def make_task(source: Source, stack: FlowStack, crop: Crop, fusion: FusionOption
     for kind, made in (("spatial", RGB()), ("temporal", stack)):
         settings = {"kind": kind, "data": source.settings()}
         run = Run(Path(kind), kind, source.classes, settings, {})
-        towers.append(Tower(run, Recipe(made, crop=crop), "none"))
+        towers.append(Tower(run, Recipe(made, crop=crop), NO_WEIGHTS))
     return FusionTask(*towers, FusionRecipe(fusion), source, seed=5)
 
 
