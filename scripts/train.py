@@ -15,13 +15,17 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
+from scripts.common import mistake, run_command, run_task
+from storage.errors import UserError
+
 KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }
-"""Kind -> the file of its options, and what it learns from. The file has `main(kind, argv)`."""
+"""Kind -> the file of its options, and what it learns from. The file has `options_for(kind, argv)`,
+`description(kind, argv)` and `trainable(kind, options)`."""
 
 
 def usage() -> str:
@@ -43,7 +47,18 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    return int(import_module(KINDS[kind][0]).main(kind, rest))
+    module = import_module(KINDS[kind][0])
+    try:
+        options_type = module.options_for(kind, rest)
+    except UserError as error:
+        return mistake(f"train {kind}", error)
+    return run_command(
+        options_type,
+        lambda options: run_task(options, options.recipe, lambda: module.trainable(kind, options)),
+        rest,
+        prog=f"train {kind}",
+        description=module.description(kind, rest),
+    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal, get_args
 
-from scripts.common import TrainOptions, asked, asked_recipe, mistake, run_command
-from storage.errors import UserError
-from streams.training import PARTS, Recipe, recipe, wait_asleep
+from scripts.common import Trainable, TrainOptions, asked, asked_recipe
+from streams.training import PARTS, Recipe, recipe
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
+RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 
 DESCRIPTION = """Train the {kind} stream from a store.
 
@@ -31,9 +30,10 @@ class Options(TrainOptions):
     (minutes on a CPU)."""
 
 
-def options_type(kind: str, name: str, network: str = "") -> Any:
-    """The options of a kind, with the values of a recipe, for a network, as defaults."""
-    chosen = recipe(name, kind, network)
+def options_for(kind: str, argv: list[str]) -> Any:
+    """The options of a kind, with the values of the recipe asked for, for the network asked for, as
+    defaults."""
+    chosen = recipe(asked_recipe(argv, RECIPE_NAMES), kind, asked(argv, "--network"))
     parts = [(part, cls, field(default=getattr(chosen, part))) for part, cls in PARTS.items()]
     return make_dataclass(
         "TrainOptions",
@@ -44,64 +44,22 @@ def options_type(kind: str, name: str, network: str = "") -> Any:
     )
 
 
-def run(kind: str, options: Any) -> int:
-    wait_asleep()
+def description(kind: str, argv: list[str]) -> str:
+    return DESCRIPTION.format(kind=kind, recipe=asked_recipe(argv, RECIPE_NAMES))
+
+
+def trainable(kind: str, options: Any) -> Trainable:
+    """The stream that the options ask for."""
     from streams.samples import open_source
-    from streams.training import RunFolder, StreamTask, ranks, train
+    from streams.training import StreamTask
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
-    folder = RunFolder(options.out)
     source = open_source(options.data, {kind: chosen.input})
-    with ranks(options.loop.device) as where:
-        task = StreamTask(kind, chosen, source, options.seed)
-        if options.restart and where.first:
-            folder.clear()
-        origin = {
-            "store": str(options.data.store.resolve()),
-            "labels": str(options.data.labels.resolve()),
-            "recipe": options.recipe,
-            "name": options.name,
-            "processes": where.world,
-            "device": str(where.device),
-        }
-        left_out, quiet = source.left_out(), options.talk.quiet
-        state = train(
-            task, folder, where, options.loop, origin=origin, left_out=left_out, quiet=quiet
-        )
-        if not where.first:
-            return 0
-        summary = {
-            "run": str(folder.path),
-            "kind": kind,
-            "steps": state.step,
-            "validation": state.best,
-            "seconds": round(state.seconds, 1),
-            "counts": {part: len(clips) for part, clips in source.parts.items()},
-            **{name: {p: len(v) for p, v in x.items()} for name, x in source.left_out().items()},
-        }
-    if options.json:
-        print(json.dumps(summary))
-        return 0
-    best = state.best or {}
-    print(
-        f"{kind} stream: {state.step} steps in {state.seconds:.0f} s; "
-        f"best validation by {chosen.optim.best}: "
-        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
-        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
-    )
-    return 0
-
-
-def main(kind: str, argv: list[str]) -> int:
-    name = asked_recipe(argv, get_args(RecipeName))
-    try:
-        options = options_type(kind, name, asked(argv, "--network"))
-    except UserError as error:
-        return mistake(f"train {kind}", error)
-    return run_command(
-        options,
-        lambda options: run(kind, options),
-        argv,
-        prog=f"train {kind}",
-        description=DESCRIPTION.format(kind=kind, recipe=name),
+    counts = {part: len(clips) for part, clips in source.parts.items()}
+    left_out = {n: {p: len(v) for p, v in x.items()} for n, x in source.left_out().items()}
+    return Trainable(
+        StreamTask(kind, chosen, source, options.seed),
+        source,
+        title=f"{kind} stream",
+        summary={"counts": counts, **left_out},
     )

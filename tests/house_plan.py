@@ -63,14 +63,15 @@ PLAN: dict[str, set[str]] = {
     "fusion.scores": {"fusion.judge", "storage.scores"},
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
-        *("fusion.judge", "fusion.scores"),
+        *("fusion.judge", "fusion.scores", "streams.training"),
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
     # commands
     "scripts.common": {
-        *("flow.tvl1", "storage.scores", "streams.samples", "streams.training"),
+        *("storage.scores", "streams.samples", "streams.training"),
     },
+    "scripts.health": {"flow.tvl1"},
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
         *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
@@ -82,7 +83,7 @@ PLAN: dict[str, set[str]] = {
     },
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
-        *("scripts.prediction", "streams.scoring"),
+        *("scripts.health", "scripts.prediction", "streams.scoring"),
     },
     "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
 }
@@ -100,6 +101,6 @@ ALIKE: dict[str, set[str]] = {
     "storage": {"read", "recognise"},
     "streams": {"build", "build_named", "renamed"},
     "fusion": set(),
-    "scripts": {"main", "run", "Options", "usage"},
+    "scripts": {"main", "run", "Options", "usage", "options_for", "description", "trainable"},
 }
 """Big room -> names that several of its modules define on purpose, all with the same meaning."""

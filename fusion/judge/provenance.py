@@ -24,6 +24,16 @@ def fusion_of(table: ScoreTable) -> dict[str, Any] | None:
     }
 
 
+def learned_lists(provenance: dict[str, Any], split: int) -> bool:
+    """Whether scores of a split are of other lists or of another split than a network learned
+    from: it may then know the videos. Of a fusion, whether one of its streams' are."""
+    if provenance.get("other_lists") is True or provenance.get("trained_on_split", split) != split:
+        return True
+    sources = provenance.get("sources")
+    each = sources.values() if isinstance(sources, dict) else ()
+    return any(learned_lists(source, split) for source in each if isinstance(source, dict))
+
+
 def how_fused(fusion: dict[str, Any], name: str) -> str:
     """Streams, weights that were found, and normalisation, as far as the table's name is silent."""
     said = [" + ".join(fusion["streams"])] if fusion["streams"] else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.judge import probabilities
+from fusion.judge import normalise_scores
 from fusion.scores import average
 from storage.errors import UserError
 from storage.scores import ScoreTable
@@ -75,7 +75,10 @@ class Fusing:
             for name in self.streams
         ]
         fused = average(tables, self.weights, self.normalise)
-        return Row(start, stop, probabilities(fused)[0].astype(np.float32))
+        # Averages after l2 or zscore are shown as shares, too, though they are no probabilities.
+        kind = "logits" if fused.kind == "scores" else fused.kind
+        shares = normalise_scores(fused.scores, kind, "softmax")
+        return Row(start, stop, shares[0].astype(np.float32))
 
 
 def overall(streams: Mapping[str, StreamScores], fusing: Fusing, duration: float) -> Row:

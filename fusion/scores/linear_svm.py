@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.judge import SMALLEST, groups_of
+from fusion.judge import SMALLEST, group_names, indices
 from fusion.judge import normalise as normalised
 from fusion.scores.averaging import fused_table
 from fusion.scores.fitting import fit_tables
@@ -49,7 +49,7 @@ class LinearSVMFusion:
                 "the tables to fit on hold a single class; an SVM needs videos of two or more"
             )
         x = self._stack(tables)
-        group, _ = groups_of(tables)
+        group = indices(group_names(tables)[0])
         folds = self._folds(labels, group)
         held = {c: self._held_out(c, x, labels, folds) for c in self.grid} if folds else {}
         accuracy = {c: float((m.argmax(1) == labels).mean()) for c, m in held.items()}

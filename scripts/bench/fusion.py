@@ -99,16 +99,16 @@ def run(options: FusionBench) -> int:
         for case, row in zip(cases, found, strict=True):
             row.parameters, row.flops = measure_costs(case)
             row.memory = measure_memory(case)
-        rows += [row.as_json() for row in found]
+        rows += [row.values() for row in found]
     about = device_name(device)
     if options.json:
         print(json.dumps({"device": about, "start_differs_by": starts, "rows": rows}))
     else:
-        print(table(rows, options, about))
+        print(costs_text(rows, options, about))
     return 0
 
 
-def table(rows: list[dict[str, Any]], options: FusionBench, device: str) -> str:
+def costs_text(rows: list[dict[str, Any]], options: FusionBench, device: str) -> str:
     """Figures of a video, and in brackets how many times those of late fusion."""
     cpu = device.startswith("CPU")
     unit = "cpu_seconds" if cpu else "seconds"

@@ -77,7 +77,7 @@ class TrainBench:
 
 
 @dataclass
-class Row:
+class StreamSpeeds:
     """Images a second of one stream."""
 
     stream: str
@@ -117,7 +117,7 @@ def run(options: TrainBench) -> int:
 
             width, height = map(int, options.picture.split("x"))
             store, labels = write_bench_data(folder, height, width, options.codec)
-        rows = [measure(kind, options, store, labels, folder) for kind in kinds]
+        rows = [measure_stream(kind, options, store, labels, folder) for kind in kinds]
     if options.json:
         print(json.dumps({row.stream: row.medians() for row in rows}))
         return 0
@@ -136,7 +136,9 @@ def run(options: TrainBench) -> int:
     return 0
 
 
-def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: Path) -> Row:
+def measure_stream(
+    kind: str, options: TrainBench, store: Path, labels: Path, folder: Path
+) -> StreamSpeeds:
     """All three speeds of one stream, once reading and training are known to be right."""
     from streams.samples import open_source
     from streams.training import Ranks, RunFolder, Trainer, pick_device
@@ -156,7 +158,7 @@ def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: P
         return speeds(trainer, options)
 
 
-def speeds(trainer: Any, options: TrainBench) -> Row:
+def speeds(trainer: Any, options: TrainBench) -> StreamSpeeds:
     """The network alone, loading alone, and both, in turns."""
     import torch
 
@@ -179,7 +181,7 @@ def speeds(trainer: Any, options: TrainBench) -> Row:
     def trained(source: Iterator[Any]) -> Callable[[], object]:
         return lambda: trainer.train_step(source, Tally())
 
-    row = Row(task.kind)
+    row = StreamSpeeds(task.kind)
     sample = next(batches(trainer, options))
     for _ in range(2):
         trainer.train_step(repeat(sample), Tally())  # warm up: both paths

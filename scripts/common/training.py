@@ -1,13 +1,21 @@
-"""What the training commands share: their options, and the recipe that gives other defaults."""
+"""What the training commands share: their options, the recipe that gives other defaults, and the
+run itself."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scripts.common.command import Talk
 from streams.samples import DataOptions
-from streams.training import LoopOptions
+from streams.training import LoopOptions, wait_asleep
+
+if TYPE_CHECKING:
+    from streams.samples import Source
+    from streams.training import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +35,70 @@ class TrainOptions:
     json: bool = False
     """Print the summary as JSON."""
     talk: Talk = field(default_factory=Talk)
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """What a kind of training brings along."""
+
+    task: Task
+    source: Source
+    title: str
+    """What is trained, in words."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """More of how the run began."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """More of what `--json` prints."""
+
+
+def run_task(options: TrainOptions, recipe: str, prepare: Callable[[], Trainable]) -> int:
+    """Train what `prepare` gives into the run folder, or go on with what is in it."""
+    wait_asleep()
+    from streams.training import RunFolder, ranks, train
+
+    folder, trainable = RunFolder(options.out), prepare()
+    task, source = trainable.task, trainable.source
+    with ranks(options.loop.device) as where:
+        if options.restart and where.first:
+            folder.clear()
+        origin = {
+            "store": str(options.data.store.resolve()),
+            "labels": str(options.data.labels.resolve()),
+            **trainable.origin,
+            "recipe": recipe,
+            "name": options.name,
+            "processes": where.world,
+            "device": str(where.device),
+        }
+        state = train(
+            task,
+            folder,
+            where,
+            options.loop,
+            origin=origin,
+            left_out=source.left_out(),
+            quiet=options.talk.quiet,
+        )
+        if not where.first:
+            return 0
+    if options.json:
+        summary = {
+            "run": str(folder.path),
+            "kind": task.kind,
+            "steps": state.step,
+            "validation": state.best,
+            "seconds": round(state.seconds, 1),
+        }
+        print(json.dumps(summary | trainable.summary))
+        return 0
+    best = state.best or {}
+    print(
+        f"{trainable.title}: {state.step} steps in {state.seconds:.0f} s; "
+        f"best validation by {task.optim.best}: "
+        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
+        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
+    )
+    return 0
 
 
 def asked(argv: list[str], option: str) -> str:

@@ -49,6 +49,8 @@ class Listing:
     splits: dict[int, dict[str, list[tuple[str, int]]]]
     """split -> part -> [(video id, label)]. A list with a validation part of its own has all
     three parts. Otherwise the validation part is cut from train."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Video id -> its source, where the list says it; else its name does."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,11 @@ class Catalog:
         return [clip.video for part in PARTS for clip in self.part(split, part)]
 
     def _parts(self, split: int) -> dict[str, list[Clip]]:
+        groups = self.listing.groups
         listed = {
-            part: [Clip(video, label, group_of(video)) for video, label in rows]
+            part: [
+                Clip(video, label, groups.get(video) or group_of(video)) for video, label in rows
+            ]
             for part, rows in self.listing.splits[split].items()
         }
         if "validation" not in listed:
@@ -110,8 +115,11 @@ class Catalog:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a class, a row, a part or the validation share changes."""
-        text = repr((self.classes, self.validation, sorted(self.listing.splits.items())))
+        """Changes when a class, a row, a part, a named group or the validation share changes."""
+        known: list[object] = [self.classes, self.validation, sorted(self.listing.splits.items())]
+        if self.listing.groups:  # without, it is what runs of before know
+            known.append(sorted(self.listing.groups.items()))
+        text = repr(tuple(known))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

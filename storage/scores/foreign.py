@@ -35,7 +35,7 @@ class Foreign:
     classes: Path | None = None
     """List of the classes, a line each (`Archery` or `3 Archery`)."""
     kind: str | None = None
-    """logits or probabilities. Found from the values when None."""
+    """logits, probabilities or scores. Found from the values when None."""
     split: int = 1
     part: str = "test"
     label_base: int | None = None

@@ -59,12 +59,16 @@ class StreamNet(nn.Module):
                 norm.eval()
         return self
 
-    def features(self, x: Tensor) -> Tensor:
-        """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
+    def arranged(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> what the network takes, B K of them."""
         snapshots = x.flatten(0, 1)
         if self.network.layout == "clip":
-            snapshots = snapshots.unflatten(1, (-1, self.network.channels)).transpose(1, 2)
-        return self.network.features(snapshots).unflatten(0, x.shape[:2])
+            return snapshots.unflatten(1, (-1, self.network.channels)).transpose(1, 2)
+        return snapshots
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
+        return self.network.features(self.arranged(x)).unflatten(0, x.shape[:2])
 
     def classify(self, features: Tensor) -> Tensor:
         """(B, K, D) -> (B, classes)."""

@@ -72,6 +72,11 @@ class Run:
     def load(self, net: nn.Module) -> Weights:
         """Fill a network with the best weights."""
         weights = self.best()
+        self.fill(net, weights)
+        return weights
+
+    def fill(self, net: nn.Module, weights: Weights) -> None:
+        """Fill a network with weights of this run."""
         try:
             net.load_state_dict(current_names(weights.tensors))
         except RuntimeError as error:
@@ -79,7 +84,6 @@ class Run:
                 f"{self.path}: {RunFolder(self.path).best_weights.name} does not fit the network "
                 f"in config.json: {str(error).splitlines()[-1].strip()}"
             ) from None
-        return weights
 
     def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""

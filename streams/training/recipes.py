@@ -57,9 +57,10 @@ def published_2014(kind: str) -> Recipe:
             NetworkOptions(weights="none", dropout=0.9),
             Optimisation(lr=1e-2, steps=80_000, milestones=(50 / 80, 70 / 80), **common),
         )
-    optim = Optimisation(lr=1e-3, steps=20_000, milestones=(14 / 20,), **common)
+    optim = Optimisation(lr=1e-2, steps=20_000, milestones=(14 / 20,), **common)
     input_ = RGB() if kind == "spatial" else RGBDifference()
-    return Recipe(input_, sampling, crop, NetworkOptions(dropout=0.9), optim)
+    jittered = replace(crop, jitter=0.1)
+    return Recipe(input_, sampling, jittered, NetworkOptions(dropout=0.9), optim)
 
 
 def published_tsn(kind: str) -> Recipe:
@@ -71,15 +72,15 @@ def published_tsn(kind: str) -> Recipe:
         return Recipe(
             RGB(),
             sampling,
-            Crop(),
+            Crop(pairs="even"),
             NetworkOptions(batch_norm="partial", dropout=0.8),
             Optimisation(lr=1e-3, epochs=80, milestones=(30 / 80, 60 / 80), clip=40, **common),
         )
     return Recipe(
         FlowStack(length=5) if kind == "temporal" else RGBDifference(length=5),
         sampling,
-        Crop(scales=(1.0, 0.875, 0.75)),
-        NetworkOptions(batch_norm="partial", dropout=0.7),
+        Crop(scales=(1.0, 0.875, 0.75), pairs="even"),
+        NetworkOptions(batch_norm="partial", dropout=0.7, first_layer="mean"),
         Optimisation(lr=5e-3, epochs=340, milestones=(190 / 340, 300 / 340), clip=20, **common),
     )
 

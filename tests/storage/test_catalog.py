@@ -374,3 +374,23 @@ def test_two_listed_videos_are_never_one_stored_video() -> None:
     for part in (clips, clips[:1]):
         with pytest.raises(UserError, match="'a/001' and 'b/001' of the list would both be '001'"):
             match_clips(part, ["001"], ["a/001", "b/001"])
+
+
+def test_a_csv_may_name_the_groups(tmp_path: Path) -> None:
+    """Clips of one film under names that say nothing of it: one group, never parted."""
+    rows = [f"clip{i:02d},{'xy'[i % 2]},train,film{i // 4}" for i in range(40)]
+    file = tmp_path / "mine.csv"
+    file.write_text("\n".join(["video,label,split,group", *rows, "last,x,test,", "end,y,test,f"]))
+    catalog = load_catalog(file)
+    assert [c.group for c in catalog.part(1, "test")] == ["last", "f"]  # its name, where not said
+    films = [{c.group for c in catalog.part(1, part)} for part in ("train", "validation")]
+    assert films[0] | films[1] == {f"film{i}" for i in range(10)}
+    assert films[0].isdisjoint(films[1])
+    file.write_text(file.read_text().replace("film3", "film4"))
+    assert load_catalog(file).fingerprint != catalog.fingerprint
+
+
+def test_without_named_groups_the_fingerprint_is_that_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("video,label,split\na,x,train\nb,y,train\nc,x,test\nd,y,test\n")
+    assert load_catalog(file).fingerprint == "f537cf83047c8543"

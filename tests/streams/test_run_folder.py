@@ -43,8 +43,12 @@ def test_published_values() -> None:
     rates = [learning_rate(temporal.optim, s, total) for s in (0, 49_999, 50_000, 70_000, 79_999)]
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4])
     rates = [learning_rate(spatial.optim, s, 20_000) for s in (0, 13_999, 14_000)]
-    assert rates == pytest.approx([1e-3, 1e-3, 1e-4])
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3])
+    assert (spatial.crop.jitter, temporal.crop.jitter) == (0.1, 0.0)
+    for kind in ("spatial", "temporal"):
+        assert recipe("tsn", kind).crop.pairs == "even"
     tsn = recipe("tsn", "temporal")
+    assert tsn.network.first_layer == "mean"
     assert (tsn.input.length, tsn.sampling.segments, tsn.network.dropout) == (5, 3, 0.7)
     assert (tsn.network.batch_norm, tsn.optim.clip, tsn.optim.lr) == ("partial", 20, 5e-3)
 

@@ -49,7 +49,7 @@ def examine() -> Report:
     """Everything, as JSON values; `problems` says what is wrong and what to do about it."""
     packages = look_at_packages()
     report: Report = {
-        "twostream": installed_version("twostream") or "run from a checkout",
+        "twostream": version_of("twostream") or "run from a checkout",
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "packages": packages,
@@ -69,7 +69,7 @@ def look_at_packages() -> dict[str, Finding]:
     for module, package in REQUIRED.items():
         if module != "torchvision":  # it has a door of its own
             found[package] = {"needed": True, **try_import(module, package)}
-    found["torchvision"] = {"needed": True, "version": installed_version("torchvision")}
+    found["torchvision"] = {"needed": True, "version": version_of("torchvision")}
     for module, (purpose, install) in OPTIONAL.items():
         if find_spec(module) is None:
             reason = f"for {purpose}; pip install {install}"
@@ -86,7 +86,7 @@ def try_import(module: str, package: str) -> Finding:
     except Exception as error:
         # Broken packages fail with whatever they like, and the doctor has to report it.
         return {"version": None, "reason": one_line(error)}
-    return {"version": installed_version(package) or known or "unknown"}
+    return {"version": version_of(package) or known or "unknown"}
 
 
 def look_at_torchvision(packages: dict[str, Finding]) -> str | None:
@@ -111,8 +111,8 @@ def look_at_engines() -> dict[str, dict[str, str]]:
 def look_at_gpus() -> list[dict[str, str]]:
     """NVIDIA GPUs, as the driver's own tool lists them."""
     fields = ("name", "memory.total", "driver_version", "compute_cap")
-    said = first_lines("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
-    rows = [line.split(", ") for line in said or []]
+    lines = first_lines("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
+    rows = [line.split(", ") for line in lines or []]
     return [dict(zip(fields, row, strict=True)) for row in rows if len(row) == len(fields)]
 
 
@@ -219,7 +219,7 @@ def installed_names() -> set[str]:
     return {str(one.metadata["Name"]).lower() for one in distributions()}
 
 
-def installed_version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
