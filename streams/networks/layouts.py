@@ -65,13 +65,17 @@ def prepared(state: Mapping[str, Tensor]) -> State:
 
 def layout_of(state: Mapping[str, Tensor]) -> str:
     """The name of the first layout that knows these names."""
-    return next(name for name, layout in LAYOUTS.items() if layout.recognise(state))
+    own = prepared(state)
+    return next(name for name, layout in LAYOUTS.items() if layout.recognise(own))
+
+
+def look_of(layout: str, network: str) -> Look:
+    return LAYOUTS[layout].look(network)
 
 
 def in_our_names(state: Mapping[str, Tensor], net: Network) -> State:
     """Any layout's state dict -> `backbone...` and `head...`, in single precision."""
-    own = prepared(state)
-    return LAYOUTS[layout_of(own)].convert(own, net)
+    return LAYOUTS[layout_of(state)].convert(prepared(state), net)
 
 
 def renamed_all(state: State, rename: Callable[[str], str | None]) -> State:

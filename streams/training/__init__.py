@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
+    from streams.training.adoption import Adopted, Adoption, adopt
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
     from streams.training.metrics import Tally
