@@ -108,7 +108,7 @@ def run(options: Options) -> int:
             probabilities=options.average == "probabilities",
             watch=bar.update,
             provenance={
-                "run": str(options.run),
+                "run": str(options.run.resolve()),
                 "recipe": trained.origin.get("recipe", ""),
                 "store": str(options.store),
                 "store_fingerprint": source.config.fingerprint,

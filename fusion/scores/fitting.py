@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from storage.errors import UserError
-from storage.scores import ScoreTable, join, same_classes, some, table_name
+from storage.scores import ScoreTable, check_same_weights, join, same_classes, some, table_name
 
 
 def fit_tables(
@@ -35,6 +35,7 @@ def fit_tables(
                 f"--fit gives {table.stream} where {name} is meant; give the validation tables in "
                 "the order of the streams"
             )
+    check_same_weights([*tables, *chosen])
     joined = join(chosen, common_only=common_only)
     joined = [
         same_classes(t, tables[0], f"--fit {n}", n) for n, t in zip(names, joined, strict=True)
