@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import tyro
 
 from scripts.common import Talk, run_command
+from storage.errors import UserError
 from streams.training import Adoption, wait_asleep
 
 
@@ -54,14 +55,19 @@ def run(options: Options) -> int:
     from streams.networks import entry_of
     from streams.training import adopt
 
+    classes = read_class_list(options.classes)
+    if len(classes) < 2:
+        raise UserError(f"--classes {options.classes} names {len(classes)} classes; two are needed")
     size = options.adoption.size or entry_of(options.network).size
-    short_side = options.short_side or round(size / options.adoption.test_share)
+    short_side = options.short_side
+    if short_side is None:
+        short_side = round(size / options.adoption.test_share)
     done = adopt(
         options.file,
         options.out,
         network=options.network,
         modality=options.input,
-        classes=read_class_list(options.classes),
+        classes=classes,
         store=Recipe(resize=Resize(short_side)).config().to_json(),
         asked=options.adoption,
         name=options.name,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from typing import Any, Literal, get_args
 
 from scripts.common import TrainOptions, asked, asked_recipe, mistake, run_command
 from storage.errors import UserError
-from streams.training import PARTS, Recipe, recipe, wait_asleep
+from streams.training import PARTS, Recipe, RunFolder, recipe, recipe_from, wait_asleep
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
 
@@ -31,9 +31,10 @@ class Options(TrainOptions):
     (minutes on a CPU)."""
 
 
-def options_type(kind: str, name: str, network: str = "") -> Any:
-    """The options of a kind, with the values of a recipe, for a network, as defaults."""
-    chosen = recipe(name, kind, network)
+def options_type(kind: str, name: str, network: str = "", weights: str = "") -> Any:
+    """The options of a kind, with the values of a recipe, for a network, as defaults; where weights
+    of a run are given, the network and the input are that run's."""
+    chosen = recipe_from_run(weights, kind, name, network) or recipe(name, kind, network)
     parts = [(part, cls, field(default=getattr(chosen, part))) for part, cls in PARTS.items()]
     return make_dataclass(
         "TrainOptions",
@@ -44,10 +45,32 @@ def options_type(kind: str, name: str, network: str = "") -> Any:
     )
 
 
+def recipe_from_run(weights: str, kind: str, name: str, network: str) -> Recipe | None:
+    """The recipe for going on from a run of the same kind and network; None where there is none."""
+    folder = RunFolder(weights)
+    if not weights or not folder.config.is_file():
+        return None
+    settings = folder.read()["settings"]
+    if settings["kind"] != kind:  # flow from frames: the first layer is adapted
+        return None
+    run_of = recipe_from(settings["recipe"])
+    known = run_of.network
+    if network not in ("", known.name):
+        return None
+    chosen = recipe(name, kind, known.network)
+    new = {"depth": known.depth, "network": known.network, "extra": known.extra}
+    return replace(
+        chosen,
+        input=run_of.input,
+        crop=replace(chosen.crop, size=run_of.crop.size),
+        network=replace(chosen.network, weights=weights, **new),
+    )
+
+
 def run(kind: str, options: Any) -> int:
     wait_asleep()
     from streams.samples import open_source
-    from streams.training import RunFolder, StreamTask, ranks, train
+    from streams.training import StreamTask, ranks, train
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
     folder = RunFolder(options.out)
@@ -95,7 +118,7 @@ def run(kind: str, options: Any) -> int:
 def main(kind: str, argv: list[str]) -> int:
     name = asked_recipe(argv, get_args(RecipeName))
     try:
-        options = options_type(kind, name, asked(argv, "--network"))
+        options = options_type(kind, name, asked(argv, "--network"), asked(argv, "--weights"))
     except UserError as error:
         return mistake(f"train {kind}", error)
     return run_command(

@@ -5,6 +5,6 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from scripts.bench.command import BENCHES
+    from scripts.bench.command import BENCHES, main
 
 __getattr__, __all__ = exports(__name__, __file__)

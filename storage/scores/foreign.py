@@ -150,7 +150,11 @@ def read_video_list(path: Path) -> tuple[list[str], list[int] | None]:
 
 def read_class_list(path: Path) -> list[str]:
     """Class names of a list like classInd.txt; numbers before the names are dropped."""
-    lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no list of classes in UTF-8: {error.reason}") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = [line.split(maxsplit=1) for line in lines]
     if all(len(p) == 2 and p[0].isdigit() for p in numbered):
         return [name for _, name in sorted((int(p[0]), p[1]) for p in numbered)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from streams.networks import (
     look_of,
 )
 from streams.samples import Sampling
+from streams.training.options import Adoption
 from streams.training.recipes import Recipe, recipe, recipe_from
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import stream_net
@@ -32,28 +34,6 @@ MODALITIES: dict[str, Kind] = {"rgb": "spatial", "flow": "temporal"}
 """Modality -> kind of the run."""
 SPLIT, VALIDATION = 1, 0.15
 """What a command takes of lists that such a run was not trained on, unless told."""
-
-
-@dataclass(frozen=True)
-class Adoption:
-    """How the weights look at a video, where it is not as their origin has it."""
-
-    length: int | None = None
-    """Frames of a clip, or flow fields of a stack (default: as the weights' origin)."""
-    stride: int | None = None
-    """Frames from one step to the next (default: as the weights' origin)."""
-    size: int | None = None
-    """Side of the network's input, pixels (default: as published)."""
-    span: Literal["imagenet", "kinetics", "symmetric", "caffe"] | None = None
-    """Numbers that frames become (default: as the weights' origin)."""
-    unit: float | None = None
-    """Pixels of motion that become 1 (default: as the weights' origin)."""
-    test_share: float = 0.875
-    """Side of a testing crop as a part of the short side: 224 of 256."""
-    dropout: float = 0.5
-    """For fine-tuning: share of the pooled features that is dropped before the classifier."""
-    extra: tuple[str, ...] = ()
-    """Settings of the network's own, NAME=VALUE."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +166,8 @@ def with_wishes(base: Recipe, asked: Adoption, weights: str) -> Recipe:
     for key in wishes:
         if not hasattr(input_, key):
             raise UserError(f"--{key} says nothing of {input_.kind}; leave it out")
-    crop = replace(base.crop, size=asked.size or base.crop.size, test_share=asked.test_share)
+    size = base.crop.size if asked.size is None else asked.size
+    crop = replace(base.crop, size=size, test_share=asked.test_share)
     network = replace(
         base.network,
         weights=weights,
@@ -200,11 +181,9 @@ def check_classes(
     net: StreamNet, state: dict[str, torch.Tensor], file: Path, classes: list[str]
 ) -> None:
     """The classifier must be there, and have a row for each class."""
-    twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice or len(classes) < 2:
-        raise UserError(
-            f"--classes names {twice[0]!r} twice" if twice else "--classes names no two classes"
-        )
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise UserError(f"--classes names {twice[0]!r} twice; each class is named once")
     bias = in_our_names(state, net.network).get("head.bias")
     if bias is None:
         raise UserError(

@@ -56,7 +56,7 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     assert table.videos == tuple(clip.video for clip in source.parts["test"])
     assert table.groups[0] == "RedLeft_g01"
     costs = {"parameters", "flops", "seconds_per_video", "device"}
-    assert table.provenance.keys() == {"views", "run", "by", *costs}
+    assert table.provenance.keys() == {"views", "precision", "run", "by", *costs}
     assert (table.provenance["views"], table.provenance["run"], table.provenance["by"]) == (
         "6x10",
         "r",
