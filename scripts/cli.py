@@ -16,6 +16,7 @@ COMMANDS = {
     "preview": "show frames beside their flow, as a video or a strip",
     "compact": "give back the space that deleted videos left in a store",
     "train": "train the spatial stream, the temporal stream or their fusion",
+    "adopt": "make a run of somebody else's weights",
     "score": "write the class scores of a trained run",
     "fuse": "combine the scores of several streams",
     "report": "judge streams and fusions in one page",

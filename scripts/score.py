@@ -108,13 +108,11 @@ def run(options: Options) -> int:
             probabilities=options.average == "probabilities",
             watch=bar.update,
             provenance={
-                "run": str(options.run),
+                "run": str(options.run.resolve()),
                 "recipe": trained.origin.get("recipe", ""),
                 "store": str(options.store),
                 "store_fingerprint": source.config.fingerprint,
-                "validation": trained.validation,
-                "trained_on_split": trained.split,
-                "other_lists": source.catalog.fingerprint != trained.settings["data"]["lists"],
+                **origin_of(trained, source),
                 **source.left_out(),
             },
         )
@@ -138,6 +136,18 @@ def run(options: Options) -> int:
     return 0
 
 
+def origin_of(trained, source) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    """What a table says of the data that the run learned from."""
+    data = trained.settings["data"]
+    if trained.adopted:
+        return {"adopted": data["adopted"], "validation": trained.validation}
+    return {
+        "validation": trained.validation,
+        "trained_on_split": trained.split,
+        "other_lists": source.catalog.fingerprint != data["lists"],
+    }
+
+
 def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-def]
     """Classes as in training; and on train and validation parts, the very lists of training."""
     from storage.errors import UserError
@@ -150,6 +160,8 @@ def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-d
             + (f"not in both: {', '.join(extra[:3])}" if extra else "the same, in another order")
             + "); give the labels of the training"
         )
+    if trained.adopted:
+        return
     lists = trained.settings["data"]["lists"]
     same_lists = source.catalog.fingerprint == lists
     if options.part != "test" and not same_lists:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from typing import Any, Literal, get_args
 
 from scripts.common import Trainable, TrainOptions, asked, asked_recipe
-from streams.training import PARTS, Recipe, recipe
+from streams.training import PARTS, Recipe, RunFolder, recipe, recipe_from
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
 RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
@@ -32,8 +32,10 @@ class Options(TrainOptions):
 
 def options_for(kind: str, argv: list[str]) -> Any:
     """The options of a kind, with the values of the recipe asked for, for the network asked for, as
-    defaults."""
-    chosen = recipe(asked_recipe(argv, RECIPE_NAMES), kind, asked(argv, "--network"))
+    defaults. Where weights of a run are given, the network and the input are that run's."""
+    name, network = asked_recipe(argv, RECIPE_NAMES), asked(argv, "--network")
+    started = recipe_from_run(asked(argv, "--weights"), kind, name, network)
+    chosen = started or recipe(name, kind, network)
     parts = [(part, cls, field(default=getattr(chosen, part))) for part, cls in PARTS.items()]
     return make_dataclass(
         "TrainOptions",
@@ -41,6 +43,33 @@ def options_for(kind: str, argv: list[str]) -> Any:
         bases=(Options,),
         frozen=True,
         kw_only=True,
+    )
+
+
+def recipe_from_run(weights: str, kind: str, name: str, network: str) -> Recipe | None:
+    """The recipe for going on from a run of the same kind and network; None where there is none."""
+    folder = RunFolder(weights)
+    if not weights or not folder.config.is_file():
+        return None
+    settings = folder.read()["settings"]
+    if settings["kind"] != kind:  # flow from frames: the first layer is adapted
+        return None
+    run_of = recipe_from(settings["recipe"])
+    known = run_of.network
+    if network not in ("", known.name):
+        return None
+    chosen = recipe(name, kind, known.network)
+    return replace(
+        chosen,
+        input=run_of.input,
+        crop=replace(chosen.crop, size=run_of.crop.size),
+        network=replace(
+            chosen.network,
+            weights=weights,
+            depth=known.depth,
+            network=known.network,
+            extra=known.extra,
+        ),
     )
 
 

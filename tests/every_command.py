@@ -33,6 +33,7 @@ CALLS = {
     "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
+    "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",
     "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
     "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",
     "report": "SCORES SCORES2 --out OUT.html --draws 100 --map none --store STORE --runs RUN",
@@ -74,6 +75,11 @@ NUMBERS = [
     ("train fusion", "--snapshots", "0"),
     ("train fusion", "--gap", "0"),
     ("train fusion", "--two-towers", "-1"),
+    ("adopt", "--size", "0"),
+    ("adopt", "--length", "0"),
+    ("adopt", "--test-share", "7"),
+    ("adopt", "--dropout", "2"),
+    ("adopt", "--short-side", "3"),
     ("score", "--views", "0x1"),
     ("score", "--views", "many"),
     ("score", "--split", "9"),
@@ -120,6 +126,10 @@ NAMES = [
     ("train spatial", "--weights", "nowhere.pt"),
     ("train fusion", "--stages", "layer9"),
     ("train fusion", "--join", "glue"),
+    ("adopt", "--network", "resnet19"),
+    ("adopt", "--input", "sound"),
+    ("adopt", "--span", "wide"),
+    ("adopt", "--extra", "width"),
     ("score", "--part", "exam"),
     ("score", "--device", "cuda:77"),
     ("fuse", "--method", "magic"),
@@ -169,6 +179,8 @@ FILES = {
     "SCORES2": "SCORES2.npz",
     "FIT": "FIT.npz",
     "FIT2": "FIT2.npz",
+    "WEIGHTS": "WEIGHTS.pt",
+    "CLASSES": "CLASSES.txt",
 }
 
 
@@ -184,6 +196,7 @@ def make_place(home: Path) -> Place:
             video = path.relative_to(home / "VIDEOS").with_suffix("").as_posix()
             extract_video(path, video, store, recipe)
     write_runs(home)
+    write_weights(home)
     write_scores(home)
     write_pictures(home / "IMPORTED" / "walk")
     write_nonsense(home)
@@ -208,6 +221,17 @@ def write_runs(home: Path) -> None:
         run.begin(task.settings(), {"recipe": "small"})
         weights = task.build_model(initial=False).state_dict()
         save_weights(run.best, weights, {"classes": list(task.classes)})
+
+
+def write_weights(home: Path) -> None:
+    """WEIGHTS, a state dict of torchvision's ResNet-18, and CLASSES, the names of its classes."""
+    import torch
+
+    from streams.networks.torchvision_compat import models
+
+    net = models.resnet18(weights=None, num_classes=3)
+    torch.save(net.half().state_dict(), home / "WEIGHTS.pt")
+    (home / "CLASSES.txt").write_text("walk\nrun\nswim\n")
 
 
 def write_scores(home: Path) -> None:

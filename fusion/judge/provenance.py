@@ -47,6 +47,14 @@ def how_fused(fusion: dict[str, Any], name: str) -> str:
     return ", ".join(said)
 
 
+def state_of(provenance: dict[str, Any]) -> str:
+    """Which state of a run was scored, and in which numbers: `step 1200, weights 1f2e, bf16`."""
+    step, weights, precision = (provenance.get(k) for k in ("step", "weights", "precision"))
+    said = [f"step {step}"] if _number(step) is not None else []
+    said += [f"weights {weights}"] if isinstance(weights, str) and weights else []
+    return ", ".join([*said, *([precision] if isinstance(precision, str) else [])])
+
+
 def costs_of(provenance: dict[str, Any]) -> dict[str, float]:
     """Parameters, FLOPs and seconds a video, where stated; of a late fusion, its streams' sums."""
     own = {k: number for k in COSTS if (number := _number(provenance.get(k))) is not None}

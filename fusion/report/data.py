@@ -17,6 +17,7 @@ from fusion.judge import (
     confusion,
     fitted_on,
     how_fused,
+    state_of,
 )
 from fusion.report.features_map import FeatureMap
 from fusion.report.runs import RunFigures
@@ -111,6 +112,7 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,
+        "state": state_of(figures.provenance),
         "reliability": asdict(calibrated) if calibrated else None,
         "per_class": {
             "videos": by_class.videos,

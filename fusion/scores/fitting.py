@@ -7,7 +7,7 @@ from typing import Any
 
 from fusion.judge import group_names
 from storage.errors import UserError
-from storage.scores import ScoreTable, join, same_classes, some, table_name
+from storage.scores import ScoreTable, check_same_weights, join, same_classes, some, table_name
 
 
 def fit_tables(
@@ -38,6 +38,7 @@ def fit_tables(
             )
         if fit is not None:
             check_run(name, table, fused)
+    check_same_weights([*tables, *chosen])
     joined = join(chosen, common_only=common_only)
     joined = [
         same_classes(t, tables[0], f"--fit {n}", n) for n, t in zip(names, joined, strict=True)

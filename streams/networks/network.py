@@ -74,6 +74,8 @@ class Network(nn.Module):
         """Frames of the shortest clip that does."""
         self.fixed_frames = fixed_frames
         """Clips must have just `frames` frames, whatever their size."""
+        self.name = ""
+        """By which `build_network` knows it; empty where a builder was called by itself."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""

@@ -30,6 +30,10 @@ class Entry:
     """Side of the published input, pixels."""
     weights: str = "none"
     """What --weights is unless told: imagenet where such weights can be had."""
+    span: str = "imagenet"
+    """Numbers that frames become, as its published weights expect them (`RGB.span`)."""
+    unit: float = 0.0
+    """Pixels of motion that become 1, as its published weights expect it (0: as everywhere)."""
     takes: tuple[str, ...] = ()
     """Which of frames and size its builder must be told."""
     small: dict[str, Setting] = field(default_factory=dict)
@@ -39,16 +43,29 @@ class Entry:
     """Steps in the recipe `small` (0: as published)."""
 
 
-def clip(module: str, build: str, frames: int, size: int, small_frames: int = 0) -> Entry:
+def clip(
+    module: str,
+    build: str,
+    frames: int,
+    size: int,
+    small_frames: int = 0,
+    *,
+    stride: int = 1,
+    span: str = "imagenet",
+    unit: float = 0.0,
+) -> Entry:
     takes = ("frames", "size")
     return Entry(
         module,
         build,
         layout="clip",
         frames=frames,
+        stride=stride,
         size=size,
         takes=takes,
         small_frames=small_frames,
+        span=span,
+        unit=unit,
     )
 
 
@@ -70,7 +87,7 @@ NETWORKS: dict[str, Entry] = {
         f"resnet{depth}": Entry("resnets", settings={"depth": depth}, weights="imagenet")
         for depth in (18, 34, 50, 101, 152)
     },
-    "inception-v1": Entry("inception_v1", weights="imagenet"),
+    "inception-v1": Entry("inception_v1", weights="imagenet", span="symmetric"),
     "bn-inception": Entry("bn_inception"),
     "vgg16": Entry("vgg", weights="imagenet"),
     "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
@@ -85,11 +102,12 @@ NETWORKS: dict[str, Entry] = {
     "c3d": clip("c3d", "build", 16, 112),
     "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112),
     "fstcn": clip("fstcn", "build", 16, 204),
-    "i3d": clip("i3d", "build", 64, 224, small_frames=16),
-    "r3d18": clip("video_resnets", "build_r3d18", 16, 112),
-    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112),
-    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112),
-    "s3d": clip("video_resnets", "build_s3d", 64, 224, small_frames=16),
+    "i3d": clip("i3d", "build", 64, 224, 16, span="symmetric", unit=20.0),
+    "i3d-resnet50": clip("i3d_resnet", "build", 32, 224, 16, stride=2),
+    "r3d18": clip("video_resnets", "build_r3d18", 16, 112, span="kinetics"),
+    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112, span="kinetics"),
+    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112, span="kinetics"),
+    "s3d": clip("video_resnets", "build_s3d", 64, 224, 16, span="kinetics"),
     "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224, small_frames=16),
     "t3d121": clip("t3d", "build", 32, 224, small_frames=16),
     "motionnet": Entry("motionnet", frames=11, takes=("size",)),
@@ -105,6 +123,8 @@ NETWORKS: dict[str, Entry] = {
 
 FOREIGN = ("torchvision:", "timm:")
 """Beginnings of the names of networks that other packages define."""
+SYMMETRIC = ("torchvision:googlenet", "torchvision:inception_v3")
+"""torchvision's networks whose published weights want frames in -1 to 1 (`transform_input`)."""
 
 
 def names() -> list[str]:
@@ -118,7 +138,9 @@ def entry_of(name: str) -> Entry:
         return NETWORKS[name]
     for start in FOREIGN:
         if name.startswith(start) and len(name) > len(start):
-            return Entry("foreign", "build_named", settings={"name": name}, takes=("size",))
+            span = "symmetric" if name in SYMMETRIC else "imagenet"
+            settings: dict[str, Setting] = {"name": name}
+            return Entry("foreign", "build_named", settings=settings, takes=("size",), span=span)
     near = [known for known in NETWORKS if known[:3] == name[:3]]
     hint = f"did you mean {', '.join(near)}?" if near else "`twostream systems` lists them all"
     raise UserError(f"--network {name!r} is not known; {hint}")

@@ -56,6 +56,11 @@ class Run:
     def validation(self) -> float:
         return float(self.settings["data"]["validation"])
 
+    @property
+    def adopted(self) -> bool:
+        """Of somebody else's weights: nothing is known here of what it was trained on."""
+        return "adopted" in self.settings["data"]
+
     def best(self) -> Weights:
         """The weights that did best on the validation part."""
         path = RunFolder(self.path).best_weights
@@ -87,6 +92,8 @@ class Run:
 
     def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
+        if self.adopted:
+            return
         then, now = self.settings["data"]["store"], config.to_json()
         for name in sorted({name for input_ in inputs.values() for name in input_.relies_on}):
             if then.get(name) != now[name]:

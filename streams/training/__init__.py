@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
+    from streams.training.adoption import Adopted, adopt
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
     from streams.training.metrics import Tally
     from streams.training.optimisation import Optimisation
-    from streams.training.options import LoopOptions
+    from streams.training.options import Adoption, LoopOptions
     from streams.training.patience import wait_asleep
     from streams.training.precision import Precision
     from streams.training.recipes import PARTS, Recipe, recipe, recipe_from

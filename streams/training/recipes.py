@@ -142,8 +142,12 @@ def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
         if not isinstance(input_, RGBDifference):
             input_ = replace(input_, stride=entry.stride)
         sampling = replace(sampling, segments=1)
-    elif base.input.kind == "rgb":
+    elif isinstance(base.input, RGB):
         input_ = replace(base.input, length=1)
+    if isinstance(input_, RGB):
+        input_ = replace(input_, span=entry.span)  # type: ignore[arg-type]
+    elif isinstance(input_, FlowStack) and entry.unit:
+        input_ = replace(input_, unit=entry.unit)
     settings = entry.small if little else {}
     return replace(
         base,
