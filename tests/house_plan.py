@@ -24,7 +24,7 @@ PLAN: dict[str, set[str]] = {
     "storage": set(),
     "storage.codecs": set(),
     "storage.scores": set(),
-    "storage.features": set(),
+    "storage.features": {"storage.scores", "storage.store"},
     "storage.store": {"storage.codecs"},
     "storage.catalog": {"storage.scores"},
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},

@@ -7,13 +7,15 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
 from storage.store import shard
 from storage.store.claim import FRESH, unclaimed
 from storage.store.salvage import BROKEN
-from storage.store.store import Store, open_store
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ class Compacted:
     """Why it was left as it is."""
 
 
-def compact(path: Path) -> list[Compacted]:
+def compact(path: Path, kind: type[ShardedStore[Any, Any]] = Store) -> list[Compacted]:
     """Write every shard that nobody has open anew, without holes; drop second copies first."""
-    store = open_store(path, "a")
+    store = kind.open(path, "a")
     folder = path / "shards"
     for left in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
         shutil.rmtree(left)
@@ -40,7 +42,7 @@ def compact(path: Path) -> list[Compacted]:
     return [compact_shard(folder / name) for name in names]
 
 
-def drop_second_copies(store: Store) -> None:
+def drop_second_copies(store: ShardedStore[Any, Any]) -> None:
     """Two processes may have stored a video at the same moment; the first shard's counts."""
     seen: set[str] = set()
     for name in store.shards():

@@ -111,6 +111,14 @@ class VideoMeta:
     size: int = 0
     """Bytes that its records take in the store."""
 
+    def items(self, kind: str) -> int:
+        """How many items of a kind it has."""
+        return self.frames if kind == "frames" else self.pairs
+
+    def counts(self) -> dict[str, int]:
+        """What is added up over a store."""
+        return {"frames": self.frames, "pairs": self.pairs}
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 

@@ -6,48 +6,82 @@ import errno
 import json
 import os
 import uuid
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from storage.errors import StoreError
 from storage.store.config import SCHEMA, StoreConfig
 
 NAME = "store.json"
 
+C = TypeVar("C", bound="Config")
 
-def read(folder: Path) -> StoreConfig:
-    """Read `folder`/store.json, or say why this is no store that can be used."""
-    path = folder / NAME
+
+class Config(Protocol):
+    """How the content of a store was made."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, the schema's version among them."""
+
+    def differences(self, other: Any) -> list[str]:
+        """What differs, in words."""
+
+
+@dataclass(frozen=True)
+class Form(Generic[C]):
+    """What tells one kind of store from another on the disk."""
+
+    name: str
+    """Of the manifest's file."""
+    what: str
+    maker: str
+    """The command that makes such a store."""
+    schema: int
+    parse: Callable[[Mapping[str, Any]], C]
+    beside: tuple[str, ...] = ()
+    """Other files that may lie in its folder."""
+
+
+STORE = Form(NAME, "a store", "extract", SCHEMA, StoreConfig.from_json)
+
+
+def read(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[assignment]
+    """Read the manifest of `folder`, or say why this is no store that can be used."""
+    path = folder / form.name
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         schema = content["schema"]
     except FileNotFoundError:
         raise StoreError(
-            f"{folder} is not a store: it holds no {NAME}; `twostream extract ... --out {folder}` "
-            "makes one"
+            f"{folder} is not {form.what}: it holds no {form.name}; `twostream {form.maker} ... "
+            f"--out {folder}` makes one"
         ) from None
     except (NotADirectoryError, PermissionError) as error:
         raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None
-    if schema != SCHEMA:
+    if schema != form.schema:
         raise StoreError(
-            f"{folder} has schema version {schema!r}, this program reads {SCHEMA}; "
-            "use the program that wrote it, or extract again into another folder"
+            f"{folder} has schema version {schema!r}, this program reads {form.schema}; "
+            f"use the program that wrote it, or {form.maker} again into another folder"
         )
-    return StoreConfig.from_json(content)
+    return form.parse(content)
 
 
-def create(folder: Path, config: StoreConfig) -> bool:
+def create(folder: Path, config: Config, form: Form[Any] = STORE) -> bool:
     """Make `folder` a store; False where it was one already. Two processes may try at once."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; a store is a folder, give another path")
     # not the process's number: containers that start together on one file system have the same
-    fresh = folder / f".{NAME}.{uuid.uuid4().hex}"
+    fresh = folder / f".{form.name}.{uuid.uuid4().hex}"
     try:
-        if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
+        if folder.is_dir() and not (folder / form.name).exists() and strangers(folder, form):
             raise StoreError(
-                f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
+                f"{folder} is no store and not empty ({strangers(folder, form)[0]}); "
+                "give another folder"
             )
         (folder / "shards").mkdir(parents=True, exist_ok=True)
         with open(fresh, "w", encoding="utf-8") as file:
@@ -55,7 +89,7 @@ def create(folder: Path, config: StoreConfig) -> bool:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        return put_in_place(fresh, folder / NAME)
+        return put_in_place(fresh, folder / form.name)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
     finally:
@@ -78,10 +112,11 @@ def put_in_place(fresh: Path, path: Path) -> bool:
     return True
 
 
-def strangers(folder: Path) -> list[str]:
+def strangers(folder: Path, form: Form[Any] = STORE) -> list[str]:
     """What lies in a folder that is no part of a store being made."""
     return sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.name != "shards" and not entry.name.startswith(f".{NAME}.")
+        if entry.name not in ("shards", *form.beside)
+        and not entry.name.startswith(f".{form.name}.")
     )

@@ -9,36 +9,19 @@ it first reads them. Any number of processes may read and write at once.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import flow_codec, frame_codec
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, manifest, shard
+from storage.store import manifest, shard
 from storage.store.config import StoreConfig, VideoMeta
-from storage.store.keys import NUMBER, PENDING, Entry, check_id, parse_entry, record_key, video_key
-from storage.store.writer import VideoWriter, drop_numbers, pending_numbers
-
-MODES = ("r", "w", "a")
-REMEMBERED = 16384
-"""Videos whose place a store keeps in mind."""
-BATCH = 1000
-"""Index entries that `metas` reads at a time."""
-
-
-class Place(NamedTuple):
-    """Where a video lies."""
-
-    shard: str
-    entry: Entry
+from storage.store.sharded import ShardedStore
+from storage.store.writer import VideoWriter
 
 
 def open_store(path: str | Path, mode: str = "r", config: StoreConfig | None = None) -> Store:
@@ -48,124 +31,26 @@ def open_store(path: str | Path, mode: str = "r", config: StoreConfig | None = N
     w  make it, as `config` says; it must not exist
     a  open for adding, and make it if `config` is given; a `config` must equal the store's own
     """
-    if mode not in MODES:
-        raise UserError(f"mode {mode!r} is not one of {', '.join(MODES)}")
-    folder = Path(path)
-    if mode == "w":
-        if config is None:
-            raise UserError("a new store needs a config that says how its content is made")
-        if not manifest.create(folder, config):
-            raise StoreError(f"{folder} is a store already; open it to add, or give another folder")
-    elif mode == "a" and config is not None and not (folder / manifest.NAME).exists():
-        manifest.create(folder, config)
-    stored = manifest.read(folder)
-    different = stored.differences(config) if config is not None else []
-    if different:
-        raise StoreError(
-            f"{folder} was made in another way: {'; '.join(different)}; "
-            "ask for the same, or give another folder"
-        )
-    return Store(folder, stored, writable=mode != "r")
+    return Store.open(path, mode, config)
 
 
-class Store:
+class Store(ShardedStore[VideoMeta, VideoWriter]):
     """Made by `open_store`."""
 
-    def __init__(self, folder: Path, meta: StoreConfig, writable: bool) -> None:
-        self.folder = folder
-        self.meta = meta
-        self.writable = writable
-        self._reset()
+    form = manifest.STORE
+    meta_type = VideoMeta
+    meta: StoreConfig
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._held: dict[str, shard.Shard] = {}
-        self._holding = threading.RLock()
-        self._left: list[int] = []
-        self._places: dict[str, Place] = {}
-        self._claimed: str | None = None
+        super()._reset()
         self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
         self._frame_codec = frame_codec(self.meta.frame_codec)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "meta": self.meta, "writable": self.writable}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        self._reset()
+    def _writer(self, video: str, part: shard.Shard) -> VideoWriter:
+        return VideoWriter(video, self.meta, part)
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r}, {self.meta.codec}, {self.meta.quantizer.rule})"
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- what is inside
-
-    def videos(self) -> list[str]:
-        """The ids of all videos, sorted."""
-        return sorted({video for name in self.shards() for video in self.videos_in(name)})
-
-    def videos_in(self, name: str) -> list[str]:
-        """The ids of one shard."""
-        part = self._shard(name)
-        with part.reading() as txn, txn.cursor(part.videos) as cursor:
-            return [
-                parse_entry(cursor.value()).meta.video
-                if key[0] == 0xFF
-                else bytes(key).decode("utf-8", "surrogatepass")
-                for key in cursor.iternext(values=False)
-            ]
-
-    def metas(self) -> Iterator[VideoMeta]:
-        """What the store knows of each video, in no order; quicker than one by one."""
-        names = self.shards()
-        seen: set[str] = set()
-        for name in names:
-            for meta in self._metas_in(name):
-                if len(names) == 1 or meta.video not in seen:
-                    seen.add(meta.video)
-                    yield meta
-
-    def _metas_in(self, name: str) -> Iterator[VideoMeta]:
-        """Some at a time: no transaction is open while the caller does what it likes."""
-        part = self._shard(name)
-        after: bytes | None = b""
-        while after is not None:
-            with part.reading() as txn, txn.cursor(part.videos) as cursor:
-                if after and not cursor.set_range(after + b"\0"):
-                    return
-                some = [(bytes(key), bytes(value)) for key, value in islice(cursor, BATCH)]
-            after = some[-1][0] if len(some) == BATCH else None
-            for _, value in some:
-                yield parse_entry(value).meta
-
-    def video(self, video: str) -> VideoMeta:
-        """What the store knows of one video."""
-        return self._place(video).entry.meta
-
-    def __contains__(self, video: object) -> bool:
-        return isinstance(video, str) and bool(video) and self._find(video) is not None
-
-    def __len__(self) -> int:
-        names = self.shards()
-        if len(names) != 1:
-            return len(self.videos())
-        part = self._shard(names[0])
-        with part.reading() as txn:
-            return int(txn.stat(part.videos)["entries"])
-
-    def shards(self) -> list[str]:
-        """The names of the shards there are now."""
-        try:
-            return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
-        except FileNotFoundError:
-            return []
-
-    # -- reading
 
     def read_flow(
         self, video: str, start: int, length: int, field: str = "forward"
@@ -209,170 +94,3 @@ class Store:
             codec.decode(data, item)
         except StoreError as error:
             raise self._damaged(video, error) from None
-
-    def _items(self, video: str, kind: str, indices: Sequence[int]) -> list[bytes]:
-        """The coded items of one kind, checked."""
-        known = self._place(video).entry.meta
-        for _attempt in (1, 2):
-            place = self._place(video)
-            if place.entry.meta != known:
-                raise StoreError(f"{video!r} was stored anew while it was read; read it again")
-            per_chunk = place.entry.per_chunk[kind]
-            part = self._shard(place.shard)
-            found: list[bytes] = []
-            with part.reading() as txn:
-                at = 0
-                while at < len(indices):
-                    number, first = divmod(indices[at], per_chunk)
-                    # neighbours in one chunk are taken together
-                    stop = at + 1
-                    while (
-                        stop < len(indices)
-                        and indices[stop] == indices[stop - 1] + 1
-                        and indices[stop] // per_chunk == number
-                    ):
-                        stop += 1
-                    record = txn.get(record_key(place.entry.number, kind, number), db=part.records)
-                    if record is None:
-                        break
-                    try:
-                        found += chunk.unpack(record, first, first + stop - at)
-                    except StoreError as error:
-                        raise self._damaged(video, error) from None
-                    at = stop
-            if len(found) == len(indices):
-                return found
-            self._places.pop(video, None)  # deleted, or stored anew, since it was looked up
-        raise self._damaged(video, StoreError(f"{kind} {indices[len(found)]} is missing"))
-
-    def _damaged(self, video: str, error: StoreError) -> StoreError:
-        return StoreError(
-            f"{video!r} is damaged in {self.folder}: {error}; "
-            f"`twostream verify {self.folder} --repair` drops it, so that extract makes it again"
-        )
-
-    # -- writing
-
-    @contextmanager
-    def write(self, video: str, replace: bool = False) -> Iterator[VideoWriter]:
-        """Add a video: it is there when the block ends normally, and not at all otherwise.
-
-        With `replace` it takes the place of the one of that name, which is there until then.
-        """
-        self._need_writable()
-        check_id(video)
-        if video in self and not replace:
-            raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
-        part = self._own_shard()
-        drop_numbers(part, self._left)
-        self._left.clear()
-        writer = VideoWriter(video, self.meta, part)
-        try:
-            yield writer
-            with claim.publishing(self.folder / "shards"):
-                if replace or self._find(video) is None:  # else another process was quicker
-                    writer.publish()
-                for name in self.shards() if replace else ():
-                    if name != self._claimed:
-                        self.delete_in(name, video)
-            self._places.pop(video, None)
-        finally:
-            if not writer.published and writer.number is not None:
-                self._left.append(writer.number)
-                with suppress(StoreError):  # a full disk, say; the next video tries again
-                    drop_numbers(part, self._left)
-                    self._left.clear()
-
-    def delete(self, video: str) -> None:
-        """Drop a video; its space is used again, or given back by `twostream compact`."""
-        self._need_writable()
-        self._place(video)
-        while (place := self._find(video)) is not None:
-            self.delete_in(place.shard, video)
-
-    def delete_in(self, name: str, video: str) -> None:
-        """Drop the copy of a video that one shard holds, if it does."""
-        self._need_writable()
-        part = self._shard(name)
-        key = video_key(check_id(video))
-
-        def work(txn: shard.Transaction) -> int | None:
-            value = txn.get(key, db=part.videos)
-            if value is None:
-                return None
-            number = parse_entry(value).number
-            txn.delete(key, db=part.videos)
-            txn.put(PENDING + NUMBER.pack(number), b"", db=part.info)
-            return number
-
-        number = part.write(work)
-        if number is not None:
-            drop_numbers(part, [number])
-        self._places.pop(video, None)
-
-    def close(self) -> None:
-        """Let go of the files; the store opens them again when it is used again."""
-        if self._pid == os.getpid():
-            if self._claimed is not None:
-                claim.give_back(self.folder / "shards")
-            for part in self._held.values():
-                shard.release(part)
-        self._reset()
-
-    def _need_writable(self) -> None:
-        if not self.writable:
-            raise UserError(f"{self.folder} was opened to read; open it with mode 'a'")
-
-    def _own_shard(self) -> shard.Shard:
-        self._check_process()
-        with self._holding:
-            if self._claimed is None:
-                self._claimed, fresh = claim.take(self.folder / "shards")
-                part = self._shard(self._claimed)
-                if fresh:
-                    with part.reading() as txn:
-                        left = pending_numbers(txn, part)
-                    drop_numbers(part, left)
-            return self._shard(self._claimed)
-
-    # -- finding
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():
-            self._reset()
-
-    def _shard(self, name: str) -> shard.Shard:
-        self._check_process()
-        part = self._held.get(name)
-        if part is None:
-            with self._holding:
-                part = self._held.get(name)
-                if part is None:
-                    part = self._held[name] = shard.acquire(self.folder / "shards" / name)
-        return part
-
-    def _find(self, video: str) -> Place | None:
-        """Where a video lies now; the first shard that has it counts."""
-        key = video_key(check_id(video))
-        for name in self.shards():
-            part = self._shard(name)
-            with part.reading() as txn:
-                value = txn.get(key, db=part.videos)
-                if value is not None:
-                    try:
-                        return Place(name, parse_entry(value))
-                    except StoreError as error:
-                        raise self._damaged(video, error) from None
-        return None
-
-    def _place(self, video: str) -> Place:
-        self._check_process()
-        place = self._places.get(video)
-        if place is None:
-            place = self._find(video)
-            if place is None:
-                raise StoreError(f"{video!r} is not in {self.folder}")
-            if len(self._places) >= REMEMBERED:
-                self._places.clear()
-            self._places[video] = place
-        return place

@@ -6,6 +6,7 @@ Each shard is read in a process of its own, for a damaged page can end the proce
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,9 +19,19 @@ import lmdb
 from storage.errors import StoreError
 from storage.store import chunk, shard
 from storage.store.claim import unclaimed
-from storage.store.keys import NUMBER, Entry, parse_entry, record_key, record_keys
+from storage.store.config import VideoMeta
+from storage.store.keys import (
+    NUMBER,
+    Entry,
+    StoredMeta,
+    entry_number,
+    parse_entry,
+    record_key,
+    record_keys,
+)
 from storage.store.salvage import BROKEN, salvage
-from storage.store.store import open_store
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 from storage.store.writer import drop_numbers, pending_numbers
 
 T = TypeVar("T")
@@ -47,8 +58,8 @@ class ShardReport:
     name: str
     whole: list[str] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
-    frames: int = 0
-    pairs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Frames and pairs, or steps."""
     records: int = 0
     bytes: int = 0
     strays: list[int] = field(default_factory=list)
@@ -81,14 +92,22 @@ class Report:
     def videos(self) -> int:
         return len({video for part in self.shards for video in part.whole})
 
+    def counts(self) -> dict[str, int]:
+        """Frames and pairs, or steps, of all whole videos."""
+        return {
+            name: sum(part.counts[name] for part in self.shards)
+            for name in sorted({name for part in self.shards for name in part.counts})
+        }
+
     def to_json(self) -> dict[str, Any]:
         return {
             "store": self.store,
             "videos": self.videos,
             "stored_twice": sum(len(part.whole) for part in self.shards) - self.videos,
+            **self.counts(),
             **{
                 name: sum(getattr(part, name) for part in self.shards)
-                for name in ("frames", "pairs", "records", "bytes")
+                for name in ("records", "bytes")
             },
             "shards": len(self.shards),
             "unfinished": sum(len(part.unfinished) for part in self.shards),
@@ -105,20 +124,23 @@ class Report:
 
 
 def verify(
-    path: Path, repair: bool = False, progress: Callable[[str], None] = lambda text: None
+    path: Path,
+    repair: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+    kind: type[ShardedStore[Any, Any]] = Store,
 ) -> Report:
-    """Read everything; with `repair`, drop what is damaged, so that extract makes it again."""
-    store = open_store(path, "a" if repair else "r")
+    """Read everything; with `repair`, drop what is damaged, so that it is made again."""
+    store = kind.open(path, "a" if repair else "r")
     report = Report(str(path), [])
     given_up = []
     for name in store.shards():
         progress(f"shard {name}")
         folder = path / "shards" / name
         with unclaimed(folder) as free:
-            found = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
+            found = apart(check, folder, free, kind.meta_type) or ShardReport(name, broken=CRASHED)
             report.shards.append(found)
             if repair and found.hurt:
-                if mended(folder, found, free):
+                if mended(folder, found, free, kind.meta_type):
                     report.dropped += [damage.video for damage in found.damaged]
                 elif free:
                     given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
@@ -144,7 +166,7 @@ def apart(work: Callable[..., T], *arguments: object) -> T | None:
             return None
 
 
-def check(folder: Path, alone: bool) -> ShardReport:
+def check(folder: Path, alone: bool, meta_type: type[StoredMeta] = VideoMeta) -> ShardReport:
     """Read every record of one shard; `alone` if nobody writes it meanwhile."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
@@ -155,7 +177,7 @@ def check(folder: Path, alone: bool) -> ShardReport:
             named = set()
             with txn.cursor(part.videos) as cursor:
                 for key, value in cursor:
-                    found = check_video(part, txn, bytes(key), bytes(value), report)
+                    found = check_video(part, txn, bytes(key), bytes(value), report, meta_type)
                     if found is not None:
                         named.add(found)
             report.unfinished = pending_numbers(txn, part)
@@ -184,11 +206,16 @@ def damaged_pages(folder: Path) -> str:
 
 
 def check_video(
-    part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
+    part: shard.Shard,
+    txn: lmdb.Transaction,
+    key: bytes,
+    value: bytes,
+    report: ShardReport,
+    meta_type: type[StoredMeta],
 ) -> int | None:
     """Check one video's records and add it to the report; returns its number where it is known."""
     try:
-        entry = parse_entry(value)
+        entry = parse_entry(value, meta_type)
     except StoreError as error:
         video = key.decode("utf-8", "replace")
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
@@ -200,18 +227,17 @@ def check_video(
         report.damaged.append(damage)
     else:
         report.whole.append(entry.meta.video)
-        report.frames += entry.meta.frames
-        report.pairs += entry.meta.pairs
+        report.counts.update(entry.meta.counts())
         report.bytes += size
         report.records += sum(1 for _ in record_keys(txn, part.records, entry.number))
     return entry.number
 
 
-def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> int:
+def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry[Any]) -> int:
     """Bytes of all records of a video; an error if one is missing, damaged or too many."""
     expected: dict[bytes, int] = {}
     for kind, per_chunk in entry.per_chunk.items():
-        items = entry.meta.frames if kind == "frames" else entry.meta.pairs
+        items = entry.meta.items(kind)
         for first in range(0, items, per_chunk):
             key = record_key(entry.number, kind, first // per_chunk)
             expected[key] = min(per_chunk, items - first)
@@ -241,12 +267,12 @@ def numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     return found
 
 
-def mended(folder: Path, report: ShardReport, free: bool) -> bool:
+def mended(folder: Path, report: ShardReport, free: bool, meta_type: type[StoredMeta]) -> bool:
     """Drop what is damaged from a shard that can be read; False if that does not help."""
     if report.broken:
         return False
     apart(mend, folder, report.damaged, free)
-    after = apart(check, folder, free)
+    after = apart(check, folder, free, meta_type)
     return after is not None and not after.hurt
 
 
@@ -274,6 +300,6 @@ def strays(part: shard.Shard, free: bool) -> list[int]:
     """Numbers with records that nothing names; of a shard that nobody writes also begun ones."""
     with part.reading() as txn:
         with txn.cursor(part.videos) as cursor:
-            named = {parse_entry(value).number for _, value in cursor}
+            named = {entry_number(value) for _, value in cursor}
         begun = set(pending_numbers(txn, part))
         return sorted((numbers(txn, part.records) | begun) - named - (set() if free else begun))
