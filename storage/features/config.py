@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from storage.errors import StoreError, UserError
 from storage.store import flatten
@@ -75,6 +75,9 @@ class FeatureConfig:
 class FeatureMeta:
     """What a feature store knows of one video."""
 
+    COUNTED: ClassVar[tuple[str, ...]] = ("steps",)
+    """Fields that are added up over a store."""
+
     video: str
     """Its id: as in the store of flow and frames."""
     steps: int
@@ -89,10 +92,6 @@ class FeatureMeta:
     def items(self, kind: str) -> int:
         """How many items of a kind it has."""
         return 1 if kind == "moments" else self.steps
-
-    def counts(self) -> dict[str, int]:
-        """What is added up over a store."""
-        return {"steps": self.steps}
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""

@@ -37,6 +37,8 @@ class StoredMeta(Protocol):
     """What is known of a video: a frozen dataclass of JSON values."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    COUNTED: ClassVar[tuple[str, ...]]
+    """Fields that are added up over a store."""
 
     @property
     def video(self) -> str:
@@ -48,9 +50,6 @@ class StoredMeta(Protocol):
 
     def items(self, kind: str) -> int:
         """How many items of a kind it has."""
-
-    def counts(self) -> dict[str, int]:
-        """What of it is added up over a store."""
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""

@@ -80,6 +80,8 @@ class Report:
 
     store: str
     shards: list[ShardReport]
+    counted: tuple[str, ...]
+    """What is counted beside videos."""
     dropped: list[str] = field(default_factory=list)
     salvaged: list[str] = field(default_factory=list)
     """Videos that were copied out of broken shards."""
@@ -94,10 +96,7 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """Frames and pairs, or steps, of all whole videos."""
-        return {
-            name: sum(part.counts[name] for part in self.shards)
-            for name in sorted({name for part in self.shards for name in part.counts})
-        }
+        return {name: sum(part.counts[name] for part in self.shards) for name in self.counted}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -131,7 +130,7 @@ def verify(
 ) -> Report:
     """Read everything; with `repair`, drop what is damaged, so that it is made again."""
     store = kind.open(path, "a" if repair else "r")
-    report = Report(str(path), [])
+    report = Report(str(path), [], kind.meta_type.COUNTED)
     given_up = []
     for name in store.shards():
         progress(f"shard {name}")
@@ -227,7 +226,7 @@ def check_video(
         report.damaged.append(damage)
     else:
         report.whole.append(entry.meta.video)
-        report.counts.update(entry.meta.counts())
+        report.counts.update({name: getattr(entry.meta, name) for name in meta_type.COUNTED})
         report.bytes += size
         report.records += sum(1 for _ in record_keys(txn, part.records, entry.number))
     return entry.number

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streams.training.recipes import PARTS, Recipe, recipe, recipe_from
     from streams.training.run_folder import RunFolder, differences
     from streams.training.stream_task import StreamTask, stream_net
-    from streams.training.task import Step, decay_groups
+    from streams.training.task import Step, Task, decay_groups
     from streams.training.trainer import Trainer, make_channels_last, train
     from streams.training.weights_file import Weights, hash_of_tensors, load_weights, save_weights
 
