@@ -21,6 +21,7 @@ import tyro
 from scripts.common import Talk, run_command
 
 if TYPE_CHECKING:
+    from storage.features import FeatureMeta, FeatureStore
     from storage.store import StoreConfig, Summary, VideoMeta
 
 
@@ -39,9 +40,11 @@ class Options:
 
 def run(options: Options) -> int:
     from storage.errors import UserError
+    from storage.features import holds_features, open_features
     from storage.store import open_store, summarise
 
-    with open_store(options.store) as store:
+    features = holds_features(options.store)
+    with open_features(options.store) if features else open_store(options.store) as store:
         if options.video is not None:
             if options.video not in store:
                 raise UserError(
@@ -49,10 +52,13 @@ def run(options: Options) -> int:
                     f"{options.store} --list` names the {len(store):,} that are"
                 )
             meta = store.video(options.video)
-            print(json.dumps(meta.to_json(), indent=2) if options.json else video_page(meta))
+            page = steps_page(meta) if features else video_page(meta)
+            print(json.dumps(meta.to_json(), indent=2) if options.json else page)
         elif options.list:
             videos = store.videos()
             print(json.dumps(videos) if options.json else "\n".join(map(printable, videos)))
+        elif features:
+            show_features(options, store)
         else:
             found = summarise(store)
             if options.json:
@@ -61,6 +67,42 @@ def run(options: Options) -> int:
             else:
                 print(store_page(options.store, store.meta, found))
     return 0
+
+
+def show_features(options: Options, store: FeatureStore) -> None:
+    """What is in a feature store."""
+    metas = list(store.metas())
+    steps, size = sum(meta.steps for meta in metas), sum(meta.size for meta in metas)
+    content = {"videos": len(metas), "steps": steps, "record_bytes": size}
+    content |= {"statistics": store.statistics.exists(), "encoder": store.encoder.exists()}
+    made = store.meta
+    if options.json:
+        print(json.dumps({"made": made.to_json(), "content": content}, indent=2))
+        return
+    rows = [
+        ("videos", f"{len(metas):,}"),
+        ("steps", f"{steps:,} of {' x '.join(map(str, made.shape))} numbers as {made.dtype}"),
+        ("records", readable(size)),
+        ("mean, deviation", "of the training part" if content["statistics"] else "none"),
+        ("", ""),
+        ("at", made.at),
+        *((f"network {name}", short(value)) for name, value in made.network.items()),
+        ("views", short(made.views)),
+        ("source", str(made.source.get("fingerprint") or "not said")),
+        ("schema", str(made.schema)),
+    ]
+    print("\n".join([str(options.store), *lines(rows)]))
+
+
+def steps_page(meta: FeatureMeta) -> str:
+    """A video of a feature store as text for people."""
+    rows = [
+        ("steps", f"{meta.steps:,}"),
+        ("records", readable(meta.size)),
+        ("rate", f"{meta.fps:g} frames a second" if meta.fps else "not said"),
+        *((f"source {name}", short(value)) for name, value in meta.source.items()),
+    ]
+    return "\n".join([printable(meta.video), *lines(rows)])
 
 
 def store_page(path: Path, made: StoreConfig, found: Summary) -> str:

@@ -16,6 +16,7 @@ STORAGE = {
     "storage.catalog",
     "storage.scores",
     "storage.convert",
+    "storage.features",
 }
 COMMON = {"scripts.common", "scripts.samples"}
 
@@ -55,7 +56,15 @@ PLAN: dict[str, set[str]] = {
         *("storage.catalog", "storage.store"),
     },
     "streams.training": {"streams.inputs", "streams.networks", "streams.samples"},
-    "streams.scoring": STREAMS | {"storage.catalog", "storage.scores", "storage.store"},
+    "streams.scoring": {
+        *STREAMS,
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
+    "streams.sequences": {
+        *STREAMS,
+        *("streams.aggregators", "streams.scoring"),
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
     # from scores and networks to a report
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
@@ -81,7 +90,8 @@ PLAN: dict[str, set[str]] = {
     },
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
-        *("scripts.prediction", "streams.scoring"),
+        *("flow.trajectories", "scripts.prediction"),
+        *("streams.aggregators", "streams.scoring", "streams.sequences"),
     },
     "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
 }

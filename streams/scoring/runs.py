@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class Run:
             ) from None
         return weights
 
-    def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
+    def check_store(self, inputs: Mapping[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
         then, now = self.settings["data"]["store"], config.to_json()
         for name in sorted({name for input_ in inputs.values() for name in input_.relies_on}):
