@@ -16,7 +16,7 @@ COMMANDS = {
     "preview": "show frames beside their flow, as a video or a strip",
     "compact": "give back the space that deleted videos left in a store",
     "features": "write the features of a trained network, or of trajectories",
-    "train": "train the spatial stream, the temporal stream or their fusion",
+    "train": "train a stream, the fusion of two, or a network on features",
     "score": "write the class scores of a trained run",
     "fuse": "combine the scores of several streams",
     "report": "judge streams and fusions in one page",

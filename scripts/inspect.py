@@ -44,7 +44,8 @@ def run(options: Options) -> int:
     from storage.store import open_store, summarise
 
     features = holds_features(options.store)
-    with open_features(options.store) if features else open_store(options.store) as store:
+    store: Any = (open_features if features else open_store)(options.store)
+    with store:
         if options.video is not None:
             if options.video not in store:
                 raise UserError(

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from scripts.common.health import examine
     from scripts.common.scorers import scorer_module
     from scripts.common.scores import ScoreFiles
-    from scripts.common.training import TrainOptions, asked, asked_recipe
+    from scripts.common.training import RunOptions, TrainOptions, asked, asked_recipe
 
 __getattr__, __all__ = exports(__name__, __file__)

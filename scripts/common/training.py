@@ -11,10 +11,9 @@ from streams.training import LoopOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What does not depend on the recipe."""
+class RunOptions:
+    """What neither the data nor the recipe has a say in."""
 
-    data: DataOptions
     out: Path
     """The run's folder; it is made, or gone on with."""
     loop: LoopOptions = field(default_factory=LoopOptions)
@@ -27,6 +26,13 @@ class TrainOptions:
     json: bool = False
     """Print the summary as JSON."""
     talk: Talk = field(default_factory=Talk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """What does not depend on the recipe."""
+
+    data: DataOptions
 
 
 def asked(argv: list[str], option: str) -> str:

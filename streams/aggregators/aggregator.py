@@ -85,6 +85,7 @@ class Piece(NamedTuple):
     """Scalar."""
     logits: Tensor
     """(N, classes), without a gradient: the answer as far as the pieces have come."""
+    last: bool = True
 
 
 class Aggregator(nn.Module, ABC):

@@ -133,13 +133,15 @@ class Stepwise(Aggregator):
         weights = step_weights(self.loss, mask)
         state = self.start(x, mask)
         so_far: list[Tensor] = []
-        for part, own, valid in self.parts(x, mask):
+        parts = list(self.parts(x, mask))
+        for number, (part, own, valid) in enumerate(parts, 1):
             each, state = self.advance(own, valid, state)
             state = detached(state)
             so_far.append(each.detach())
             steps = torch.cat(so_far, 1)
             answer = self.answer(steps, mask[:, : steps.shape[1]])
-            yield Piece(self.step_loss(each, labels, weights[:, part]), answer)
+            loss = self.step_loss(each, labels, weights[:, part])
+            yield Piece(loss, answer, number == len(parts))
 
     def step_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """(N, T, classes), (N,), (N, T) -> the weighted sum over steps, the mean over videos."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         testing_dense,
         testing_moments,
     )
-    from streams.samples.source import Source, open_source
+    from streams.samples.source import Source, check_classes, open_source, report_left_out
     from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)
