@@ -17,6 +17,7 @@ COMMANDS = {
     "compact": "give back the space that deleted videos left in a store",
     "features": "write the features of a trained network, or of trajectories",
     "train": "train a stream, the fusion of two, or a network on features",
+    "svm": "train a linear SVM on features, and write its class scores",
     "score": "write the class scores of a trained run",
     "fuse": "combine the scores of several streams",
     "report": "judge streams and fusions in one page",

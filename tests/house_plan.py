@@ -8,7 +8,10 @@ from __future__ import annotations
 
 STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.training"}
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
-FUSION = {"fusion.judge", "fusion.scores", "fusion.network", "fusion.report"}
+FUSION = {
+    *("fusion.judge", "fusion.scores", "fusion.features"),
+    *("fusion.network", "fusion.report"),
+}
 STORAGE = {
     "storage",
     "storage.codecs",
@@ -69,6 +72,10 @@ PLAN: dict[str, set[str]] = {
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
     "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.features": {
+        *("fusion.judge", "fusion.scores"),
+        *("storage.catalog", "storage.features", "storage.scores"),
+    },
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
         *("fusion.judge", "fusion.scores"),

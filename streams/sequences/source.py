@@ -96,9 +96,11 @@ class FeatureSource:
 
 
 def open_feature_source(
-    options: FeatureData, parts: Sequence[str] = ("train", "validation")
+    options: FeatureData, parts: Sequence[str] = ("train", "validation"), *, beside: bool = True
 ) -> FeatureSource:
-    """Open stores and lists and check that they fit each other; each fault is a UserError."""
+    """Open stores and lists and check that they fit each other; each fault is a UserError.
+
+    `beside`: the stores are to stand side by side at each step."""
     if not options.features:
         raise UserError("--features names one feature store or more")
     configs, stored = [], None
@@ -108,7 +110,7 @@ def open_feature_source(
             videos = set(store.videos())
             stored = videos if stored is None else stored & videos
     assert stored is not None
-    check_beside(options.features, configs)
+    check_beside(options.features, configs, beside)
     catalog = load_catalog(
         options.labels, validation=options.validation, official_counts=not options.any_counts
     )
@@ -134,10 +136,10 @@ def open_feature_source(
     )
 
 
-def check_beside(paths: Sequence[Path], configs: Sequence[FeatureConfig]) -> None:
+def check_beside(paths: Sequence[Path], configs: Sequence[FeatureConfig], beside: bool) -> None:
     """Features stand side by side only if each step is a vector, or a map of one size."""
     for path, config in zip(paths[1:], configs[1:], strict=True):
-        if config.shape[1:] != configs[0].shape[1:]:
+        if beside and config.shape[1:] != configs[0].shape[1:]:
             raise UserError(
                 f"a step of {path} is {config.shape}, one of {paths[0]} is {configs[0].shape}: "
                 "they do not fit side by side; write both --at parts with maps of one size"
