@@ -6,6 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.sequences.data import FeatureBatch, FeatureDataset
+    from streams.sequences.data_options import FeatureData
     from streams.sequences.recipes import (
         SEQUENCE_PARTS,
         SEQUENCE_RECIPES,
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
         sequence_recipe_from,
     )
     from streams.sequences.scoring import SequenceScorer, sequence_table
-    from streams.sequences.source import FeatureData, FeatureSource, open_feature_source
+    from streams.sequences.source import FeatureSource, open_feature_source
     from streams.sequences.table import SEQUENCES, SequenceNetwork
     from streams.sequences.task import SequenceNet, SequenceTask, sequence_net
     from streams.sequences.window_options import Windows

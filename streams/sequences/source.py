@@ -7,34 +7,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from storage.catalog import Catalog, Clip, load_catalog, match_clips, part_name
 from storage.errors import UserError
 from storage.features import FeatureConfig, Statistics, open_features, statistics_of
 from streams.samples import check_classes, report_left_out
+from streams.sequences.data_options import FeatureData
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FeatureData:
-    """Which features of which videos, under which labels."""
-
-    features: tuple[Path, ...]
-    """The feature stores; several stand side by side at each step (early fusion)."""
-    labels: Path
-    """Lists of UCF-101, HMDB-51 or TSN, a Kinetics CSV, or a folder of class folders."""
-    split: int = 1
-    """Which split of the lists."""
-    validation: float = 0.15
-    """Share of each class's training videos that is cut off, by group, to choose checkpoints on."""
-    missing: Literal["skip", "stop"] = "skip"
-    """What to do about listed videos that one of the stores does not hold."""
-    any_counts: bool = False
-    """Accept UCF-101 and HMDB-51 lists of other lengths than the official ones."""
-    empty_classes: bool = False
-    """Accept classes of which the stores hold no training video."""
 
 
 @dataclass(frozen=True)
