@@ -3,6 +3,7 @@
     twostream score runs/temporal --store S --labels L --out temporal.npz
     twostream score runs/temporal --store S --labels L --part validation --out temporal-val.npz
     twostream score runs/spatial --store S --labels L --views 25x1 --out spatial-quick.npz
+    twostream score runs/lstm --features rgb.features --labels L --out lstm.npz
 
 Tables of the validation part are what `twostream fuse --fit` finds weights on.
 """
@@ -13,7 +14,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -22,17 +23,24 @@ from storage.errors import UserError
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
+if TYPE_CHECKING:
+    from storage.scores import ScoreTable
+
 
 @dataclass(frozen=True)
 class Options:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a trained run."""
-    store: Path
-    """The store that `extract` made."""
     labels: Path
     """The label lists, as for `train`."""
     out: Path
     """The score table to write (.npz)."""
+    store: Path | None = None
+    """The store that `extract` made; not for runs of sequences."""
+    features: tuple[Path, ...] = ()
+    """The feature stores of a run of sequences, in the order of its training."""
+    windows: int = 10
+    """Windows of a video that is longer than the run's --length, for runs of sequences."""
     part: Literal["train", "validation", "test"] = "test"
     """Whose scores. Fusion weights are found on validation."""
     split: int | None = None
@@ -66,7 +74,6 @@ class Options:
 
 def run(options: Options) -> int:
     wait_asleep()
-    import numpy as np
     from tqdm import tqdm
 
     from streams.samples import open_source
@@ -75,6 +82,12 @@ def run(options: Options) -> int:
 
     trained = Run.open(options.run)
     device = pick_device(options.loop.device, 0)
+    if trained.kind == "sequence":
+        from scripts.score_sequence import score_sequence
+
+        return score_sequence(trained, options, device)
+    if options.store is None or options.features:
+        raise UserError(f"{options.run} is a {trained.kind} run: it is scored with --store")
     scorer = scorer_module(trained.kind).open_scorer(trained, device)
     views = Views.parse(options.views, scorer.crop.flip)
     if not options.out.parent.is_dir():
@@ -116,22 +129,23 @@ def run(options: Options) -> int:
                 **source.left_out(),
             },
         )
+    short = {"short": len(source.short[options.part])}
+    missing = len(source.missing[options.part])
+    return keep(table, options, missing, f"{views} views", {"views": str(views), **short})
+
+
+def keep(table: ScoreTable, options: Options, missing: int, how: str, more: dict[str, Any]) -> int:
+    """Write the table and say what is in it."""
     table.save(options.out)
-    top1 = float(np.mean(table.scores.argmax(1) == table.labels))
-    summary = {
-        "out": str(options.out),
-        "videos": len(table.videos),
-        "missing": len(source.missing[options.part]),
-        "short": len(source.short[options.part]),
-        "views": str(views),
-        "top1": round(top1, 5),
-    }
+    top1 = float((table.scores.argmax(1) == table.labels).mean())
     if options.json:
-        print(json.dumps(summary))
+        summary = {"out": str(options.out), "videos": len(table.videos), "missing": missing}
+        print(json.dumps(summary | more | {"top1": round(top1, 5)}))
     else:
+        short = f", {more['short']} short" if "short" in more else ""
         print(
-            f"{table!r}\n{options.out}: top-1 {top1:.2%} with {views} views, "
-            f"{summary['missing']} videos missing, {summary['short']} short"
+            f"{table!r}\n{options.out}: top-1 {top1:.2%} with {how}, "
+            f"{missing} videos missing{short}"
         )
     return 0
 

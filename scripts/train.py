@@ -1,8 +1,9 @@
-"""Train a stream, or the fusion of two trained streams, from a store.
+"""Train a stream, the fusion of two trained streams, or a network over sequences of features.
 
     twostream train spatial --store ucf.store --labels ucfTrainTestlist --out runs/spatial
     twostream train temporal --store ucf.store --labels ucfTrainTestlist --out runs/temporal
     twostream train temporal --store S --labels L --out RUN --recipe small --length 5 --epochs 20
+    twostream train sequence --features rgb.features --labels L --out RUN --network lstm
     torchrun --nproc-per-node 4 -m twostream train temporal --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. `twostream train KIND --help` lists the
@@ -22,6 +23,7 @@ KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
+    "sequence": ("scripts.train_sequence", "features of frozen networks, over time"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }
 """Kind -> the file of its options, and what it learns from. The file has `options_for(kind, argv)`,

@@ -74,9 +74,13 @@ def trainable(kind: str, options: Any) -> Trainable:
     learning = parameters_of(task.build_model(initial=False))
     return Trainable(
         task,
-        source,
+        source.left_out(),
         title=f"{options.fusion.join} fusion after {' '.join(options.fusion.stages)}, "
         f"{learning / 1e6:.1f} M trained parameters",
-        origin={tower.kind: str(tower.path.resolve()) for tower in (spatial, temporal)},
+        origin={
+            "store": str(options.data.store.resolve()),
+            "labels": str(options.data.labels.resolve()),
+            **{tower.kind: str(tower.path.resolve()) for tower in (spatial, temporal)},
+        },
         summary={"join": options.fusion.join, "trained_parameters": learning},
     )

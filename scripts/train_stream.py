@@ -88,7 +88,11 @@ def trainable(kind: str, options: Any) -> Trainable:
     left_out = {n: {p: len(v) for p, v in x.items()} for n, x in source.left_out().items()}
     return Trainable(
         StreamTask(kind, chosen, source, options.seed),
-        source,
+        source.left_out(),
         title=f"{kind} stream",
+        origin={
+            "store": str(options.data.store.resolve()),
+            "labels": str(options.data.labels.resolve()),
+        },
         summary={"counts": counts, **left_out},
     )

@@ -34,6 +34,10 @@ CALLS = {
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
     "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",
+    "train sequence": "--features FEATURES --labels LISTS --out OUTRUN --recipe small --length 4 "
+    "--hidden 8 --epochs 1 --batch 4 --workers 0",
+    "features": "RUN --store STORE --out OUTFEATURES --snapshots 2 --workers 0",
+    "svm": "FEATURES --labels LISTS --out OUT.npz",
     "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
     "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",
     "report": "SCORES SCORES2 --out OUT.html --draws 100 --map none --store STORE --runs RUN",
@@ -72,6 +76,16 @@ NUMBERS = [
     ("train temporal", "--dropout", "2"),
     ("train temporal", "--workers", "-9"),
     ("train temporal", "--depth", "19"),
+    ("train sequence", "--length", "-1"),
+    ("train sequence", "--hidden", "0"),
+    ("train sequence", "--layers", "0"),
+    ("train sequence", "--truncation", "-1"),
+    ("train sequence", "--dropout", "1"),
+    ("features", "--snapshots", "0"),
+    ("features", "--every", "-1"),
+    ("features", "--split", "9"),
+    ("svm", "--c", "0"),
+    ("svm", "--split", "9"),
     ("train fusion", "--snapshots", "0"),
     ("train fusion", "--gap", "0"),
     ("train fusion", "--two-towers", "-1"),
@@ -124,6 +138,13 @@ NAMES = [
     ("train spatial", "--recipe", "secret"),
     ("train spatial", "--device", "tpu"),
     ("train spatial", "--weights", "nowhere.pt"),
+    ("train sequence", "--network", "abacus"),
+    ("train sequence", "--recipe", "secret"),
+    ("train sequence", "--extra", "variant=magic"),
+    ("features", "--at", "layer9"),
+    ("features", "--videos", "nobody"),
+    ("features", "--dtype", "int8"),
+    ("svm", "--part", "train"),
     ("train fusion", "--stages", "layer9"),
     ("train fusion", "--join", "glue"),
     ("adopt", "--network", "resnet19"),
@@ -197,6 +218,7 @@ def make_place(home: Path) -> Place:
             extract_video(path, video, store, recipe)
     write_runs(home)
     write_weights(home)
+    write_features(home)
     write_scores(home)
     write_pictures(home / "IMPORTED" / "walk")
     write_nonsense(home)
@@ -232,6 +254,21 @@ def write_weights(home: Path) -> None:
     net = models.resnet18(weights=None, num_classes=3)
     torch.save(net.half().state_dict(), home / "WEIGHTS.pt")
     (home / "CLASSES.txt").write_text("walk\nrun\nswim\n")
+
+
+def write_features(home: Path) -> None:
+    """FEATURES of the videos in STORE, random numbers."""
+    from storage.features import FeatureConfig, open_features
+
+    rng = np.random.default_rng(0)
+    with (
+        open_store(home / "STORE") as videos,
+        open_features(home / "FEATURES", "w", FeatureConfig((5,), "pool")) as store,
+    ):
+        for video in videos.videos():
+            with store.write(video) as writer:
+                writer.add(rng.normal(size=(6, 5)))
+                writer.finish(range(6))
 
 
 def write_scores(home: Path) -> None:

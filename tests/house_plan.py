@@ -9,7 +9,10 @@ from __future__ import annotations
 
 STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.training"}
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
-FUSION = {"fusion.judge", "fusion.scores", "fusion.network", "fusion.report"}
+FUSION = {
+    *("fusion.judge", "fusion.scores", "fusion.features"),
+    *("fusion.network", "fusion.report"),
+}
 STORAGE = {
     "storage",
     "storage.codecs",
@@ -17,6 +20,7 @@ STORAGE = {
     "storage.catalog",
     "storage.scores",
     "storage.convert",
+    "storage.features",
 }
 COMMON = {"scripts.common", "scripts.samples"}
 
@@ -25,7 +29,7 @@ PLAN: dict[str, set[str]] = {
     "storage": set(),
     "storage.codecs": set(),
     "storage.scores": {"storage.catalog"},
-    "storage.features": set(),
+    "storage.features": {"storage.scores", "storage.store"},
     "storage.store": {"storage.codecs"},
     "storage.catalog": set(),
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
@@ -56,11 +60,23 @@ PLAN: dict[str, set[str]] = {
         *("storage.catalog", "storage.store"),
     },
     "streams.training": {"streams.inputs", "streams.networks", "streams.samples"},
-    "streams.scoring": STREAMS | {"storage.catalog", "storage.scores", "storage.store"},
+    "streams.scoring": {
+        *STREAMS,
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
+    "streams.sequences": {
+        *STREAMS,
+        *("streams.aggregators", "streams.scoring"),
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
     # from scores and networks to a report
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
     "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.features": {
+        *("fusion.judge", "fusion.scores"),
+        *("storage.catalog", "storage.features", "storage.scores"),
+    },
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
         *("fusion.judge", "fusion.scores", "streams.training"),
@@ -84,6 +100,8 @@ PLAN: dict[str, set[str]] = {
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
         *("scripts.health", "scripts.prediction", "streams.scoring"),
+        *("flow.trajectories", "scripts.prediction"),
+        *("streams.aggregators", "streams.scoring", "streams.sequences"),
     },
     "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
 }

@@ -131,7 +131,7 @@ class ConvFusionNet(nn.Module):
         spatial tower's last map and the temporal tower's map behind its last join."""
         towers = [self.tower(name) for name in ("spatial", "temporal")]
         a, b = (tower.network for tower in towers)
-        x, y = (tower.arranged(v) for tower, v in zip(towers, (frames, flow), strict=True))
+        x, y = (tower.snapshots(v) for tower, v in zip(towers, (frames, flow), strict=True))
         for network, value in ((a, x), (b, y)):
             network.check(value)
         behind: Place | None = None

@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from scripts.common.command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, mistake, run_command
     from scripts.common.scorers import scorer_module
     from scripts.common.scores import ScoreFiles
-    from scripts.common.training import Trainable, TrainOptions, asked, asked_recipe, run_task
+    from scripts.common.training import (
+        RunOptions,
+        Trainable,
+        TrainOptions,
+        asked,
+        asked_recipe,
+        run_task,
+    )
 
 __getattr__, __all__ = exports(__name__, __file__)

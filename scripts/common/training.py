@@ -14,15 +14,13 @@ from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
 if TYPE_CHECKING:
-    from streams.samples import Source
     from streams.training import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What does not depend on the recipe."""
+class RunOptions:
+    """What neither the data nor the recipe has a say in."""
 
-    data: DataOptions
     out: Path
     """The run's folder; it is made, or gone on with."""
     loop: LoopOptions = field(default_factory=LoopOptions)
@@ -37,33 +35,39 @@ class TrainOptions:
     talk: Talk = field(default_factory=Talk)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """What does not depend on the recipe."""
+
+    data: DataOptions
+
+
 @dataclass(frozen=True)
 class Trainable:
     """What a kind of training brings along."""
 
     task: Task
-    source: Source
+    left_out: dict[str, Any]
+    """Videos that are not used, by reason."""
     title: str
     """What is trained, in words."""
-    origin: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
     """More of how the run began."""
     summary: dict[str, Any] = field(default_factory=dict)
     """More of what `--json` prints."""
 
 
-def run_task(options: TrainOptions, recipe: str, prepare: Callable[[], Trainable]) -> int:
+def run_task(options: RunOptions, recipe: str, prepare: Callable[[], Trainable]) -> int:
     """Train what `prepare` gives into the run folder, or go on with what is in it."""
     wait_asleep()
     from streams.training import RunFolder, ranks, train
 
     folder, trainable = RunFolder(options.out), prepare()
-    task, source = trainable.task, trainable.source
+    task = trainable.task
     with ranks(options.loop.device) as where:
         if options.restart and where.first:
             folder.clear()
         origin = {
-            "store": str(options.data.store.resolve()),
-            "labels": str(options.data.labels.resolve()),
             **trainable.origin,
             "recipe": recipe,
             "name": options.name,
@@ -76,7 +80,7 @@ def run_task(options: TrainOptions, recipe: str, prepare: Callable[[], Trainable
             where,
             options.loop,
             origin=origin,
-            left_out=source.left_out(),
+            left_out=trainable.left_out,
             quiet=options.talk.quiet,
         )
         if not where.first:

@@ -123,6 +123,11 @@ class Catalog:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def part_name(catalog: Catalog, split: int, part: str = "train") -> str:
+    """A part of a split by its content, for what is computed from it and kept beside."""
+    return f"{catalog.fingerprint} split {split} {part}"
+
+
 def load_catalog(
     path: str | Path, *, validation: float = 0.15, official_counts: bool = True
 ) -> Catalog:

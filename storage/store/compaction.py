@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -14,7 +15,8 @@ from storage import atomic
 from storage.store import shard
 from storage.store.claim import FRESH, unclaimed
 from storage.store.salvage import BROKEN
-from storage.store.store import Store, open_store
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ class CompactedShard:
     """Why it was left as it is."""
 
 
-def compact(path: Path) -> list[CompactedShard]:
-    """Write every shard that nobody has open anew, without holes. Drop second copies first."""
-    store = open_store(path, "a")
+def compact(path: Path, kind: type[ShardedStore[Any, Any]] = Store) -> list[CompactedShard]:
+    """Write every shard that nobody has open anew, without holes; drop second copies first."""
+    store = kind.open(path, "a")
     folder = path / "shards"
     for old in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
         shutil.rmtree(old)
@@ -41,8 +43,8 @@ def compact(path: Path) -> list[CompactedShard]:
     return [compact_shard(folder / name) for name in names]
 
 
-def drop_second_copies(store: Store) -> None:
-    """Two processes may have stored a video at the same moment. The first shard's counts."""
+def drop_second_copies(store: ShardedStore[Any, Any]) -> None:
+    """Two processes may have stored a video at the same moment; the first shard's counts."""
     seen: set[str] = set()
     for name in store.shards():
         videos = store.videos_in(name)

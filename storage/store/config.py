@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from storage.codecs import Quantizer, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
@@ -93,6 +93,9 @@ def flatten(value: Mapping[str, object], before: str = "") -> dict[str, Any]:
 class VideoMeta:
     """What the store knows of one video."""
 
+    COUNTED: ClassVar[tuple[str, ...]] = ("frames", "pairs")
+    """Fields that are added up over a store."""
+
     video: str
     """Its id: the relative path without the extension."""
     frames: int
@@ -110,6 +113,10 @@ class VideoMeta:
     """Clipped share, zero share, mean absolute quantisation error in pixels, ..."""
     size: int = 0
     """Bytes that its records take in the store."""
+
+    def items(self, kind: str) -> int:
+        """How many items of a kind it has."""
+        return self.frames if kind == "frames" else self.pairs
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

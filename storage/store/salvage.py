@@ -1,7 +1,7 @@
 """Getting whole videos out of a shard that LMDB cannot open: truncated, or with damaged pages.
 
 The file is searched page by page for leaves of its trees. Index entries and items carry checksums,
-so what is found is either right or not used. What was deleted shortly before may come back.
+so what is found is either right or not used; what was deleted shortly before may come back.
 The layout of the pages is that of LMDB 0.9 on 64-bit machines.
 """
 
@@ -11,11 +11,12 @@ import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from storage.errors import StoreError
 from storage.store import chunk
 from storage.store.keys import KINDS, RECORD, Entry, expected_records, parse_entry
-from storage.store.store import Store
+from storage.store.sharded import ShardedStore
 
 BROKEN = ".broken-"
 """A shard that was given up is kept under a name that begins so, until `compact`."""
@@ -25,9 +26,9 @@ NODE = struct.Struct("=HHHH")  # length of the value (low, high), flags, length 
 LEAF, LARGE = 0x02, 0x01
 
 
-def salvage(folder: Path, store: Store) -> list[str]:
-    """Copy every whole video of a broken shard into `store`. Returns their ids."""
-    entries: dict[str, Entry] = {}
+def salvage(folder: Path, store: ShardedStore[Any, Any]) -> list[str]:
+    """Copy every whole video of a broken shard into `store`; returns their ids."""
+    entries: dict[str, Entry[Any]] = {}
     positions: dict[bytes, list[tuple[int, int]]] = {}
     with open(folder / "data.mdb", "rb") as file:
         if file.seek(0, 2) == 0:
@@ -38,7 +39,7 @@ def salvage(folder: Path, store: Store) -> list[str]:
                     positions.setdefault(key, []).append((start, length))
                     continue
                 try:
-                    entry = parse_entry(data[start : start + length])
+                    entry = parse_entry(data[start : start + length], store.meta_type)
                 except (StoreError, ValueError, KeyError, TypeError):
                     continue
                 known = entries.get(entry.meta.video)
@@ -74,7 +75,10 @@ def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 def copy(
-    data: mmap.mmap, entry: Entry, positions: dict[bytes, list[tuple[int, int]]], store: Store
+    data: mmap.mmap,
+    entry: Entry[Any],
+    positions: dict[bytes, list[tuple[int, int]]],
+    store: ShardedStore[Any, Any],
 ) -> bool:
     """Store a video again if all of it can be read."""
     records: list[tuple[str, list[bytes]]] = []
@@ -87,10 +91,6 @@ def copy(
                 continue
         else:
             return False
-    meta = entry.meta
-    with store.write(meta.video) as writer:
-        for kind, coded in records:
-            for item in coded:
-                writer.encoded(kind, item, meta.height, meta.width)
-        writer.finish(fps=meta.fps, source=meta.source, engine=meta.engine, quality=meta.quality)
+    with store.write(entry.meta.video) as writer:
+        writer.again(entry.meta, records)
     return True

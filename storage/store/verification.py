@@ -6,6 +6,7 @@ Each shard is read in a process of its own, for a damaged page can end the proce
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,9 +19,18 @@ import lmdb
 from storage.errors import StoreError
 from storage.store import chunk, shard
 from storage.store.claim import unclaimed
-from storage.store.keys import NUMBER, Entry, expected_records, parse_entry, record_keys
+from storage.store.config import VideoMeta
+from storage.store.keys import (
+    NUMBER,
+    Entry,
+    StoredMeta,
+    expected_records,
+    parse_entry,
+    record_keys,
+)
 from storage.store.salvage import BROKEN, salvage
-from storage.store.store import open_store
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 from storage.store.writer import drop_numbers, pending_numbers
 
 T = TypeVar("T")
@@ -47,8 +57,8 @@ class ShardReport:
     name: str
     whole: list[str] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
-    frames: int = 0
-    pairs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Frames and pairs, or steps."""
     records: int = 0
     bytes: int = 0
     orphans: list[int] = field(default_factory=list)
@@ -69,6 +79,8 @@ class Report:
 
     store: str
     shards: list[ShardReport]
+    counted: tuple[str, ...]
+    """What is counted beside videos."""
     dropped: list[str] = field(default_factory=list)
     salvaged: list[str] = field(default_factory=list)
     """Videos that were copied out of broken shards."""
@@ -81,14 +93,19 @@ class Report:
     def videos(self) -> int:
         return len({video for part in self.shards for video in part.whole})
 
+    def counts(self) -> dict[str, int]:
+        """Frames and pairs, or steps, of all whole videos."""
+        return {name: sum(part.counts[name] for part in self.shards) for name in self.counted}
+
     def to_json(self) -> dict[str, Any]:
         return {
             "store": self.store,
             "videos": self.videos,
             "stored_twice": sum(len(part.whole) for part in self.shards) - self.videos,
+            **self.counts(),
             **{
                 name: sum(getattr(part, name) for part in self.shards)
-                for name in ("frames", "pairs", "records", "bytes")
+                for name in ("records", "bytes")
             },
             "shards": len(self.shards),
             "unfinished": sum(len(part.unfinished) for part in self.shards),
@@ -105,21 +122,24 @@ class Report:
 
 
 def verify(
-    path: Path, repair: bool = False, progress: Callable[[str], None] = lambda text: None
+    path: Path,
+    repair: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+    kind: type[ShardedStore[Any, Any]] = Store,
 ) -> Report:
-    """Read everything. With `repair`, drop what is damaged, so that extract makes it again."""
-    store = open_store(path, "a" if repair else "r")
-    report = Report(str(path), [])
+    """Read everything; with `repair`, drop what is damaged, so that it is made again."""
+    store = kind.open(path, "a" if repair else "r")
+    report = Report(str(path), [], kind.meta_type.COUNTED)
     given_up = []
     for name in store.shards():
         progress(f"shard {name}")
         folder = path / "shards" / name
         with unclaimed(folder) as free:
-            shard_report = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
-            report.shards.append(shard_report)
-            if repair and shard_report.faulty:
-                if repair_shard(folder, shard_report, free):
-                    report.dropped += [damage.video for damage in shard_report.damaged]
+            one = apart(check, folder, free, kind.meta_type) or ShardReport(name, broken=CRASHED)
+            report.shards.append(one)
+            if repair and one.faulty:
+                if repair_shard(folder, one, free, kind.meta_type):
+                    report.dropped += [damage.video for damage in one.damaged]
                 elif free:
                     given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
                 else:
@@ -134,7 +154,7 @@ def verify(
 
 
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
-    """Call `work` in a process of its own. None if it did not survive."""
+    """Call `work` in a process of its own; None if that did not survive."""
     context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -144,8 +164,8 @@ def apart(work: Callable[..., T], *arguments: object) -> T | None:
             return None
 
 
-def check(folder: Path, alone: bool) -> ShardReport:
-    """Read every record of one shard. `alone` if nobody writes it meanwhile."""
+def check(folder: Path, alone: bool, meta_type: type[StoredMeta] = VideoMeta) -> ShardReport:
+    """Read every record of one shard; `alone` if nobody writes it meanwhile."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
@@ -155,7 +175,7 @@ def check(folder: Path, alone: bool) -> ShardReport:
             named = set()
             with txn.cursor(part.videos) as cursor:
                 for key, value in cursor:
-                    number = check_video(part, txn, bytes(key), bytes(value), report)
+                    number = check_video(part, txn, bytes(key), bytes(value), report, meta_type)
                     if number is not None:
                         named.add(number)
             report.unfinished = pending_numbers(txn, part)
@@ -184,11 +204,16 @@ def damaged_pages(folder: Path) -> str:
 
 
 def check_video(
-    part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
+    part: shard.Shard,
+    txn: lmdb.Transaction,
+    key: bytes,
+    value: bytes,
+    report: ShardReport,
+    meta_type: type[StoredMeta],
 ) -> int | None:
-    """Check one video's records and add it to the report. Returns its number where it is known."""
+    """Check one video's records and add it to the report; returns its number where it is known."""
     try:
-        entry = parse_entry(value)
+        entry = parse_entry(value, meta_type)
     except StoreError as error:
         video = key.decode("utf-8", "replace")
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
@@ -200,14 +225,13 @@ def check_video(
         report.damaged.append(damage)
     else:
         report.whole.append(entry.meta.video)
-        report.frames += entry.meta.frames
-        report.pairs += entry.meta.pairs
+        report.counts.update({name: getattr(entry.meta, name) for name in meta_type.COUNTED})
         report.bytes += sum(sizes)
         report.records += len(sizes)
     return entry.number
 
 
-def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> list[int]:
+def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry[Any]) -> list[int]:
     """Bytes of each record of a video. An error if one is missing, damaged or too many."""
     sizes = []
     for _, key, items in expected_records(entry):
@@ -223,24 +247,26 @@ def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> lis
     return sizes
 
 
-def stored_numbers(txn: lmdb.Transaction, records: lmdb._Database) -> set[int]:
+def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     """The numbers of all videos that have records."""
-    present = set()
+    found = set()
     with txn.cursor(records) as cursor:
         more = cursor.first()
         while more:
             (number,) = NUMBER.unpack(bytes(cursor.key())[: NUMBER.size])
-            present.add(number)
+            found.add(number)
             more = cursor.set_range(NUMBER.pack(number + 1))
-    return present
+    return found
 
 
-def repair_shard(folder: Path, report: ShardReport, free: bool) -> bool:
-    """Drop what is damaged from a shard that can be read. False if that does not help."""
+def repair_shard(
+    folder: Path, report: ShardReport, free: bool, meta_type: type[StoredMeta]
+) -> bool:
+    """Drop what is damaged from a shard that can be read; False if that does not help."""
     if report.broken:
         return False
     apart(drop_damage, folder, report, free)
-    after = apart(check, folder, free)
+    after = apart(check, folder, free, meta_type)
     return after is not None and not after.faulty
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.networks.network import Network, Stage
     from streams.networks.options import BatchNorm, ConsensusRule, NetworkOptions
     from streams.networks.stream_net import StreamNet, current_names, parameters_of
-    from streams.networks.table import NETWORKS, Entry, entry_of, names
+    from streams.networks.table import NETWORKS, Entry, entry_of, names, settings_from
     from streams.networks.torchvision_compat import models, v2
     from streams.networks.weights import file_state, fill, load_initial
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from storage.catalog import Clip
 from storage.store import Store, StoreConfig, VideoMeta, open_store
 from streams.inputs import Input
-from streams.samples.batch import Sample
+from streams.samples.batch import Batch, Sample, collate
 from streams.samples.colours import NONE, Colour, colour_shift
 from streams.samples.crops import Box, Crop, centre_box, training_box
 from streams.samples.sampling import (
@@ -116,6 +116,10 @@ class ClipDataset(Dataset[Sample]):
         )
         return View(tuple(moments[i] for i in chosen), box, False)
 
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Samples to a batch."""
+        return collate(samples)
+
     def __getitem__(self, which: Draw | int) -> Sample:
         clip = self.clips[which.clip if isinstance(which, Draw) else which]
         video, config = self.store.video(clip.video), self.store.meta
@@ -124,6 +128,11 @@ class ClipDataset(Dataset[Sample]):
             view = self.training_view(which, video, moments)
         else:
             view = self.testing_view(video, moments)
+        return self.sample(clip, video, view)
+
+    def sample(self, clip: Clip, video: VideoMeta, view: View) -> Sample:
+        """What a view shows, as stored."""
+        config = self.store.meta
         planes, boxes = {}, {}
         for name, input_ in self.inputs.items():
             planes[name], boxes[name] = self.read(input_, video, config, view)

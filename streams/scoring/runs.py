@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ class Run:
                 f"in config.json: {str(error).splitlines()[-1].strip()}"
             ) from None
 
-    def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
+    def check_store(self, inputs: Mapping[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
         if self.adopted:
             return

@@ -76,7 +76,7 @@ def adopt(
     )
     chosen = with_wishes(chosen, asked or Adoption(), str(file))
     net = stream_net(chosen, len(classes))
-    check_classes(net, state, file, classes)
+    check_class_count(net, state, file, classes)
     fill(net.network, state, str(file), whole=True)
     settings = {
         "kind": kind,
@@ -177,7 +177,7 @@ def with_wishes(base: Recipe, asked: Adoption, weights: str) -> Recipe:
     return replace(base, input=replace(input_, **wishes), crop=crop, network=network)
 
 
-def check_classes(
+def check_class_count(
     net: StreamNet, state: dict[str, torch.Tensor], file: Path, classes: list[str]
 ) -> None:
     """The classifier must be there, and have a row for each class."""

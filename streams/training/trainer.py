@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from storage.errors import UserError
 from streams.networks import current_names
-from streams.samples import Batch, Slices, make_loader, plainly, training_batches
+from streams.samples import Slices, make_loader, plainly, training_batches
 from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
@@ -61,7 +61,7 @@ class Trainer:
     """One sitting of a run."""
 
     def __init__(
-        self, task: Task, folder: RunFolder, where: Ranks, options: LoopOptions, *, quiet: bool
+        self, task: Task[Any], folder: RunFolder, where: Ranks, options: LoopOptions, *, quiet: bool
     ) -> None:
         self.task, self.folder, self.where, self.options = task, folder, where, options
         self.optim = task.optim
@@ -158,7 +158,7 @@ class Trainer:
         self.progress.end()
         return state
 
-    def train_step(self, batches: Iterator[Batch], tally: Tally) -> Tensor:
+    def train_step(self, batches: Iterator[Any], tally: Tally) -> Tensor:
         """One step of the optimiser over its micro-batches; their mean loss, on the device."""
         torch.manual_seed(hash_of(self.seed, self.state.step, self.where.rank))
         rate = learning_rate(self.optim, self.state.step, self.total)
@@ -170,11 +170,13 @@ class Trainer:
         for part in range(parts):
             batch = next(batches).to(self.where.device)
             waits = self.where.world > 1 and part < parts - 1
+            loss = torch.zeros((), device=self.where.device)
             with self.forward.no_sync() if waits else nullcontext():
                 for step in self.pieces(self.forward, batch):
                     self.scaler.scale(step.loss / parts).backward()
-                    sum_of_losses += step.loss.detach() / parts
-            tally.add(step.loss, step.logits, batch.labels)
+                    loss += step.loss.detach()
+            sum_of_losses += loss / parts
+            tally.add(loss, step.logits, batch.labels)
         if self.optim.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip)
@@ -185,7 +187,7 @@ class Trainer:
             self.average.follow(self.state.step)
         return sum_of_losses
 
-    def pieces(self, model: Any, batch: Batch) -> Iterator[Step]:
+    def pieces(self, model: Any, batch: Any) -> Iterator[Step]:
         """The task's steps over one batch: one, unless it takes the batch in pieces."""
         state: Any = None
         while True:
@@ -213,8 +215,9 @@ class Trainer:
         tally = Tally()
         for batch in plainly(self.checking):
             batch = batch.to(self.where.device)
-            *_, step = self.pieces(model, batch)
-            tally.add(step.loss, step.logits, batch.labels)
+            steps = list(self.pieces(model, batch))
+            loss = torch.stack([step.loss for step in steps]).sum()
+            tally.add(loss, steps[-1].logits, batch.labels)
         result = tally.result(self.where)
         # Without validation videos the last weights are the ones to keep.
         improved = len(self.checking.dataset) == 0 or better(
@@ -325,7 +328,7 @@ def hash_of(*numbers: int) -> int:
 
 
 def train(
-    task: Task,
+    task: Task[Any],
     folder: RunFolder,
     where: Ranks,
     options: LoopOptions,

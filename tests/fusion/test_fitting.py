@@ -11,7 +11,8 @@ import pytest
 from made_up_scores import accuracy, made_up
 
 from fusion.judge.metrics import judge
-from fusion.scores.linear_svm import LinearSVMFusion, best_temperature, svm
+from fusion.scores.grouped_svm import best_temperature
+from fusion.scores.linear_svm import LinearSVMFusion, svm
 from fusion.scores.weighting import best_weights, weight_grid, weighted
 from storage import ScoreTable, UserError
 
@@ -140,7 +141,7 @@ def test_c_is_chosen_on_folds_that_never_cut_a_group() -> None:
     assert set(machine.cross_validated) == {"0.1", "1"}
     assert machine.c in (0.1, 1.0)
     group = np.arange(120) // 10
-    for train, held in machine._folds(validation()[0].labels, group):
+    for train, held in machine.machine._folds(validation()[0].labels, group):
         assert not set(group[train]) & set(group[held])
 
 
