@@ -17,6 +17,7 @@ REQUIRED = {
     "av": "av",
     "cv2": "opencv-contrib-python",
     "h5py": "h5py",
+    "safetensors": "safetensors",
     "jinja2": "jinja2",
     "joblib": "joblib",
     "lmdb": "lmdb",
@@ -36,6 +37,7 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
+    "timm": ("networks of timm", "'twostream[timm]'"),
 }
 """Module -> what it is for, and what to install."""
 FIRST_DRIVER_WITH_CUDA_13 = 580

@@ -25,8 +25,7 @@ from flow.video.reader import VideoReader
 from flow.video.resize import Resize, to_grey
 from fusion import average
 from fusion.judge.normalisation import probabilities
-from fusion.network.recipe import Fusing as ConvFusing
-from fusion.network.recipe import FusionRecipe
+from fusion.network.recipe import FusionOptions, FusionRecipe
 from fusion.network.task import FusionTask, fusion_net
 from fusion.network.towers import load_tower
 from fusion.report.video_timeline import Fusing
@@ -73,7 +72,7 @@ def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
 def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
     """A run of two such runs, fused and never trained."""
     pair = [load_tower(towers / kind, kind) for kind in KINDS]
-    fusing = ConvFusing(snapshots=3, gap=2, two_towers=0.5)
+    fusing = FusionOptions(snapshots=3, gap=2, two_towers=0.5)
     data = DataOptions(store, lists, validation=0, empty_classes=True)
     source = open_source(data, {t.kind: t.recipe.input for t in pair}, ("test",))
     task = FusionTask(pair[0], pair[1], FusionRecipe(fusing), source, seed=3)
