@@ -59,18 +59,15 @@ def recipe_from_run(weights: str, kind: str, name: str, network: str) -> Recipe 
     if network not in ("", known.name):
         return None
     chosen = recipe(name, kind, known.network)
-    return replace(
-        chosen,
-        input=run_of.input,
-        crop=replace(chosen.crop, size=run_of.crop.size),
-        network=replace(
-            chosen.network,
-            weights=weights,
-            depth=known.depth,
-            network=known.network,
-            extra=known.extra,
-        ),
+    network_options = replace(
+        chosen.network,
+        weights=weights,
+        depth=known.depth,
+        network=known.network,
+        extra=known.extra,
     )
+    crop = replace(chosen.crop, size=run_of.crop.size)
+    return replace(chosen, input=run_of.input, crop=crop, network=network_options)
 
 
 def description(kind: str, argv: list[str]) -> str:

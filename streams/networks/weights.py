@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,7 +64,10 @@ def file_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return tensors_file(path)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Plain pickles of other protocols than torch's: read like all, or refused below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

@@ -76,7 +76,7 @@ def adopt(
     )
     chosen = with_wishes(chosen, asked or Adoption(), str(file))
     net = stream_net(chosen, len(classes))
-    check_class_count(net, state, file, classes)
+    check_classifier(net, state, file, classes)
     fill(net.network, state, str(file), whole=True)
     settings = {
         "kind": kind,
@@ -129,7 +129,7 @@ def recipe_by_origin(
     input_ = base.input
     if entry_of(network).layout == "stack":
         input_ = replace(input_, length=steps_of(state, network, modality, input_.step_channels))
-    if look.stride and not isinstance(input_, RGBDifference):
+    if look.stride and isinstance(input_, RGB | FlowStack):
         input_ = replace(input_, stride=look.stride)
     if isinstance(input_, RGB) and look.span:
         input_ = replace(input_, span=look.span)  # type: ignore[arg-type]
@@ -177,7 +177,7 @@ def with_wishes(base: Recipe, asked: Adoption, weights: str) -> Recipe:
     return replace(base, input=replace(input_, **wishes), crop=crop, network=network)
 
 
-def check_class_count(
+def check_classifier(
     net: StreamNet, state: dict[str, torch.Tensor], file: Path, classes: list[str]
 ) -> None:
     """The classifier must be there, and have a row for each class."""
