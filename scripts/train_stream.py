@@ -30,7 +30,7 @@ class Options(TrainOptions):
     (minutes on a CPU)."""
 
 
-def options_for(kind: str, argv: list[str]) -> Any:
+def options_for(kind: str, argv: list[str]) -> type:
     """The options of a kind, with the values of the recipe asked for, for the network asked for, as
     defaults."""
     chosen = recipe(asked_recipe(argv, RECIPE_NAMES), kind, asked(argv, "--network"))
