@@ -25,6 +25,8 @@ class TrainOptions:
     data: DataOptions
     out: Path
     """The run's folder; it is made, or gone on with."""
+    recipe: str = "modern"
+    """Where all other values come from."""
     loop: LoopOptions = field(default_factory=LoopOptions)
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
@@ -51,12 +53,14 @@ class Trainable:
     """More of what `--json` prints."""
 
 
-def run_task(options: TrainOptions, recipe: str, prepare: Callable[[], Trainable]) -> int:
-    """Train what `prepare` gives into the run folder, or go on with what is in it."""
+def run_task(
+    kind: str, trainable_of: Callable[[str, Any], Trainable], options: TrainOptions
+) -> int:
+    """Train what the options of a kind ask for into the run folder, or go on with what is in it."""
     wait_asleep()
     from streams.training import RunFolder, ranks, train
 
-    folder, trainable = RunFolder(options.out), prepare()
+    folder, trainable = RunFolder(options.out), trainable_of(kind, options)
     task, source = trainable.task, trainable.source
     with ranks(options.loop.device) as where:
         if options.restart and where.first:
@@ -65,7 +69,7 @@ def run_task(options: TrainOptions, recipe: str, prepare: Callable[[], Trainable
             "store": str(options.data.store.resolve()),
             "labels": str(options.data.labels.resolve()),
             **trainable.origin,
-            "recipe": recipe,
+            "recipe": options.recipe,
             "name": options.name,
             "processes": where.world,
             "device": str(where.device),
