@@ -13,6 +13,7 @@ options of a kind; `--recipe NAME` before it shows that recipe's values.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         return mistake(f"train {kind}", error)
     return run_command(
         options_type,
-        lambda options: run_task(options, options.recipe, lambda: module.trainable(kind, options)),
+        partial(run_task, kind, module.trainable),
         rest,
         prog=f"train {kind}",
         description=module.description(kind, rest),

@@ -37,7 +37,7 @@ class Options(TrainOptions):
     """Accept towers whose training was stopped before its end."""
 
 
-def options_for(kind: str, argv: list[str]) -> Any:
+def options_for(kind: str, argv: list[str]) -> type:
     """The options, with the values of the recipe asked for, for the join asked for, as defaults."""
     from fusion.network import FusionOptions, fusion_recipe
     from streams.training import Optimisation

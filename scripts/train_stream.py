@@ -30,7 +30,7 @@ class Options(TrainOptions):
     (minutes on a CPU)."""
 
 
-def options_for(kind: str, argv: list[str]) -> Any:
+def options_for(kind: str, argv: list[str]) -> type:
     """The options of a kind, with the values of the recipe asked for, for the network asked for, as
     defaults. Where weights of a run are given, the network and the input are that run's."""
     name, network = asked_recipe(argv, RECIPE_NAMES), asked(argv, "--network")

@@ -30,21 +30,21 @@ def find_places(spatial: Network, temporal: Network, names: Sequence[str]) -> li
     if not names:
         raise UserError(f"--stages names nothing; choose from {known(maps_of(spatial))}")
     maps = maps_of(spatial), maps_of(temporal)
-    found = []
+    places = []
     for name in names:
         first, _, second = name.partition(":")
-        found.append(
+        places.append(
             Place(part(first, maps[0], "spatial"), part(second or first, maps[1], "temporal"))
         )
-    order = [spatial.names.index(place.spatial) for place in found]
-    found = [place for _, place in sorted(zip(order, found, strict=True))]
-    later = [temporal.names.index(place.temporal) for place in found]
+    order = [spatial.names.index(place.spatial) for place in places]
+    places = [place for _, place in sorted(zip(order, places, strict=True))]
+    later = [temporal.names.index(place.temporal) for place in places]
     if len(set(order)) < len(order) or sorted(set(later)) != later:
         raise UserError(
             f"--stages {' '.join(names)}: each place must lie behind the one before, in both "
             "networks"
         )
-    return found
+    return places
 
 
 def part(name: str, maps: Sequence[Stage], tower: str) -> str:

@@ -94,9 +94,9 @@ def fit_head(net: ConvFusionNet, batches: Iterable[tuple[Inputs, Tensor]]) -> fl
     training = net.training
     net.eval()
     with torch.no_grad():
-        found = [(net.features(inputs)[0].double(), labels) for inputs, labels in batches]
+        pairs = [(net.features(inputs)[0].double(), labels) for inputs, labels in batches]
     net.train(training)
-    rows, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+    rows, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     mean, spread = rows.mean(0), rows.std(0, correction=0).clamp_min(1e-6)
     rows = (rows - mean) / spread
     weight = torch.zeros(net.head.out_features, rows.shape[1], dtype=torch.double)

@@ -43,10 +43,10 @@ def widen(network: Network, stage: str, width: int, channels: int) -> None:
 
 def takers(part: nn.Module, convolutions: dict[str, nn.Conv2d], given: Tensor) -> list[str]:
     """Names of the convolutions that are given the part's own input."""
-    found: list[str] = []
+    names: list[str] = []
     hooks = [
         module.register_forward_pre_hook(
-            lambda _, inputs, name=name: found.append(name) if inputs[0] is given else None
+            lambda _, inputs, name=name: names.append(name) if inputs[0] is given else None
         )
         for name, module in convolutions.items()
     ]
@@ -55,7 +55,7 @@ def takers(part: nn.Module, convolutions: dict[str, nn.Conv2d], given: Tensor) -
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return names
 
 
 def widened(conv: nn.Conv2d, channels: int) -> nn.Conv2d:

@@ -101,12 +101,12 @@ def timeline(
     for start in window_starts(duration, window, stride):
         stop = min(start + window, duration)
         last = stop >= duration
-        found = {
+        means = {
             name: scores.between(start, np.inf if last else stop)
             for name, scores in streams.items()
         }
-        there = {name: score for name, score in found.items() if score is not None}
-        if len(there) == len(found):
+        there = {name: score for name, score in means.items() if score is not None}
+        if len(there) == len(means):
             rows.append(fusing.row(start, stop, there))
     return rows
 
@@ -125,11 +125,11 @@ def running(
     streams: Mapping[str, StreamScores], fusing: Fusing, time: float, window: float
 ) -> Row | None:
     """What was known at `time` from the last `window` seconds; None before the first moment."""
-    found = {
+    means = {
         name: scores.between(max(0.0, time - window), time + 1e-6)
         for name, scores in streams.items()
     }
-    there = {name: score for name, score in found.items() if score is not None}
-    if len(there) < len(found):
+    there = {name: score for name, score in means.items() if score is not None}
+    if len(there) < len(means):
         return None
     return fusing.row(max(0.0, time - window), time, there)

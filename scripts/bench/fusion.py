@@ -95,11 +95,11 @@ def run(options: FusionBench) -> int:
         cases = [Case(name, depth, **shared) for name in (LATE, *options.joins)]
         starts[depth] = check_start(cases[0])
         say(f"ResNet-{depth}: conv starts as late fusion, to {starts[depth]:.1e} of the range")
-        found = measure_time(cases, options.rounds, say)
-        for case, row in zip(cases, found, strict=True):
+        costs = measure_time(cases, options.rounds, say)
+        for case, row in zip(cases, costs, strict=True):
             row.parameters, row.flops = measure_costs(case)
             row.memory = measure_memory(case)
-        rows += [row.values() for row in found]
+        rows += [row.values() for row in costs]
     about = device_name(device)
     if options.json:
         print(json.dumps({"device": about, "start_differs_by": starts, "rows": rows}))

@@ -135,9 +135,9 @@ class NetworkCosts:
             "parameters": self.parameters,
             "flops": self.flops,
             **{
-                f"{what}_{unit}": median(found[what])
-                for unit, found in (("seconds", self.seconds), ("cpu_seconds", self.cpu))
-                for what in found
+                f"{what}_{unit}": median(times[what])
+                for unit, times in (("seconds", self.seconds), ("cpu_seconds", self.cpu))
+                for what in times
             },
             **{f"{what}_bytes": value for what, value in self.memory.items()},
         }

@@ -23,11 +23,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from storage.errors import UserError, WorkFailed
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streams.samples import Batch
+    from streams.training import Recipe
 
 
 @dataclass
@@ -178,7 +184,7 @@ def speeds(trainer: Any, options: TrainBench) -> StreamSpeeds:
             work()
         return steps * options.batch / (settle() - began)
 
-    def trained(source: Iterator[Any]) -> Callable[[], object]:
+    def trained(source: Iterator[Batch]) -> Callable[[], object]:
         return lambda: trainer.train_step(source, Tally())
 
     row = StreamSpeeds(task.kind)
@@ -208,7 +214,7 @@ def speeds(trainer: Any, options: TrainBench) -> StreamSpeeds:
     return row
 
 
-def bench_recipe(kind: str, options: TrainBench) -> Any:
+def bench_recipe(kind: str, options: TrainBench) -> Recipe:
     from streams.training import recipe
 
     base = recipe("modern", kind)
@@ -234,10 +240,10 @@ def fixed_task() -> Any:
     from streams.training import StreamTask
 
     class FixedTask(StreamTask):
-        fixed: Any = None
+        fixed: Tensor | None = None
         frozen = False
 
-        def inputs(self, batch: Any) -> Any:
+        def inputs(self, batch: Batch) -> Any:
             return self.fixed if self.frozen else super().inputs(batch)
 
     return FixedTask
@@ -251,7 +257,7 @@ def cpu_seconds() -> float:
 
 def batches(
     trainer: Any, options: TrainBench, workers: int | None = None, steps: int = 10**6
-) -> Iterator[Any]:
+) -> Iterator[Batch]:
     from streams.samples import training_batches
 
     return training_batches(

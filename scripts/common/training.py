@@ -23,6 +23,8 @@ class RunOptions:
 
     out: Path
     """The run's folder; it is made, or gone on with."""
+    recipe: str = "modern"
+    """Where all other values come from."""
     loop: LoopOptions = field(default_factory=LoopOptions)
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
@@ -57,19 +59,19 @@ class Trainable:
     """More of what `--json` prints."""
 
 
-def run_task(options: RunOptions, recipe: str, prepare: Callable[[], Trainable]) -> int:
-    """Train what `prepare` gives into the run folder, or go on with what is in it."""
+def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: RunOptions) -> int:
+    """Train what the options of a kind ask for into the run folder, or go on with what is in it."""
     wait_asleep()
     from streams.training import RunFolder, ranks, train
 
-    folder, trainable = RunFolder(options.out), prepare()
+    folder, trainable = RunFolder(options.out), trainable_of(kind, options)
     task = trainable.task
     with ranks(options.loop.device) as where:
         if options.restart and where.first:
             folder.clear()
         origin = {
             **trainable.origin,
-            "recipe": recipe,
+            "recipe": options.recipe,
             "name": options.name,
             "processes": where.world,
             "device": str(where.device),

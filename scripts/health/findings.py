@@ -67,18 +67,18 @@ def examine() -> Report:
 
 def look_at_packages() -> dict[str, Finding]:
     """Every package is imported, since an installed one can still be broken."""
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for module, package in REQUIRED.items():
         if module != "torchvision":  # it has a door of its own
-            found[package] = {"needed": True, **try_import(module, package)}
-    found["torchvision"] = {"needed": True, "version": version_of("torchvision")}
+            findings[package] = {"needed": True, **try_import(module, package)}
+    findings["torchvision"] = {"needed": True, "version": version_of("torchvision")}
     for module, (purpose, install) in OPTIONAL.items():
         if find_spec(module) is None:
             reason = f"for {purpose}; pip install {install}"
-            found[module] = {"needed": False, "version": None, "reason": reason}
+            findings[module] = {"needed": False, "version": None, "reason": reason}
         else:
-            found[module] = {"needed": False, **try_import(module, module)}
-    return found
+            findings[module] = {"needed": False, **try_import(module, module)}
+    return findings
 
 
 def try_import(module: str, package: str) -> Finding:
@@ -175,10 +175,10 @@ def first_lines(*command: str) -> list[str] | None:
 
 def problems(report: Report) -> list[dict[str, Any]]:
     """What is wrong, whether it stops the main job, and the remedy in one line."""
-    found: list[dict[str, Any]] = []
+    findings: list[dict[str, Any]] = []
 
     def add(stops: bool, what: str, remedy: str) -> None:
-        found.append({"stops": stops, "what": what, "remedy": remedy})
+        findings.append({"stops": stops, "what": what, "remedy": remedy})
 
     for package, seen in report["packages"].items():
         if seen["needed"] and seen["version"] is None:
@@ -214,7 +214,7 @@ def problems(report: Report) -> list[dict[str, Any]]:
             f"only {machine['shared_memory_free'] / 1e6:.0f} MB of shared memory for loaders",
             "start the container with --ipc=host or --shm-size=8g, or train with --workers 0",
         )
-    return found
+    return findings
 
 
 def installed_names() -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from storage.errors import UserError
-from streams.inputs import RGB, AnyInput, FlowStack, RGBDifference
+from streams.inputs import RGB, AnyInput, FlowStack
 from streams.networks import (
     Look,
     StreamNet,

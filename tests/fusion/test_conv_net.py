@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -9,9 +11,11 @@ from torch import nn
 from fusion.network.joins import BilinearJoin, ConvJoin, SumJoin, make_join
 from fusion.network.net import ConvFusionNet, fused_logits
 from fusion.network.pooling import FusedPool, SnapshotPool
+from fusion.network.recipe import fusion_recipe_from
 from fusion.network.start import PENALTY, align, fit_head, set_scales
+from fusion.network.task import fusion_net
 from storage.errors import UserError
-from streams.networks import StreamNet, build_network, build_stream
+from streams.networks import StreamNet, build_network, build_stream, current_names
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")
@@ -409,3 +413,37 @@ def test_the_sketch_s_root_is_taken_of_what_is_pooled(
     rooted = sketch.sign() * ((sketch.abs() + 1e-3).sqrt() - 1e-3**0.5)
     wanted = rooted / (rooted.square().mean(1, keepdim=True) + 1e-6).sqrt()
     torch.testing.assert_close(features, wanted)
+
+
+OLDER = {
+    "fusing": {
+        "join": "conv", "stages": ["layer4"], "pool": "2d", "snapshots": 5, "gap": 2,
+        "two_towers": 0.0, "tune": "all", "tower_lr": 0.1, "dropout": 0.5, "sketch": 2048,
+        "align": True, "probe": 0,
+    },
+    "optim": {"epochs": 20, "lr": 0.01},
+}  # fmt: skip
+"""As config.json of a run holds them that was made before there were hidden layers."""
+
+
+@pytest.mark.parametrize("join", ["conv", "bilinear"])
+def test_a_run_of_before_hidden_layers_is_what_it_was(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], join: str
+) -> None:
+    settings = {**OLDER, "fusing": {**OLDER["fusing"], "join": join}}
+    recipe = fusion_recipe_from(settings)
+    assert (recipe.fusion.hidden, recipe.fusion.root) == (0, "place")
+    assert json.loads(json.dumps(recipe.settings()))["fusing"] == settings["fusing"]
+    net = fusion_net(recipe, *towers).eval()
+    older = {
+        name.replace(".network.", "."): value for name, value in net.state_dict().items()
+    }  # the names that such a run's weights have
+    assert {"towers.spatial.backbone.conv1.weight", "head.bias"} <= older.keys()
+    assert not any("hidden" in name for name in older)
+    again = fusion_net(recipe, *towers).eval()
+    again.load_state_dict(current_names(older))
+    with torch.no_grad():
+        assert torch.equal(fused_logits(again(inputs)), fused_logits(net(inputs)))
+        if join == "conv":  # linear: the classifier of the mean of the filtered maps
+            maps = net.maps(*inputs)[0].unflatten(0, inputs[0].shape[:2]).mean(dim=(1, 3, 4))
+            torch.testing.assert_close(fused_logits(net(inputs)), net.head(maps))
