@@ -36,7 +36,7 @@ CALLS = {
     "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",
     "train sequence": "--features FEATURES --labels LISTS --out OUTRUN --recipe small --length 4 "
     "--hidden 8 --epochs 1 --batch 4 --workers 0",
-    "features": "RUN --store STORE --out OUTFEATURES --snapshots 2 --workers 0",
+    "features": "RUN --store STORE --labels LISTS --out OUTFEATURES --snapshots 2 --workers 0",
     "svm": "FEATURES --labels LISTS --out OUT.npz",
     "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
     "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",

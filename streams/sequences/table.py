@@ -145,5 +145,7 @@ class SequenceNetwork:
             if "unexpected keyword" not in str(error):
                 raise
             text = str(error).split("()")[-1].strip()
-            raise UserError(f"--network {self.network}: {text}") from None
+            raise UserError(
+                f"--extra {' '.join(self.extra)}: --network {self.network} {text}"
+            ) from None
         return net
