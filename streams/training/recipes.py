@@ -127,14 +127,19 @@ def recipe(name: str, kind: str, network: str = "") -> Recipe:
     if kind not in KINDS:
         raise UserError(f"stream {kind!r} is not one of {', '.join(KINDS)}")
     base = RECIPES[name](kind)
-    return for_network(base, network, little=name == "small") if network else base
+    return for_network(base, kind, network, little=name == "small") if network else base
 
 
-def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
+def for_network(base: Recipe, kind: str, name: str, *, little: bool) -> Recipe:
     """The recipe with a network of another name, which looks at what it was published with."""
     entry = entry_of(name)
+    if kind not in entry.streams:
+        raise UserError(
+            f"--network {name} is trained by `twostream train {' or '.join(entry.streams)}`, "
+            f"not as the {kind} stream"
+        )
     input_: AnyInput = base.input
-    sampling = base.sampling
+    sampling, optim = base.sampling, base.optim
     if entry.layout == "clip" or entry.frames > 1:
         steps = entry.small_frames or entry.frames if little else entry.frames
         input_ = replace(base.input, length=steps)
@@ -143,6 +148,8 @@ def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
         sampling = replace(sampling, segments=1)
     elif base.input.kind == "rgb":
         input_ = replace(base.input, length=1)
+    if little:
+        optim = replace(optim, lr=entry.small_lr)
     settings = entry.small if little else {}
     return replace(
         base,
@@ -155,4 +162,5 @@ def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
             weights="none" if little else entry.weights,
             extra=tuple(f"{key}={str(value).lower()}" for key, value in settings.items()),
         ),
+        optim=optim,
     )
