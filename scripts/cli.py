@@ -15,6 +15,7 @@ COMMANDS = {
     "verify": "read every record of a store, and drop what is damaged",
     "preview": "show frames beside their flow, as a video or a strip",
     "compact": "give back the space that deleted videos left in a store",
+    "systems": "list the systems: paper, command, size, what each is blind to",
     "train": "train the spatial stream, the temporal stream or their fusion",
     "score": "write the class scores of a trained run",
     "fuse": "combine the scores of several streams",

@@ -19,6 +19,7 @@ KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
+    "motion": ("scripts.train_stream", "frames, without labels: motionnet's flow"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }
 """Kind -> the file of its options, and what it learns from. The file has `main(kind, argv)`."""

@@ -1,4 +1,4 @@
-"""Options of `twostream train spatial|temporal|difference`."""
+"""Options of `twostream train spatial|temporal|difference|motion`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Literal, get_args
 
 from scripts.common import TrainOptions, asked, asked_recipe, mistake, run_command
 from storage.errors import UserError
-from streams.training import PARTS, Recipe, recipe, wait_asleep
+from streams.training import PARTS, Recipe, in_words, recipe, wait_asleep
 
-RecipeName = Literal["modern", "tsn", "2014", "small"]
+RecipeName = Literal["modern", "published", "tsn", "2014", "small"]
 
-DESCRIPTION = """Train the {kind} stream from a store.
+DESCRIPTION = """Train {what} from a store.
 
     twostream train {kind} --store S --labels L --out RUN
-    twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
+    twostream train {kind} --store S --labels L --out RUN --recipe {example} --split 2
     torchrun --nproc-per-node 4 -m twostream train {kind} --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. The defaults below are those of the
@@ -27,8 +27,8 @@ class Options(TrainOptions):
     """What the recipe's own values are added to."""
 
     recipe: RecipeName = "modern"
-    """Where all other values come from: modern; tsn (2016); 2014 (Simonyan and Zisserman); small
-    (minutes on a CPU)."""
+    """Where all other values come from: modern; published (what the paper of --network states);
+    tsn (2016); 2014 (Simonyan and Zisserman); small (minutes on a CPU)."""
 
 
 def options_type(kind: str, name: str, network: str = "") -> Any:
@@ -47,13 +47,13 @@ def options_type(kind: str, name: str, network: str = "") -> Any:
 def run(kind: str, options: Any) -> int:
     wait_asleep()
     from streams.samples import open_source
-    from streams.training import RunFolder, StreamTask, ranks, train
+    from streams.training import MotionTask, RunFolder, StreamTask, ranks, train
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
     folder = RunFolder(options.out)
     source = open_source(options.data, {kind: chosen.input})
     with ranks(options.loop.device) as where:
-        task = StreamTask(kind, chosen, source, options.seed)
+        task = (MotionTask if kind == "motion" else StreamTask)(kind, chosen, source, options.seed)
         if options.restart and where.first:
             folder.clear()
         origin = {
@@ -82,12 +82,15 @@ def run(kind: str, options: Any) -> int:
     if options.json:
         print(json.dumps(summary))
         return 0
-    best = state.best or {}
+    use = (
+        f"`--network hidden-two-stream --weights {folder.path}` starts from"
+        if kind == "motion"
+        else f"`twostream score {folder.path}` uses"
+    )
     print(
         f"{kind} stream: {state.step} steps in {state.seconds:.0f} s; "
-        f"best validation by {chosen.optim.best}: "
-        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
-        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
+        f"best validation by {chosen.optim.best}: {in_words(state.best or {'loss': 0.0})}\n"
+        f"{folder.best} is what {use}; curve: {folder.curve}"
     )
     return 0
 
@@ -103,5 +106,10 @@ def main(kind: str, argv: list[str]) -> int:
         lambda options: run(kind, options),
         argv,
         prog=f"train {kind}",
-        description=DESCRIPTION.format(kind=kind, recipe=name),
+        description=DESCRIPTION.format(
+            kind=kind,
+            what="MotionNet without labels" if kind == "motion" else f"the {kind} stream",
+            example="small" if kind == "motion" else "tsn",
+            recipe=name,
+        ),
     )

@@ -82,9 +82,12 @@ PLAN: dict[str, set[str]] = {
     },
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
-        *("scripts.prediction", "streams.scoring"),
+        *("scripts.prediction", "streams.aggregators", "streams.scoring"),
     },
-    "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
+    "scripts.docs": {
+        *("scripts", "scripts.bench", "storage.codecs", "storage.store"),
+        *("streams.networks", "streams.training"),
+    },
 }
 
 NEVER = {

@@ -15,8 +15,8 @@
         conv1 96x7x7 /2 | conv2 384x5x5 /2 in 2 groups | conv3 512 | conv4 512 in 2 groups |
         conv5 384 in 2 groups | 384 x 6 x 6 = 13,824 | fc6 4096 | fc7 4096
 
-Their fully connected layers take one size only: that which they are built for. Weights start as He et al. have it, not from
-Gaussians of 0.01.
+Their fully connected layers take one size only: that which they are built for. Weights start as He
+et al. have it, not from Gaussians of 0.01.
 """
 
 from __future__ import annotations
@@ -113,16 +113,12 @@ def vgg_m(
     return chain(channels, classes, layers, Norm(5e-4, 2, True), size, width, dropout)
 
 
-def caffenet(
-    channels: int, classes: int, *, dropout: float = 0.5, size: int = 227
-) -> Network:
+def caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 227) -> Network:
     """float (N, channels, size, size) -> (N, classes); 4096 features."""
     return chain(channels, classes, CAFFENET, Norm(1e-4, 1, False), size, 4096, dropout)
 
 
-def lrcn_caffenet(
-    channels: int, classes: int, *, dropout: float = 0.5, size: int = 227
-) -> Network:
+def lrcn_caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 227) -> Network:
     """LRCN's frame network: float (N, channels, size, size) -> (N, classes); 4096 features."""
     return chain(channels, classes, LRCN, Norm(1e-4, 1, False), size, 4096, dropout)
 

@@ -59,20 +59,28 @@ class StreamNet(nn.Module):
                 norm.eval()
         return self
 
-    def features(self, x: Tensor) -> Tensor:
-        """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
+    def snapshots(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> what the network takes: (B K, C, H, W), or clips."""
         snapshots = x.flatten(0, 1)
         if self.network.layout == "clip":
             snapshots = snapshots.unflatten(1, (-1, self.network.channels)).transpose(1, 2)
-        return self.network.features(snapshots).unflatten(0, x.shape[:2])
+        return snapshots
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
+        return self.network.features(self.snapshots(x)).unflatten(0, x.shape[:2])
 
     def classify(self, features: Tensor) -> Tensor:
         """(B, K, D) -> (B, classes)."""
         logits: Tensor = self.consensus(features, self.network.classify)
         return logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.features(x))
+    def forward(self, x: Tensor, own_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """With `own_loss` also the network's own loss, a number that needs no labels."""
+        if not own_loss:
+            return self.classify(self.features(x))
+        features, loss = self.network.with_own_loss(self.snapshots(x))
+        return self.classify(features.unflatten(0, x.shape[:2])), loss
 
 
 OLDER = re.compile(r"^(towers\.\w+\.|)(?=(backbone|head)\.)")

@@ -32,43 +32,23 @@ class Entry:
     """What --weights is unless told: imagenet where such weights can be had."""
     takes: tuple[str, ...] = ()
     """Which of frames and size its builder must be told."""
-    small: dict[str, Setting] = field(default_factory=dict)
-    """Settings with which it learns small pictures on a CPU."""
-    small_size: int = 64
-    small_frames: int = 0
-    """Steps in the recipe `small` (0: as published)."""
-    small_lr: float = 0.02
-    """Without batch norm a network bears less than others."""
     streams: tuple[str, ...] = ("spatial", "temporal", "difference")
     """What `twostream train` trains it as."""
 
 
-def clip(
-    module: str,
-    build: str,
-    frames: int,
-    size: int,
-    small: tuple[int, int],
-    small_lr: float = 0.02,
-    **settings: Setting,
-) -> Entry:
-    """`small` are frames and pixels of the recipe `small`, `settings` the network's own there."""
+def clip(module: str, build: str, frames: int, size: int) -> Entry:
+    takes = ("frames", "size")
     return Entry(
         module,
         build,
         layout="clip",
         frames=frames,
         size=size,
-        takes=("frames", "size"),
-        small=settings,
-        small_frames=small[0],
-        small_size=small[1],
-        small_lr=small_lr,
+        takes=takes,
     )
 
 
 def karpathy(kind: str, frames: int, *takes: str) -> Entry:
-    small: dict[str, Setting] = {"norm": "batch", "grid": 2, "width": 0.25}
     return Entry(
         "karpathy",
         f"build_{kind}",
@@ -76,7 +56,6 @@ def karpathy(kind: str, frames: int, *takes: str) -> Entry:
         frames=frames,
         size=170,
         takes=("size", *takes),
-        small=small,
     )
 
 
@@ -87,43 +66,29 @@ NETWORKS: dict[str, Entry] = {
     },
     "inception-v1": Entry("inception_v1", weights="imagenet"),
     "bn-inception": Entry("bn_inception"),
-    "vgg16": Entry("vgg", weights="imagenet", small_size=32, small_lr=0.005),
-    "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet", small_size=32),
-    "vgg-m": Entry("caffe", "vgg_m", takes=("size",), small_lr=0.005),
-    "caffenet": Entry("caffe", "caffenet", size=227, takes=("size",), small_lr=0.005),
+    "vgg16": Entry("vgg", weights="imagenet"),
+    "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
+    "vgg-m": Entry("caffe", "vgg_m", takes=("size",)),
+    "caffenet": Entry("caffe", "caffenet", size=227, takes=("size",)),
     "attention56": Entry("attention", settings={"depth": 56}),
     "attention92": Entry("attention", settings={"depth": 92}),
     "karpathy-single": karpathy("single", 1),
     "karpathy-late": karpathy("late", 16, "frames"),
     "karpathy-early": karpathy("early", 10, "frames"),
     "karpathy-slow": karpathy("slow", 10),
-    "c3d": clip("c3d", "build", 16, 112, (16, 32), 0.005, width=0.25),
-    "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112, (16, 32), width=0.25),
-    "fstcn": clip("fstcn", "build", 16, 204, (8, 56), 0.005),
-    "i3d": clip("i3d", "build", 64, 224, (8, 64)),
-    "r3d18": clip("video_resnets", "build_r3d18", 16, 112, (8, 32)),
-    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112, (8, 32)),
-    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112, (8, 32)),
-    "s3d": clip("video_resnets", "build_s3d", 64, 224, (8, 64)),
-    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224, (8, 64)),
-    "t3d121": clip("t3d", "build", 32, 224, (8, 32)),
-    "motionnet": Entry(
-        "motionnet",
-        frames=11,
-        takes=("size",),
-        small={"width": 0.25, "scales": 3},
-        small_frames=6,
-        small_lr=2e-3,
-        streams=("motion",),
-    ),
+    "c3d": clip("c3d", "build", 16, 112),
+    "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112),
+    "fstcn": clip("fstcn", "build", 16, 204),
+    "i3d": clip("i3d", "build", 64, 224),
+    "r3d18": clip("video_resnets", "build_r3d18", 16, 112),
+    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112),
+    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112),
+    "s3d": clip("video_resnets", "build_s3d", 64, 224),
+    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224),
+    "t3d121": clip("t3d", "build", 32, 224),
+    "motionnet": Entry("motionnet", frames=11, takes=("size",), streams=("motion",)),
     "hidden-two-stream": Entry(
-        "hidden_two_stream",
-        "build_named",
-        frames=11,
-        takes=("size",),
-        small={"temporal": "resnet18", "width": 0.25, "scales": 3},
-        small_frames=6,
-        streams=("spatial",),
+        "hidden_two_stream", "build_named", frames=11, takes=("size",), streams=("spatial",)
     ),
 }
 
