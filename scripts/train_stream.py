@@ -47,13 +47,15 @@ def options_type(kind: str, name: str, network: str = "") -> Any:
 def run(kind: str, options: Any) -> int:
     wait_asleep()
     from streams.samples import open_source
-    from streams.training import MotionTask, RunFolder, StreamTask, ranks, train
+    from streams.training import MotionTask, RunFolder, StreamTask, check_memory, ranks, train
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
     folder = RunFolder(options.out)
     source = open_source(options.data, {kind: chosen.input})
     with ranks(options.loop.device) as where:
         task = (MotionTask if kind == "motion" else StreamTask)(kind, chosen, source, options.seed)
+        if kind != "motion":
+            check_memory(chosen, len(source.classes), where.device, where.world)
         if options.restart and where.first:
             folder.clear()
         origin = {
