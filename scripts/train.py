@@ -24,6 +24,7 @@ KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
+    "motion": ("scripts.train_stream", "frames, without labels: motionnet's flow"),
     "sequence": ("scripts.train_sequence", "features of frozen networks, over time"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }

@@ -1,20 +1,23 @@
-"""Options of `twostream train spatial|temporal|difference`."""
+"""Options of `twostream train spatial|temporal|difference|motion`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, make_dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scripts.common import Trainable, TrainOptions, asked, asked_recipe
 from streams.training import PARTS, Recipe, RunFolder, recipe, recipe_from
 
-RecipeName = Literal["modern", "tsn", "2014", "small"]
+if TYPE_CHECKING:
+    from streams.training import Ranks
+
+RecipeName = Literal["modern", "published", "tsn", "2014", "small"]
 RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 
-DESCRIPTION = """Train the {kind} stream from a store.
+DESCRIPTION = """Train {what} from a store.
 
     twostream train {kind} --store S --labels L --out RUN
-    twostream train {kind} --store S --labels L --out RUN --recipe tsn --split 2
+    twostream train {kind} --store S --labels L --out RUN --recipe {example} --split 2
     torchrun --nproc-per-node 4 -m twostream train {kind} --store S --labels L --out RUN
 
 The same command again goes on with a run that was stopped. The defaults below are those of the
@@ -26,8 +29,8 @@ class Options(TrainOptions):
     """What the recipe's own values are added to."""
 
     recipe: RecipeName = "modern"
-    """Where all other values come from: modern; tsn (2016); 2014 (Simonyan and Zisserman); small
-    (minutes on a CPU)."""
+    """Where all other values come from: modern; published (what the paper of --network states);
+    tsn (2016); 2014 (Simonyan and Zisserman); small (minutes on a CPU)."""
 
 
 def options_for(kind: str, argv: list[str]) -> type:
@@ -71,20 +74,32 @@ def recipe_from_run(weights: str, kind: str, name: str, network: str) -> Recipe 
 
 
 def description(kind: str, argv: list[str]) -> str:
-    return DESCRIPTION.format(kind=kind, recipe=asked_recipe(argv, RECIPE_NAMES))
+    return DESCRIPTION.format(
+        kind=kind,
+        what="MotionNet without labels" if kind == "motion" else f"the {kind} stream",
+        example="small" if kind == "motion" else "tsn",
+        recipe=asked_recipe(argv, RECIPE_NAMES),
+    )
 
 
 def trainable(kind: str, options: Any) -> Trainable:
     """The stream that the options ask for."""
     from streams.samples import open_source
-    from streams.training import StreamTask
+    from streams.training import MotionTask, StreamTask, check_memory
 
     chosen = Recipe(options.input, **{part: getattr(options, part) for part in PARTS})
     source = open_source(options.data, {kind: chosen.input})
     counts = {part: len(clips) for part, clips in source.parts.items()}
     left_out = {n: {p: len(v) for p, v in x.items()} for n, x in source.left_out().items()}
+    motion = kind == "motion"
+    task = (MotionTask if motion else StreamTask)(kind, chosen, source, options.seed)
+
+    def check(where: Ranks) -> None:
+        if not motion:
+            check_memory(chosen, len(source.classes), where.device, where.world)
+
     return Trainable(
-        StreamTask(kind, chosen, source, options.seed),
+        task,
         source.left_out(),
         title=f"{kind} stream",
         origin={
@@ -92,4 +107,6 @@ def trainable(kind: str, options: Any) -> Trainable:
             "labels": str(options.data.labels.resolve()),
         },
         summary={"counts": counts, **left_out},
+        check=check,
+        use="`--network hidden-two-stream --weights {run}` starts from" if motion else "",
     )

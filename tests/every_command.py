@@ -28,9 +28,11 @@ CALLS = {
     "verify": "STORE",
     "preview": "VIDEO --out OUT.png --flow dis --short-side 24 --columns 2",
     "compact": "STORE",
+    "systems": "",
     "train spatial": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train temporal": f"--store STORE --labels LISTS --out OUTRUN {SIZE} --length 2",
     "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
+    "train motion": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
     "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",

@@ -99,11 +99,13 @@ PLAN: dict[str, set[str]] = {
     },
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
-        *("scripts.health", "scripts.prediction", "streams.scoring"),
-        *("flow.trajectories", "scripts.prediction"),
+        *("flow.trajectories", "scripts.health", "scripts.prediction"),
         *("streams.aggregators", "streams.scoring", "streams.sequences"),
     },
-    "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
+    "scripts.docs": {
+        *("scripts", "scripts.bench", "storage.codecs", "storage.store"),
+        *("streams.networks", "streams.training"),
+    },
 }
 
 NEVER = {

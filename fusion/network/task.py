@@ -57,6 +57,9 @@ class FusionTask:
             "data": self.source.settings(),
         }
 
+    answers = True
+    measures: tuple[str, ...] = ()
+
     def build_model(self, initial: bool) -> nn.Module:
         torch.manual_seed(self.seed)
         spatial, temporal = (self.pair[name].net(trained=initial) for name in NAMES)

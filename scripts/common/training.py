@@ -14,7 +14,7 @@ from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
 if TYPE_CHECKING:
-    from streams.training import Task
+    from streams.training import Ranks, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +57,21 @@ class Trainable:
     """More of how the run began."""
     summary: dict[str, Any] = field(default_factory=dict)
     """More of what `--json` prints."""
+    check: Callable[[Ranks], None] = lambda where: None
+    """Called before the first step: refuses what this machine cannot do."""
+    use: str = ""
+    """What the run is for, with its folder as {run}; else scoring."""
 
 
 def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: RunOptions) -> int:
     """Train what the options of a kind ask for into the run folder, or go on with what is in it."""
     wait_asleep()
-    from streams.training import RunFolder, ranks, train
+    from streams.training import RunFolder, in_words, ranks, train
 
     folder, trainable = RunFolder(options.out), trainable_of(kind, options)
     task = trainable.task
     with ranks(options.loop.device) as where:
+        trainable.check(where)
         if options.restart and where.first:
             folder.clear()
         origin = {
@@ -97,12 +102,11 @@ def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: 
         }
         print(json.dumps(summary | trainable.summary))
         return 0
-    best = state.best or {}
+    use = trainable.use or "`twostream score {run}` uses"
     print(
         f"{trainable.title}: {state.step} steps in {state.seconds:.0f} s; "
-        f"best validation by {task.optim.best}: "
-        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
-        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
+        f"best validation by {task.optim.best}: {in_words(state.best or {'loss': 0.0})}\n"
+        f"{folder.best} is what {use.format(run=folder.path)}; curve: {folder.curve}"
     )
     return 0
 

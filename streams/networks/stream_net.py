@@ -95,8 +95,12 @@ class StreamNet(nn.Module):
         logits: Tensor = self.consensus(features, self.network.classify)
         return logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.features(x))
+    def forward(self, x: Tensor, own_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """With `own_loss` also the network's own loss, a number that needs no labels."""
+        if not own_loss:
+            return self.classify(self.features(x))
+        features, loss = self.network.with_own_loss(self.snapshots(x))
+        return self.classify(features.unflatten(0, x.shape[:2])), loss
 
 
 OLDER = re.compile(r"^(towers\.\w+\.|)(?=(backbone|head)\.)")

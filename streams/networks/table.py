@@ -36,11 +36,8 @@ class Entry:
     """Pixels of motion that become 1, as its published weights expect it (0: as everywhere)."""
     takes: tuple[str, ...] = ()
     """Which of frames and size its builder must be told."""
-    small: dict[str, Setting] = field(default_factory=dict)
-    """Settings with which it learns small pictures on a CPU."""
-    small_size: int = 64
-    small_frames: int = 0
-    """Steps in the recipe `small` (0: as published)."""
+    streams: tuple[str, ...] = ("spatial", "temporal", "difference")
+    """What `twostream train` trains it as."""
 
 
 def clip(
@@ -48,7 +45,6 @@ def clip(
     build: str,
     frames: int,
     size: int,
-    small_frames: int = 0,
     *,
     stride: int = 1,
     span: str = "imagenet",
@@ -63,14 +59,12 @@ def clip(
         stride=stride,
         size=size,
         takes=takes,
-        small_frames=small_frames,
         span=span,
         unit=unit,
     )
 
 
 def karpathy(kind: str, frames: int, *takes: str) -> Entry:
-    small: dict[str, Setting] = {"norm": "batch", "grid": 2, "width": 0.25}
     return Entry(
         "karpathy",
         f"build_{kind}",
@@ -78,7 +72,6 @@ def karpathy(kind: str, frames: int, *takes: str) -> Entry:
         frames=frames,
         size=170,
         takes=("size", *takes),
-        small=small,
     )
 
 
@@ -91,10 +84,10 @@ NETWORKS: dict[str, Entry] = {
     "bn-inception": Entry("bn_inception"),
     "vgg16": Entry("vgg", weights="imagenet"),
     "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
-    "vgg-m": Entry("caffe", "vgg_m"),
-    "caffenet": Entry("caffe", "caffenet", size=227),
-    "attention56": Entry("attention", settings={"depth": 56}, small={"small": True}),
-    "attention92": Entry("attention", settings={"depth": 92}, small={"small": True}),
+    "vgg-m": Entry("caffe", "vgg_m", takes=("size",)),
+    "caffenet": Entry("caffe", "caffenet", size=227, takes=("size",)),
+    "attention56": Entry("attention", settings={"depth": 56}),
+    "attention92": Entry("attention", settings={"depth": 92}),
     "karpathy-single": karpathy("single", 1),
     "karpathy-late": karpathy("late", 16, "frames"),
     "karpathy-early": karpathy("early", 10, "frames"),
@@ -102,22 +95,17 @@ NETWORKS: dict[str, Entry] = {
     "c3d": clip("c3d", "build", 16, 112),
     "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112),
     "fstcn": clip("fstcn", "build", 16, 204),
-    "i3d": clip("i3d", "build", 64, 224, 16, span="symmetric", unit=20.0),
-    "i3d-resnet50": clip("i3d_resnet", "build", 32, 224, 16, stride=2),
+    "i3d": clip("i3d", "build", 64, 224, span="symmetric", unit=20.0),
+    "i3d-resnet50": clip("i3d_resnet", "build", 32, 224, stride=2),
     "r3d18": clip("video_resnets", "build_r3d18", 16, 112, span="kinetics"),
     "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112, span="kinetics"),
     "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112, span="kinetics"),
-    "s3d": clip("video_resnets", "build_s3d", 64, 224, 16, span="kinetics"),
-    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224, small_frames=16),
-    "t3d121": clip("t3d", "build", 32, 224, small_frames=16),
-    "motionnet": Entry("motionnet", frames=11, takes=("size",)),
+    "s3d": clip("video_resnets", "build_s3d", 64, 224, span="kinetics"),
+    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224),
+    "t3d121": clip("t3d", "build", 32, 224),
+    "motionnet": Entry("motionnet", frames=11, takes=("size",), streams=("motion",)),
     "hidden-two-stream": Entry(
-        "hidden_two_stream",
-        "build_named",
-        frames=11,
-        takes=("size",),
-        small={"temporal": "resnet18", "width": 0.25, "scales": 3},
-        small_frames=6,
+        "hidden_two_stream", "build_named", frames=11, takes=("size",), streams=("spatial",)
     ),
 }
 

@@ -29,7 +29,8 @@ def load_initial(net: Network, name: str, weights: str, rule: Rule = "rescaled")
         return "from scratch"
     source = f"ImageNet weights of {name}" if weights == "imagenet" else weights
     state = imagenet_state(name) if weights == "imagenet" else file_state(Path(weights))
-    return f"from {source}: {fill(net, state, source, rule)}"
+    done = net.start_from(state, source) or fill(net, state, source, rule)
+    return f"from {source}: {done}"
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:

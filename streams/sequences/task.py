@@ -58,6 +58,8 @@ class SequenceTask:
     """LSTMs, pooling, VLAD, attention ... on the features of frozen networks."""
 
     kind = KIND
+    answers = True
+    measures: tuple[str, ...] = ()
 
     def __init__(self, recipe: SequenceRecipe, source: FeatureSource, seed: int) -> None:
         self.recipe, self.source, self.seed = recipe, source, seed

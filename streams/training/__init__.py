@@ -8,11 +8,15 @@ if TYPE_CHECKING:
     from streams.training.adoption import Adopted, adopt
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
+    from streams.training.memory import check_memory
     from streams.training.metrics import Tally
+    from streams.training.motion_task import MotionTask
     from streams.training.optimisation import Optimisation
     from streams.training.options import Adoption, LoopOptions
     from streams.training.patience import wait_asleep
     from streams.training.precision import Precision
+    from streams.training.progress import in_words
+    from streams.training.published import PUBLISHED
     from streams.training.recipes import PARTS, Recipe, recipe, recipe_from
     from streams.training.run_folder import RunFolder, differences
     from streams.training.stream_task import StreamTask, stream_net

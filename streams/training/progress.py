@@ -43,7 +43,7 @@ class Progress:
     def trained(self, step: int, row: dict[str, float]) -> None:
         self._write("train", step, row)
         if self.bar is not None:
-            self.bar.set_postfix_str(f"loss {row['loss']:.3f} top-1 {row['top1']:.1%}")
+            self.bar.set_postfix_str(in_words(row))
 
     def validated(self, step: int, row: dict[str, float], best: bool) -> None:
         self._write("validation", step, row)
@@ -51,10 +51,9 @@ class Progress:
             return
         with logging_redirect_tqdm():
             log.info(
-                "step %d: validation top-1 %.1f %%, loss %.3f%s",
+                "step %d: validation %s%s",
                 step,
-                100 * row["top1"],
-                row["loss"],
+                in_words(row),
                 " (best so far)" if best else "",
             )
         if time.monotonic() - self._drawn > REDRAW_SECONDS:
@@ -83,3 +82,12 @@ class Progress:
             self.bar.close()
             self.board.close()
             self.bar = None
+
+
+def in_words(row: dict[str, float]) -> str:
+    """Top-1, loss and what else was measured."""
+    words = [f"top-1 {row['top1']:.1%}"] if "top1" in row else []
+    words.append(f"loss {row['loss']:.3f}")
+    known = ("loss", "top1", "top5", "lr", "epoch")
+    words += [f"{name} {value:.3f}" for name, value in row.items() if name not in known]
+    return ", ".join(words)

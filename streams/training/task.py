@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
@@ -19,11 +19,13 @@ class Step:
     loss: Tensor
     """Scalar: what is to be made small; the mean over the videos. Of a batch in pieces, the loss
     is the sum of theirs."""
-    logits: Tensor
-    """float (B, classes), for the metrics."""
+    logits: Tensor | None
+    """float (B, classes), for the metrics; None where the task has no labels."""
     state: Any = None
     """What the next piece of the same batch goes on from; None after the last one. So a long
     sequence is trained on piece by piece (truncated back-propagation)."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What else the validation is to say, by name: means over the batch."""
 
 
 B = TypeVar("B", contravariant=True)
@@ -38,6 +40,10 @@ class Task(Protocol[B]):
     classes: tuple[str, ...]
     optim: Optimisation
     seed: int
+    answers: bool
+    """Whether steps have logits, to be compared with labels."""
+    measures: tuple[str, ...]
+    """The names in `Step.measures` of a validation batch."""
 
     def settings(self) -> dict[str, Any]:
         """JSON values that decide the result: kept in the run folder, compared when resuming."""

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -72,7 +72,7 @@ class Trainer:
         self.workers = options.loading_processes(where.world)
         self.precision = Precision.choose(self.optim.amp, where.device)
         self.state = State()
-        self.tally = Tally()
+        self.tally = Tally(answers=task.answers)
         """Of the steps since the last line of metrics.jsonl."""
         self.progress = Progress(folder, self.total, where.first, quiet)
         if options.deterministic:
@@ -104,7 +104,7 @@ class Trainer:
                 self.average.model.load_state_dict(current_names(saved["average"]))
             self.state = State(**saved["state"])
             if self.where.first:
-                self.tally = Tally(*saved["tally"])
+                self.tally = replace(Tally(*saved["tally"]), answers=self.task.answers)
         self.forward: Any = self.model
         if self.where.world > 1:
             on_gpu = self.where.device.type == "cuda"
@@ -141,7 +141,7 @@ class Trainer:
                 if state.step % ROW_EVERY == 0 or due:
                     self.check_finite(losses)
                     self.progress.trained(state.step, self.row(tally))
-                    tally, losses = Tally(), []
+                    tally, losses = Tally(answers=self.task.answers), []
                 self.progress.step(state.step)
                 if due:
                     self.validate()
@@ -176,7 +176,7 @@ class Trainer:
                     self.scaler.scale(step.loss / parts).backward()
                     loss += step.loss.detach()
             sum_of_losses += loss / parts
-            tally.add(loss, step.logits, batch.labels)
+            tally.add(replace(step, loss=loss), batch.labels)
         if self.optim.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip)
@@ -212,12 +212,12 @@ class Trainer:
     def validate(self) -> None:
         """Measure on the validation part, and keep the weights if they are the best so far."""
         model = (self.average.model if self.average is not None else self.model).eval()
-        tally = Tally()
+        tally = Tally.of(self.task)
         for batch in plainly(self.checking):
             batch = batch.to(self.where.device)
             steps = list(self.pieces(model, batch))
             loss = torch.stack([step.loss for step in steps]).sum()
-            tally.add(loss, steps[-1].logits, batch.labels)
+            tally.add(replace(steps[-1], loss=loss), batch.labels)
         result = tally.result(self.where)
         # Without validation videos the last weights are the ones to keep.
         improved = len(self.checking.dataset) == 0 or better(

@@ -23,6 +23,7 @@ from streams.training.precision import Precision
 from streams.training.recipes import RECIPES, recipe, recipe_from
 from streams.training.run_folder import RunFolder, differences
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
+from streams.training.task import Step
 
 CPU = torch.device("cpu")
 
@@ -178,12 +179,17 @@ def test_differences_in_words() -> None:
 def test_tallies_add_up() -> None:
     tally, where = Tally(), Ranks(0, 1, CPU)
     logits = torch.eye(8)[[0, 1, 2]]
-    tally.add(torch.tensor(1.0), logits, torch.tensor([0, 1, 7]))
-    tally.add(torch.tensor(3.0), logits[:1], torch.tensor([3]))
+    tally.add(Step(torch.tensor(1.0), logits), torch.tensor([0, 1, 7]))
+    tally.add(Step(torch.tensor(3.0), logits[:1]), torch.tensor([3]))
     result = tally.result(where)
     assert result["loss"] == pytest.approx(1.5)
     assert result["top1"] == 0.5
     assert Tally().result(where) == {"loss": 0, "top1": 0, "top5": 0}
+    unlabelled = Tally(measures={"epe": 0.0}, answers=False)
+    unlabelled.add(Step(torch.tensor(1.0), None, measures={"epe": 2.0}), torch.zeros(3))
+    unlabelled.add(Step(torch.tensor(5.0), None, measures={"epe": 6.0}), torch.zeros(1))
+    assert unlabelled.result(where) == {"loss": 2, "epe": 3}
+    assert better({"loss": 1}, {"loss": 2})
     assert better({"top1": 0.5, "loss": 1}, None)
     assert better({"top1": 0.5, "loss": 1}, {"top1": 0.5, "loss": 2})
     assert not better({"top1": 0.5, "loss": 1}, {"top1": 0.6, "loss": 9})
