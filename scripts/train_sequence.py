@@ -34,7 +34,7 @@ class Options(RunOptions):
     (seconds on a CPU)."""
 
 
-def options_type(name: str, network: str = "") -> Any:
+def sequence_options(name: str, network: str = "") -> Any:
     """The options, with the values of a recipe, for a network, as defaults."""
     from streams.sequences import SEQUENCE_PARTS, FeatureData, sequence_recipe
 
@@ -107,7 +107,7 @@ def main(kind: str, argv: list[str]) -> int:
     value = asked(argv, "--recipe")
     name = value if value in get_args(RecipeName) else "homework"
     try:
-        options = options_type(name, asked(argv, "--network"))
+        options = sequence_options(name, asked(argv, "--network"))
     except UserError as error:
         return mistake(f"train {kind}", error)
     return run_command(

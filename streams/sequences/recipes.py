@@ -60,7 +60,7 @@ def homework() -> SequenceRecipe:
     )
 
 
-def modern() -> SequenceRecipe:
+def modern_sequences() -> SequenceRecipe:
     """The same without cuts, and with averaged weights."""
     base = homework()
     return replace(
@@ -70,7 +70,7 @@ def modern() -> SequenceRecipe:
     )
 
 
-def small() -> SequenceRecipe:
+def small_sequences() -> SequenceRecipe:
     """Seconds on a laptop's CPU: for the sample data, and for trying things out."""
     base = homework()
     return SequenceRecipe(
@@ -82,8 +82,8 @@ def small() -> SequenceRecipe:
 
 SEQUENCE_RECIPES: dict[str, Callable[[], SequenceRecipe]] = {
     "homework": homework,
-    "modern": modern,
-    "small": small,
+    "modern": modern_sequences,
+    "small": small_sequences,
 }
 
 
