@@ -125,7 +125,7 @@ def run(options: Options) -> int:
             tapped.write(options.store, left, store, options.loop, bar.update)
     counted = keep_statistics(options, store, training)
     store.close()
-    say(options, len(left), len(wanted) - len(left) - len(unusable), unusable, counted)
+    tell(options, len(left), len(wanted) - len(left) - len(unusable), unusable, counted)
     return OK
 
 
@@ -143,7 +143,7 @@ def take_over(options: Options) -> int:
     added, there = import_features(
         Path(options.source), options.out, at=at, name=options.name, dtype=options.tap.dtype
     )
-    say(options, len(added), len(there), [], 0)
+    tell(options, len(added), len(there), [], 0)
     return OK
 
 
@@ -203,7 +203,7 @@ def keep_statistics(options: Options, store: Any, training: tuple[str, list[str]
     return len(there)
 
 
-def say(options: Options, added: int, there: int, unusable: list[str], counted: int) -> None:
+def tell(options: Options, added: int, there: int, unusable: list[str], counted: int) -> None:
     from storage.features import open_features
 
     with open_features(options.out) as store:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.networks.systems import NETWORK_SYSTEMS, System
     from streams.networks.table import NETWORKS, Entry, entry_of, names, settings_from
     from streams.networks.torchvision_compat import models, v2
+    from streams.networks.transfer import SameVideo
     from streams.networks.weights import file_state, fill, load_initial
 
 __getattr__, __all__ = exports(__name__, __file__)

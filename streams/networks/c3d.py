@@ -44,7 +44,7 @@ def build(
 ) -> Network:
     """C3D. Another number of frames or another size changes the inputs of fc6; `width` multiplies
     the filters of all layers."""
-    return network(channels, classes, frames, size, dropout, batch_norm, 1, width)
+    return c3d_network(channels, classes, frames, size, dropout, batch_norm, 1, width)
 
 
 def build_3d_convnet(
@@ -58,10 +58,10 @@ def build_3d_convnet(
     width: float = 1.0,
 ) -> Network:
     """The 3D-ConvNet of Quo Vadis."""
-    return network(channels, classes, frames, size, dropout, batch_norm, 2, width)
+    return c3d_network(channels, classes, frames, size, dropout, batch_norm, 2, width)
 
 
-def network(
+def c3d_network(
     channels: int,
     classes: int,
     frames: int,
