@@ -25,7 +25,7 @@ def read_manifest(folder: Path) -> StoreConfig:
             f"{folder} is not a store: it holds no {NAME}; `twostream extract ... --out {folder}` "
             "makes one"
         ) from None
-    except (NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None

@@ -1,31 +1,45 @@
 """One LMDB file of a store, as this process sees it: opened once, grown when full, never hidden.
 
 LMDB forbids opening a file twice in one process, using it after a fork, and resizing its map while
-a transaction runs. This module keeps those rules, so that nobody else needs to know them.
+a transaction runs. This module keeps those rules, and the locks that stand for LMDB's own
+(`locks`), so that nobody else needs to know them.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
-from storage.errors import StoreError
+from storage import atomic
+from storage.errors import DamageError, StoreError
+from storage.store import locks
 
 T = TypeVar("T")
 Transaction = lmdb.Transaction
 DATABASES = (b"info", b"videos", b"records")
 DATA = "data.mdb"
-LOCK = "lock.mdb"
 FIRST_MAP = 64 << 20
-MAX_READERS = 4096
-"""Slots for read transactions, over all processes of a machine."""
+MAGIC = 0xBEEFC0DE
+PAGE_SIZE = struct.Struct("=16xI20xI")
+"""In the first page: LMDB's magic number, and the size of a page."""
+DAMAGE = (
+    *(lmdb.BadChecksumError, lmdb.CorruptedError, lmdb.IncompatibleError),
+    *(lmdb.InvalidError, lmdb.PageNotFoundError),
+)
+"""What LMDB raises because of the content of the file."""
+FILES = (
+    "this process, or the machine, has too many open files; allow more (ulimit -n), or open fewer "
+    "stores at once"
+)
 
 FORK_PATIENCE = 60.0
 """Seconds that a fork waits for this process's transactions to end."""
@@ -37,9 +51,15 @@ _registry = threading.Lock()
 class Shard:
     """An LMDB environment of the three databases info, videos and records."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locked: bool = False) -> None:
         self.folder = folder
         self.users = 0
+        self._locked = locked
+        self._descriptors: list[int] = []
+        """Of the file of locks, not in use by a transaction."""
+        self._opened: int | None = None
+        """The one whose lock says that the shard is open."""
+        self._single = nullcontext() if locks.OFD else threading.RLock()
         self._env: lmdb.Environment | None = None
         self._writable = False
         self._active = 0
@@ -75,56 +95,157 @@ class Shard:
     def _transaction(self, write: bool) -> Iterator[lmdb.Transaction]:
         self._enter(write)
         try:
-            txn = self._begin(write)
-            try:
-                yield txn
-            except BaseException:
-                txn.abort()
-                raise
-            if write:
-                txn.commit()
-                self._pad()
-            else:
-                txn.abort()
+            with self._single, self._lock_file(write) as descriptor:
+                txn = self._begin(write, descriptor)
+                try:
+                    yield txn
+                except BaseException:
+                    txn.abort()
+                    raise
+                if write:
+                    txn.commit()
+                    self._pad()
+                else:
+                    txn.abort()
         finally:
             with self._turn:
                 self._active -= 1
                 self._turn.notify_all()
 
-    def _begin(self, write: bool) -> lmdb.Transaction:
-        for _ in range(100):
+    @contextmanager
+    def _lock_file(self, write: bool) -> Iterator[int | None]:
+        """A descriptor for one transaction's locks, which end with the block."""
+        if self._locked or (not write and self._opened is None):
+            yield None
+            return
+        descriptor = self._descriptors.pop() if self._descriptors else None
+        try:
+            if descriptor is None:
+                descriptor = locks.open_file(self.folder / locks.NAME)
+            if write:
+                self._lock_to_write(descriptor)
+        except OSError as error:
+            if descriptor is not None:
+                self._descriptors.append(descriptor)
+            raise refused(self.folder, error, "written" if write else "read") from error
+        try:
+            yield descriptor
+        finally:
+            # of no other byte: without OFD locks the process has all of them in common
+            locks.unlock(descriptor, *((locks.WRITE,) if write else (locks.STATES, 0)))
+            self._descriptors.append(descriptor)
+
+    def _lock_to_write(self, descriptor: int) -> None:
+        locks.lock(descriptor, locks.WRITE, wait=True)
+        mine, there = os.fstat(descriptor), os.stat(self.folder / locks.NAME)
+        if not os.path.samestat(mine, there):
+            raise StoreError(
+                f"{self.folder / locks.NAME} was exchanged while the shard was written; "
+                "nothing more is written to it"
+            )
+
+    def _begin(self, write: bool, descriptor: int | None) -> lmdb.Transaction:
+        for _ in range(1000):
             try:
                 # not kept in a variable: while this waits to resize, another thread may reopen it
                 if self._env is None:
                     raise StoreError(f"{self.folder} was closed while it was read")
-                return self._env.begin(write=write, buffers=True)
+                state = self._env.info()["last_txnid"]
+                if descriptor is None:
+                    return self._env.begin(write=write, buffers=True)
+                if write:
+                    self._outwait_readers(descriptor, state)
+                    return self._env.begin(write=True, buffers=True)
+                locks.lock(descriptor, locks.STATES + state, shared=True, wait=True)
+                txn = self._env.begin(buffers=True)
+                if txn.id() == state:
+                    return txn
+                txn.abort()  # a writer was quicker than the lock
+                locks.unlock(descriptor, locks.STATES + state)
             except lmdb.MapResizedError:  # another process grew it
+                if descriptor is not None and not write:
+                    locks.unlock(descriptor, locks.STATES, 0)
                 self._resize(grow=False, inside=1)
             except lmdb.Error as error:
                 raise explained(self.folder, error) from error
         raise StoreError(f"{self.folder} grows faster than it can be opened")
+
+    def _outwait_readers(self, descriptor: int, state: int) -> None:
+        """Until nobody reads an older state: the next write may use the pages of older ones."""
+        if state:
+            locks.patiently(
+                lambda: locks.lock(descriptor, locks.STATES, state),
+                f"{self.folder} cannot be written: a process has been reading one state of it for "
+                f"{locks.PATIENCE:.0f} s; end it, or let it go on if it is stopped",
+            )
+            locks.unlock(descriptor, locks.STATES, state)
 
     def _enter(self, write: bool) -> None:
         with self._turn:
             if self._env is None or (write and not self._writable):
                 self._turn.wait_for(lambda: self._active == 0)
                 if self._env is not None and write and not self._writable:
-                    self._env.close()
-                    self._env = None
+                    self._close_environment()
                 if self._env is None:
                     self._open_environment(write)
             self._active += 1
 
     def _open_environment(self, write: bool) -> None:
-        env = open_environment(self.folder, write)
+        self._lock_open()
         try:
-            self.info, self.videos, self.records = (
-                env.open_db(name, create=False) for name in DATABASES
-            )
-        except lmdb.Error as error:
-            env.close()
-            raise explained(self.folder, error) from error
+            env = open_environment(self.folder, write)
+            try:
+                self.info, self.videos, self.records = (
+                    env.open_db(name, create=False) for name in DATABASES
+                )
+            except lmdb.Error as error:
+                env.close()
+                raise explained(self.folder, error, opening=True) from error
+        except BaseException:
+            self._close_environment()
+            raise
         self._env, self._writable = env, write
+
+    def _lock_open(self) -> None:
+        """Say to other processes that the shard is open here, so that it stays where it is."""
+        if self._locked:
+            return
+        try:
+            descriptor = locks.open_file(self.folder / locks.NAME)
+        except OSError as error:
+            if error.errno == errno.EROFS or not self.folder.is_dir():
+                return  # nobody can write it; or the data file's absence is told next
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise StoreError(
+                    f"{self.folder} cannot be read safely beside a writer: it has no file "
+                    f"`{locks.NAME}` that you may read; ask its owner to make one (touch)"
+                ) from error
+            raise refused(self.folder, error, "opened") from error
+        self._opened = descriptor
+        try:
+            locks.patiently(
+                lambda: locks.lock(descriptor, locks.OPEN, shared=True),
+                f"{self.folder} is being compacted or repaired, or written by version 1 of this "
+                "program; open it when that has ended",
+            )
+        except OSError as error:
+            self._close_environment()
+            if error.errno not in locks.UNSUPPORTED:  # where nobody can lock, nobody can write
+                raise refused(self.folder, error, "opened") from error
+        except BaseException:
+            self._close_environment()
+            raise
+
+    def _close_environment(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+        opened = [] if self._opened is None else [self._opened]
+        for descriptor in self._descriptors + opened:
+            locks.close_file(descriptor)
+        if opened and not locks.OFD:
+            locks.unlock(opened[0], locks.OPEN)
+        self._descriptors, self._opened = [], None
 
     def _resize(self, grow: bool, inside: int = 0) -> None:
         """Map more of the file. Waits until this process has no transaction on it."""
@@ -151,12 +272,14 @@ class Shard:
             if os.path.getsize(data) < length:
                 os.truncate(data, length)
 
+    @property
+    def mapped(self) -> bool:
+        return self._env is not None
+
     def close(self) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._active == 0)
-            if self._env is not None:
-                self._env.close()
-                self._env = None
+            self._close_environment()
 
     def before_fork(self) -> None:
         """Let running transactions end and none begin: a child's copy of one must not exist."""
@@ -178,53 +301,70 @@ def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     options: dict[str, Any] = {
         "readonly": not write,
         "create": False,
+        "lock": False,
         "max_dbs": len(DATABASES),
         "readahead": False,
-        "max_readers": MAX_READERS,
-        "max_spare_txns": 0,  # a forked child would free the slots that the parent's spare ones own
+        "max_spare_txns": 0,
         "map_size": max(size, FIRST_MAP),
     }
     try:
-        try:
-            env = lmdb.open(str(folder), **options)
-        except lmdb.Error:
-            if write or os.access(folder / LOCK, os.W_OK):
-                raise
-            # on a read-only medium there is nobody to lock out
-            env = lmdb.open(str(folder), lock=False, **options)
+        env = lmdb.open(str(folder), **options)
     except lmdb.Error as error:
-        raise explained(folder, error) from error
+        raise explained(folder, error, opening=True) from error
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     size = os.path.getsize(folder / DATA)
     if size < needed:
         env.close()
         raise truncated(folder, size, needed)
-    if write:
-        env.reader_check()  # forget readers that died
     return env
+
+
+def page_size(head: bytes | mmap.mmap) -> int:
+    """Bytes of a page, as a data file's first page says: that of the machine that made the file.
+    This machine's own where the page says nothing that can be."""
+    if len(head) >= PAGE_SIZE.size:
+        magic, size = PAGE_SIZE.unpack_from(head)
+        if magic == MAGIC and 512 <= size <= 65536 and size & (size - 1) == 0:
+            return int(size)
+    return mmap.PAGESIZE
 
 
 def check_length(folder: Path) -> int:
     """Bytes of the data file. An error if not even its first two pages are there."""
     try:
-        size = os.path.getsize(folder / DATA)
+        with open(folder / DATA, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            least = 2 * page_size(file.read(PAGE_SIZE.size))
     except OSError as error:
-        raise StoreError(f"{folder / DATA} cannot be opened: {error.strerror}") from None
-    if size < 2 * mmap.PAGESIZE:
-        raise truncated(folder, size, 2 * mmap.PAGESIZE)
+        raise refused(folder / DATA, error, "opened") from None
+    if size < least:
+        raise truncated(folder, size, least)
     return size
 
 
 def truncated(folder: Path, size: int, needed: int) -> StoreError:
-    return StoreError(
+    return DamageError(
         f"{folder / DATA} is truncated: {size} bytes are left of {needed}; "
         f"`twostream verify {folder.parent.parent} --repair` drops what is lost"
     )
 
 
-def explained(folder: Path, error: lmdb.Error, writing: bool = False) -> StoreError:
-    """An LMDB error in words that help."""
+def refused(path: Path, error: OSError, what: str) -> StoreError:
+    """An error of the system in words that help. `what` cannot be done: opened, ..."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return StoreError(f"{path} cannot be opened: {FILES}")
+    return StoreError(f"{path} cannot be {what}: {error.strerror}")
+
+
+def explained(
+    folder: Path, error: lmdb.Error, writing: bool = False, opening: bool = False
+) -> StoreError:
+    """An LMDB error in words that help. Only what a page says is called damage."""
     text = str(error)
+    if isinstance(error, DAMAGE) or (opening and isinstance(error, lmdb.NotFoundError)):
+        return DamageError(
+            f"{folder} is damaged ({text}); `twostream verify {folder.parent.parent} --repair`"
+        )
     if "No space left" in text:
         return StoreError(f"{folder}: the disk is full; what was stored is safe: free space, go on")
     if "File too large" in text:
@@ -238,11 +378,16 @@ def explained(folder: Path, error: lmdb.Error, writing: bool = False) -> StoreEr
             f"{folder} cannot be written: the disk is full, limited (ulimit -f) or failing; "
             "what was stored is safe"
         )
-    if isinstance(error, lmdb.ReadersFullError):
-        return StoreError(f"{folder}: more than {MAX_READERS} readers at once")
-    return StoreError(
-        f"{folder} is damaged ({text}); `twostream verify {folder.parent.parent} --repair`"
-    )
+    if "Too many open files" in text:
+        return StoreError(f"{folder} cannot be opened: {FILES}")
+    if isinstance(error, lmdb.MemoryError) or "Cannot allocate" in text:
+        return StoreError(
+            f"{folder} cannot be mapped: no room is left among this process's addresses; allow "
+            "more (ulimit -v) or end other programs"
+        )
+    if isinstance(error, lmdb.VersionMismatchError):
+        return StoreError(f"{folder} was written by another version of LMDB ({text})")
+    return StoreError(f"{folder} cannot be used now ({text}); nothing says that it is damaged")
 
 
 def on_disk(path: Path) -> int:
@@ -253,16 +398,18 @@ def on_disk(path: Path) -> int:
 def is_open(folder: Path) -> bool:
     """Whether this process has the shard in `folder` open."""
     with _registry:
-        return os.path.realpath(folder) in _open
+        shard = _open.get(os.path.realpath(folder))
+        return shard is not None and shard.mapped
 
 
-def acquire(folder: Path) -> Shard:
-    """The shard in `folder`. `release` it when done."""
+def acquire(folder: Path, locked: bool = False) -> Shard:
+    """The shard in `folder`. `release` it when done. `locked`: the caller, or its parent process,
+    has seen to it that nobody else has it open."""
     name = os.path.realpath(folder)
     with _registry:
         shard = _open.get(name)
         if shard is None:
-            shard = _open[name] = Shard(Path(folder))
+            shard = _open[name] = Shard(Path(folder), locked)
         shard.users += 1
         return shard
 
@@ -284,12 +431,14 @@ def create_shard(folder: Path) -> None:
     """Make an empty shard in a folder that must not exist."""
     folder.mkdir()
     try:
-        env = lmdb.open(str(folder), max_dbs=len(DATABASES), map_size=1 << 20)
+        env = lmdb.open(str(folder), max_dbs=len(DATABASES), map_size=1 << 20, lock=False)
         try:
             for name in DATABASES:
                 env.open_db(name)
         finally:
             env.close()
+        (folder / locks.NAME).touch()
+        atomic.sync(folder)
     except lmdb.Error as error:
         raise explained(folder, error) from error
 

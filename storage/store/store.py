@@ -83,7 +83,7 @@ class Store:
         self._holding = threading.RLock()
         self._unfinished: list[int] = []
         self._locations: dict[str, Location] = {}
-        self._claimed: str | None = None
+        self._claimed: claim.Claim | None = None
         self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
         self._frame_codec = frame_codec(self.meta.frame_codec)
 
@@ -268,14 +268,16 @@ class Store:
         part = self._own_shard()
         drop_numbers(part, self._unfinished)
         self._unfinished.clear()
-        writer = VideoWriter(video, self.meta, part)
+        assert self._claimed is not None
+        mine = self._claimed
+        writer = VideoWriter(video, self.meta, part, mine.token)
         try:
             yield writer
             with claim.publishing(self.folder / "shards"):
                 if replace or self._find(video) is None:  # else another process was quicker
                     writer.publish()
                 for name in self.shards() if replace else ():
-                    if name != self._claimed:
+                    if name != mine.name:
                         self.delete_in(name, video)
             self._locations.pop(video, None)
         finally:
@@ -330,12 +332,12 @@ class Store:
         with self._holding:
             if self._claimed is None:
                 self._claimed, fresh = claim.take(self.folder / "shards")
-                part = self._shard(self._claimed)
+                part = self._shard(self._claimed.name)
                 if fresh:
                     with part.reading() as txn:
                         unfinished = pending_numbers(txn, part)
                     drop_numbers(part, unfinished)
-            return self._shard(self._claimed)
+            return self._shard(self._claimed.name)
 
     # -- finding
 

@@ -6,24 +6,27 @@ Each shard is read in a process of its own, for a damaged page can end the proce
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
-from storage.errors import StoreError
+from storage.errors import DamageError, StoreError
 from storage.store import chunk, shard
-from storage.store.claim import unclaimed
+from storage.store.claim import unclaimed, unopened
 from storage.store.keys import NUMBER, Entry, expected_records, parse_entry, record_keys
-from storage.store.salvage import BROKEN, salvage
-from storage.store.store import open_store
+from storage.store.salvage import replace_shard
+from storage.store.store import Store, open_store
 from storage.store.writer import drop_numbers, pending_numbers
 
 T = TypeVar("T")
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+"""Signals that reading a damaged page can raise. Any other end of a process is not its fault."""
 CRASHED = "its pages are damaged: reading them ends the process that does"
 
 
@@ -110,7 +113,6 @@ def verify(
     """Read everything. With `repair`, drop what is damaged, so that extract makes it again."""
     store = open_store(path, "a" if repair else "r")
     report = Report(str(path), [])
-    given_up = []
     for name in store.shards():
         progress(f"shard {name}")
         folder = path / "shards" / name
@@ -118,54 +120,114 @@ def verify(
             shard_report = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
             report.shards.append(shard_report)
             if repair and shard_report.faulty:
-                if repair_shard(folder, shard_report, free):
-                    report.dropped += [damage.video for damage in shard_report.damaged]
-                elif free:
-                    given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
-                else:
-                    raise StoreError(
-                        f"shard {name} is broken and still being written: stop its writer first"
-                    )
-    for broken in given_up:
-        progress(f"shard {broken.name}: copying what is whole")
-        report.salvaged += salvage(broken, store)
+                with unopened(folder) as unread:
+                    if not (free and unread):
+                        raise StoreError(
+                            f"shard {name} is damaged, and still being written or read: stop those "
+                            "processes first; it was left as it is"
+                        )
+                    mend(store, folder, report, progress)
     store.close()
     return report
 
 
+def mend(store: Store, folder: Path, report: Report, progress: Callable[[str], None]) -> None:
+    """Repair a shard that nobody else has open."""
+    found = apart(check, folder, True, True) or ShardReport(folder.name, broken=CRASHED)
+    report.shards[-1] = found
+    if not found.faulty:
+        return
+    if repair_shard(folder, found):
+        report.dropped += [damage.video for damage in found.damaged]
+        return
+    progress(f"shard {folder.name}: copying what is whole")
+    known: set[str] = set()
+    for name in store.shards():
+        if name != folder.name:
+            with suppress(StoreError):  # broken too: its turn comes, or has been
+                known.update(store.videos_in(name))
+    report.salvaged += replace_shard(folder, store.meta, known)
+
+
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
-    """Call `work` in a process of its own. None if it did not survive."""
+    """Call `work` in a process of its own. None if a page ended it."""
     context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(work, *arguments).result()
-        except BrokenProcessPool:
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        good, value = ours.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode in {-number for number in FAULTS}:
             return None
+        raise StoreError(
+            f"the process that read {arguments[0]} ended ({ended(process.exitcode or 0)}); nothing "
+            "says that it is damaged, so it was left as it is"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if not good:
+        raise value
+    result: T = value
+    return result
 
 
-def check(folder: Path, alone: bool) -> ShardReport:
-    """Read every record of one shard. `alone` if nobody writes it meanwhile."""
+def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    try:
+        answer: tuple[bool, Any] = True, work(*arguments)
+    except Exception as error:
+        answer = False, error
+    pipe.send(answer)
+
+
+def ended(code: int) -> str:
+    """An exit code in words."""
+    if code < 0 and -code in set(signal.Signals):
+        return signal.Signals(-code).name + (", out of memory?" if -code == signal.SIGKILL else "")
+    return f"exit code {code}"
+
+
+def check(folder: Path, alone: bool, locked: bool = False) -> ShardReport:
+    """Read every record of one shard. `alone` if nobody writes it meanwhile, `locked` if the
+    parent process keeps it from being opened elsewhere."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked)
     try:
+        after = b""
+        more = True
+        while more:  # a video at a time: writers wait for long transactions
+            with part.reading() as txn, txn.cursor(part.videos) as cursor:
+                more = cursor.set_range(after + b"\0") if after else cursor.first()
+                if more:
+                    after = bytes(cursor.key())
+                    check_video(part, txn, after, bytes(cursor.value()), report)
         with part.reading() as txn:
-            named = set()
-            with txn.cursor(part.videos) as cursor:
-                for key, value in cursor:
-                    number = check_video(part, txn, bytes(key), bytes(value), report)
-                    if number is not None:
-                        named.add(number)
             report.unfinished = pending_numbers(txn, part)
+            numbers = named_numbers(txn, part) | {d.number for d in report.damaged}
             present = stored_numbers(txn, part.records)
-            report.orphans = sorted(present - named - set(report.unfinished))
-    except StoreError as error:
+            report.orphans = sorted(present - numbers - set(report.unfinished))
+    except DamageError as error:
         report.broken = str(error)
     finally:
         shard.release(part)
     return report
+
+
+def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
+    """The numbers of all videos that the index can name."""
+    numbers: set[int | None] = set()
+    with txn.cursor(part.videos) as cursor:
+        for value in cursor.iternext(keys=False):
+            with suppress(StoreError):
+                numbers.add(parse_entry(value).number)
+    return numbers
 
 
 def damaged_pages(folder: Path) -> str:
@@ -178,21 +240,23 @@ def damaged_pages(folder: Path) -> str:
     try:
         shard.check_length(folder)
         findings = walk(str(folder / shard.DATA), subdir=False)
-    except (VerifyError, StoreError) as error:
+    except (VerifyError, DamageError) as error:
         return str(error)
+    except OSError as error:
+        raise shard.refused(folder, error, "read") from None
     return f"its pages are damaged: {findings[0]}" if findings else ""
 
 
 def check_video(
     part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
-) -> int | None:
-    """Check one video's records and add it to the report. Returns its number where it is known."""
+) -> None:
+    """Check one video's records and add it to the report."""
     try:
         entry = parse_entry(value)
     except StoreError as error:
         video = key.decode("utf-8", "replace")
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
-        return None
+        return
     try:
         sizes = check_records(part, txn, entry)
     except StoreError as error:
@@ -204,7 +268,6 @@ def check_video(
         report.pairs += entry.meta.pairs
         report.bytes += sum(sizes)
         report.records += len(sizes)
-    return entry.number
 
 
 def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> list[int]:
@@ -235,24 +298,24 @@ def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     return present
 
 
-def repair_shard(folder: Path, report: ShardReport, free: bool) -> bool:
+def repair_shard(folder: Path, report: ShardReport) -> bool:
     """Drop what is damaged from a shard that can be read. False if that does not help."""
     if report.broken:
         return False
-    apart(drop_damage, folder, report, free)
-    after = apart(check, folder, free)
+    apart(drop_damage, folder, report)
+    after = apart(check, folder, True, True)
     return after is not None and not after.faulty
 
 
-def drop_damage(folder: Path, report: ShardReport, free: bool) -> None:
+def drop_damage(folder: Path, report: ShardReport) -> None:
     """Drop damaged videos, and records that no entry names."""
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked=True)
     try:
         for damage in report.damaged:
             drop_entry(part, damage.key)
         numbers = [*report.orphans, *(d.number for d in report.damaged if d.number is not None)]
-        drop_numbers(part, numbers + (report.unfinished if free else []))
-    except StoreError:
+        drop_numbers(part, numbers + report.unfinished)
+    except DamageError:
         return  # the next check names what is damaged still
     finally:
         shard.release(part)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import flow_codec, frame_codec
-from storage.errors import UserError
+from storage.errors import StoreError, UserError
 from storage.store.chunk import pack
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.keys import (
@@ -38,8 +38,10 @@ class VideoWriter:
     such a number is removed by the next owner of the shard.
     """
 
-    def __init__(self, video: str, config: StoreConfig, shard: Shard) -> None:
+    def __init__(self, video: str, config: StoreConfig, shard: Shard, token: bytes = b"") -> None:
+        """`token`: of the claim on the shard."""
         self.video = video
+        self._token = token
         self.config = config
         self._shard = shard
         self._flow = flow_codec(config.codec, config.quantizer)
@@ -139,7 +141,12 @@ class VideoWriter:
             value = txn.get(NEXT, db=self._shard.info)
             number = NUMBER.unpack(value)[0] if value else 0
             txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
-            txn.put(PENDING + NUMBER.pack(number), b"", db=self._shard.info)
+            txn.put(PENDING + NUMBER.pack(number), self._token, db=self._shard.info)
+        elif txn.get(PENDING + NUMBER.pack(number), db=self._shard.info) != self._token:
+            raise StoreError(
+                f"{self.video!r} was not stored: another process took over {self._shard.folder} "
+                "and removed what was written of it; extract it again"
+            )
         for kind, chunk, record in self._ready:
             txn.put(record_key(number, kind, chunk), record, db=self._shard.records)
         return number
