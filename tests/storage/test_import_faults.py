@@ -328,6 +328,16 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     assert [video.video for video in plan.videos] == ["v"]
 
 
+def test_two_links_to_one_folder_are_two_videos(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "v", files_of(codes(5), frames(6)))
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        link = tmp_path / "in" / name
+        link.symlink_to(tmp_path / "elsewhere" / "v", target_is_directory=True)
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
+    assert import_flow(plan, tmp_path / "store").done == ["a", "b"]
+
+
 def test_nothing_to_import_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         plan_import([tmp_path / "nowhere"])
