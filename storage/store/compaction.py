@@ -9,7 +9,7 @@ from pathlib import Path
 import lmdb
 
 from storage import atomic
-from storage.store import shard
+from storage.store import faults, shard
 from storage.store.claim import FRESH, unclaimed, unopened
 from storage.store.salvage import BROKEN
 from storage.store.store import Store, open_store
@@ -63,7 +63,7 @@ def compact_shard(folder: Path) -> CompactedShard:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         try:
-            shard.check_length(folder)
+            faults.check_length(folder)
             env = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=3, create=False)
             try:
                 env.copy(str(fresh), compact=True)
@@ -71,7 +71,7 @@ def compact_shard(folder: Path) -> CompactedShard:
                 env.close()
             atomic.move(fresh / shard.DATA, data)
         except lmdb.Error as error:
-            raise shard.explained(folder, error) from error
+            raise faults.explained(folder, error) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return CompactedShard(folder.name, before, shard.on_disk(data))

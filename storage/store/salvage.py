@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from storage import atomic
 from storage.errors import StoreError
-from storage.store import chunk, shard
+from storage.store import chunk, faults, shard
 from storage.store.claim import FRESH, next_name
 from storage.store.config import StoreConfig
 from storage.store.keys import KINDS, RECORD, Entry, expected_records, parse_entry
@@ -73,7 +73,7 @@ def salvage(
     """Copy every whole video of a broken shard that is not `known`. Returns their ids."""
     entries: dict[str, Entry] = {}
     positions: dict[bytes, list[tuple[int, int]]] = {}
-    with open(folder / shard.DATA, "rb") as file:
+    with open(folder / faults.DATA, "rb") as file:
         if file.seek(0, 2) == 0:
             return []
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -98,7 +98,7 @@ def salvage(
 
 def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
     """Key, start and length of the value of every node on every page that looks like a leaf."""
-    size = shard.page_size(data)
+    size = faults.page_size(data)
     for number in range(len(data) // size):
         base = number * size
         own_number, _, flags, end, _ = PAGE.unpack_from(data, base)

@@ -8,9 +8,7 @@ a transaction runs. This module keeps those rules, and the locks that stand for 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,27 +18,14 @@ from typing import Any, TypeVar
 import lmdb
 
 from storage import atomic
-from storage.errors import DamageError, StoreError
-from storage.store import locks
+from storage.errors import StoreError
+from storage.store import faults, locks
+from storage.store.faults import DATA
 
 T = TypeVar("T")
 Transaction = lmdb.Transaction
 DATABASES = (b"info", b"videos", b"records")
-DATA = "data.mdb"
 FIRST_MAP = 64 << 20
-MAGIC = 0xBEEFC0DE
-PAGE_SIZE = struct.Struct("=16xI20xI")
-"""In the first page: LMDB's magic number, and the size of a page."""
-DAMAGE = (
-    *(lmdb.BadChecksumError, lmdb.CorruptedError, lmdb.IncompatibleError),
-    *(lmdb.InvalidError, lmdb.PageNotFoundError),
-)
-"""What LMDB raises because of the content of the file."""
-FILES = (
-    "this process, or the machine, has too many open files; allow more (ulimit -n), or open fewer "
-    "stores at once"
-)
-
 FORK_PATIENCE = 60.0
 """Seconds that a fork waits for this process's transactions to end."""
 
@@ -75,7 +60,7 @@ class Shard:
             with self._transaction(write=False) as txn:
                 yield txn
         except lmdb.Error as error:
-            raise explained(self.folder, error) from error
+            raise faults.explained(self.folder, error) from error
 
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run `work` in one transaction and commit. The map grows as often as it takes.
@@ -89,60 +74,47 @@ class Shard:
             except lmdb.MapFullError:
                 self._resize(grow=True)
             except lmdb.Error as error:
-                raise explained(self.folder, error, writing=True) from error
+                raise faults.explained(self.folder, error, writing=True) from error
 
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[lmdb.Transaction]:
         self._enter(write)
         try:
-            with self._single, self._lock_file(write) as descriptor:
-                txn = self._begin(write, descriptor)
+            with self._single:
+                descriptor = self._lock_file(write)
                 try:
-                    yield txn
-                except BaseException:
-                    txn.abort()
-                    raise
-                if write:
-                    txn.commit()
-                    self._pad()
-                else:
-                    txn.abort()
+                    txn = self._begin(write, descriptor)
+                    try:
+                        yield txn
+                    except BaseException:
+                        txn.abort()
+                        raise
+                    if write:
+                        txn.commit()
+                        self._pad()
+                    else:
+                        txn.abort()
+                finally:
+                    if descriptor is not None:
+                        let_go(descriptor, write)
+                        self._descriptors.append(descriptor)
         finally:
             with self._turn:
                 self._active -= 1
                 self._turn.notify_all()
 
-    @contextmanager
-    def _lock_file(self, write: bool) -> Iterator[int | None]:
-        """A descriptor for one transaction's locks, which end with the block."""
+    def _lock_file(self, write: bool) -> int | None:
+        """A descriptor for one transaction's locks, or None where it needs none."""
         if self._locked or (not write and self._opened is None):
-            yield None
-            return
-        descriptor = self._descriptors.pop() if self._descriptors else None
+            return None
         try:
-            if descriptor is None:
-                descriptor = locks.open_file(self.folder / locks.NAME)
-            if write:
-                self._lock_to_write(descriptor)
+            return self._descriptors.pop()
+        except IndexError:
+            pass
+        try:
+            return locks.open_file(self.folder / locks.NAME)
         except OSError as error:
-            if descriptor is not None:
-                self._descriptors.append(descriptor)
-            raise refused(self.folder, error, "written" if write else "read") from error
-        try:
-            yield descriptor
-        finally:
-            # of no other byte: without OFD locks the process has all of them in common
-            locks.unlock(descriptor, *((locks.WRITE,) if write else (locks.STATES, 0)))
-            self._descriptors.append(descriptor)
-
-    def _lock_to_write(self, descriptor: int) -> None:
-        locks.lock(descriptor, locks.WRITE, wait=True)
-        mine, there = os.fstat(descriptor), os.stat(self.folder / locks.NAME)
-        if not os.path.samestat(mine, there):
-            raise StoreError(
-                f"{self.folder / locks.NAME} was exchanged while the shard was written; "
-                "nothing more is written to it"
-            )
+            raise faults.refused(self.folder, error, "written" if write else "read") from error
 
     def _begin(self, write: bool, descriptor: int | None) -> lmdb.Transaction:
         for _ in range(1000):
@@ -150,12 +122,12 @@ class Shard:
                 # not kept in a variable: while this waits to resize, another thread may reopen it
                 if self._env is None:
                     raise StoreError(f"{self.folder} was closed while it was read")
-                state = self._env.info()["last_txnid"]
                 if descriptor is None:
                     return self._env.begin(write=write, buffers=True)
                 if write:
-                    self._outwait_readers(descriptor, state)
+                    self._lock_to_write(descriptor)
                     return self._env.begin(write=True, buffers=True)
+                state = self._env.info()["last_txnid"]
                 locks.lock(descriptor, locks.STATES + state, shared=True, wait=True)
                 txn = self._env.begin(buffers=True)
                 if txn.id() == state:
@@ -163,15 +135,26 @@ class Shard:
                 txn.abort()  # a writer was quicker than the lock
                 locks.unlock(descriptor, locks.STATES + state)
             except lmdb.MapResizedError:  # another process grew it
-                if descriptor is not None and not write:
-                    locks.unlock(descriptor, locks.STATES, 0)
+                if descriptor is not None:  # other threads may wait for this very lock
+                    let_go(descriptor, write)
                 self._resize(grow=False, inside=1)
             except lmdb.Error as error:
-                raise explained(self.folder, error) from error
+                raise faults.explained(self.folder, error) from error
+            except OSError as error:
+                raise faults.refused(self.folder, error, "written" if write else "read") from error
         raise StoreError(f"{self.folder} grows faster than it can be opened")
 
-    def _outwait_readers(self, descriptor: int, state: int) -> None:
-        """Until nobody reads an older state: the next write may use the pages of older ones."""
+    def _lock_to_write(self, descriptor: int) -> None:
+        """Be the only writer, and wait until nobody reads an older state than the last."""
+        locks.lock(descriptor, locks.WRITE, wait=True)
+        mine, there = os.fstat(descriptor), os.stat(self.folder / locks.NAME)
+        if not os.path.samestat(mine, there):
+            raise StoreError(
+                f"{self.folder / locks.NAME} was exchanged while the shard was written; "
+                "nothing more is written to it"
+            )
+        assert self._env is not None
+        state = self._env.info()["last_txnid"]
         if state:
             locks.patiently(
                 lambda: locks.lock(descriptor, locks.STATES, state),
@@ -200,7 +183,7 @@ class Shard:
                 )
             except lmdb.Error as error:
                 env.close()
-                raise explained(self.folder, error, opening=True) from error
+                raise faults.explained(self.folder, error, opening=True) from error
         except BaseException:
             self._close_environment()
             raise
@@ -220,7 +203,7 @@ class Shard:
                     f"{self.folder} cannot be read safely beside a writer: it has no file "
                     f"`{locks.NAME}` that you may read; ask its owner to make one (touch)"
                 ) from error
-            raise refused(self.folder, error, "opened") from error
+            raise faults.refused(self.folder, error, "opened") from error
         self._opened = descriptor
         try:
             locks.patiently(
@@ -231,7 +214,7 @@ class Shard:
         except OSError as error:
             self._close_environment()
             if error.errno not in locks.UNSUPPORTED:  # where nobody can lock, nobody can write
-                raise refused(self.folder, error, "opened") from error
+                raise faults.refused(self.folder, error, "opened") from error
         except BaseException:
             self._close_environment()
             raise
@@ -258,7 +241,7 @@ class Shard:
                     # 0 takes over what the file says
                     self._env.set_mapsize(max(2 * size, FIRST_MAP) if grow else 0)
             except lmdb.Error as error:
-                raise explained(self.folder, error) from error
+                raise faults.explained(self.folder, error) from error
             finally:
                 self._active += inside
 
@@ -295,9 +278,17 @@ class Shard:
             self._env.close()
 
 
+def let_go(descriptor: int, write: bool) -> None:
+    """End a transaction's locks, and no others: without OFD locks a process has one set of all."""
+    if write:
+        locks.unlock(descriptor, locks.WRITE)
+    else:
+        locks.unlock(descriptor, locks.STATES, 0)
+
+
 def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     """Open, after making sure that reading it cannot kill this process."""
-    size = check_length(folder)
+    size = faults.check_length(folder)
     options: dict[str, Any] = {
         "readonly": not write,
         "create": False,
@@ -310,84 +301,13 @@ def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     try:
         env = lmdb.open(str(folder), **options)
     except lmdb.Error as error:
-        raise explained(folder, error, opening=True) from error
+        raise faults.explained(folder, error, opening=True) from error
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     size = os.path.getsize(folder / DATA)
     if size < needed:
         env.close()
-        raise truncated(folder, size, needed)
+        raise faults.truncated(folder, size, needed)
     return env
-
-
-def page_size(head: bytes | mmap.mmap) -> int:
-    """Bytes of a page, as a data file's first page says: that of the machine that made the file.
-    This machine's own where the page says nothing that can be."""
-    if len(head) >= PAGE_SIZE.size:
-        magic, size = PAGE_SIZE.unpack_from(head)
-        if magic == MAGIC and 512 <= size <= 65536 and size & (size - 1) == 0:
-            return int(size)
-    return mmap.PAGESIZE
-
-
-def check_length(folder: Path) -> int:
-    """Bytes of the data file. An error if not even its first two pages are there."""
-    try:
-        with open(folder / DATA, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            least = 2 * page_size(file.read(PAGE_SIZE.size))
-    except OSError as error:
-        raise refused(folder / DATA, error, "opened") from None
-    if size < least:
-        raise truncated(folder, size, least)
-    return size
-
-
-def truncated(folder: Path, size: int, needed: int) -> StoreError:
-    return DamageError(
-        f"{folder / DATA} is truncated: {size} bytes are left of {needed}; "
-        f"`twostream verify {folder.parent.parent} --repair` drops what is lost"
-    )
-
-
-def refused(path: Path, error: OSError, what: str) -> StoreError:
-    """An error of the system in words that help. `what` cannot be done: opened, ..."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return StoreError(f"{path} cannot be opened: {FILES}")
-    return StoreError(f"{path} cannot be {what}: {error.strerror}")
-
-
-def explained(
-    folder: Path, error: lmdb.Error, writing: bool = False, opening: bool = False
-) -> StoreError:
-    """An LMDB error in words that help. Only what a page says is called damage."""
-    text = str(error)
-    if isinstance(error, DAMAGE) or (opening and isinstance(error, lmdb.NotFoundError)):
-        return DamageError(
-            f"{folder} is damaged ({text}); `twostream verify {folder.parent.parent} --repair`"
-        )
-    if "No space left" in text:
-        return StoreError(f"{folder}: the disk is full; what was stored is safe: free space, go on")
-    if "File too large" in text:
-        return StoreError(
-            f"{folder}: files may not grow further (ulimit -f); what was stored is safe"
-        )
-    if isinstance(error, lmdb.ReadonlyError) or "Read-only" in text or "denied" in text:
-        return StoreError(f"{folder} cannot be written: {text}")
-    if writing and "Input/output" in text:  # LMDB's word for a write that was cut short
-        return StoreError(
-            f"{folder} cannot be written: the disk is full, limited (ulimit -f) or failing; "
-            "what was stored is safe"
-        )
-    if "Too many open files" in text:
-        return StoreError(f"{folder} cannot be opened: {FILES}")
-    if isinstance(error, lmdb.MemoryError) or "Cannot allocate" in text:
-        return StoreError(
-            f"{folder} cannot be mapped: no room is left among this process's addresses; allow "
-            "more (ulimit -v) or end other programs"
-        )
-    if isinstance(error, lmdb.VersionMismatchError):
-        return StoreError(f"{folder} was written by another version of LMDB ({text})")
-    return StoreError(f"{folder} cannot be used now ({text}); nothing says that it is damaged")
 
 
 def on_disk(path: Path) -> int:
@@ -440,7 +360,7 @@ def create_shard(folder: Path) -> None:
         (folder / locks.NAME).touch()
         atomic.sync(folder)
     except lmdb.Error as error:
-        raise explained(folder, error) from error
+        raise faults.explained(folder, error) from error
 
 
 def _before_fork() -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from storage.codecs import Codec, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, manifest, shard
+from storage.store import chunk, claim, faults, manifest, shard
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.keys import NUMBER, PENDING, Entry, check_id, parse_entry, record_key, video_key
 from storage.store.writer import VideoWriter, drop_numbers, pending_numbers
@@ -164,6 +164,8 @@ class Store:
             return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise faults.refused(self.folder, error, "read") from error
 
     # -- reading
 

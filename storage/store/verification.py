@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from storage.errors import DamageError, StoreError
-from storage.store import chunk, shard
+from storage.store import chunk, faults, shard
 from storage.store.claim import unclaimed, unopened
 from storage.store.keys import NUMBER, Entry, expected_records, parse_entry, record_keys
 from storage.store.salvage import replace_shard
@@ -238,12 +238,12 @@ def damaged_pages(folder: Path) -> str:
     except ImportError:  # before lmdb 3; reading the records finds most of it
         return ""
     try:
-        shard.check_length(folder)
-        findings = walk(str(folder / shard.DATA), subdir=False)
+        faults.check_length(folder)
+        findings = walk(str(folder / faults.DATA), subdir=False)
     except (VerifyError, DamageError) as error:
         return str(error)
     except OSError as error:
-        raise shard.refused(folder, error, "read") from None
+        raise faults.refused(folder, error, "read") from None
     return f"its pages are damaged: {findings[0]}" if findings else ""
 
 
