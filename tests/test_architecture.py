@@ -18,6 +18,7 @@ OPEN_TO_ALL = {
     "twostream",
     "storage.atomic",
     "storage.errors",
+    "storage.hdf5",
     "storage.videos",
     "streams.settings",
 }

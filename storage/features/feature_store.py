@@ -36,9 +36,9 @@ def steps_per_record(config: FeatureConfig) -> int:
 class FeatureWriter(RecordWriter):
     """Takes the steps of one video in order; made by `FeatureStore.write`."""
 
-    def __init__(self, video: str, config: FeatureConfig, shard: Shard) -> None:
+    def __init__(self, video: str, config: FeatureConfig, shard: Shard, token: bytes = b"") -> None:
         per_chunk = {"features": steps_per_record(config), "moments": 1}
-        super().__init__(video, per_chunk, shard)
+        super().__init__(video, per_chunk, shard, token)
         self.config = config
         self._meta: FeatureMeta | None = None
 
@@ -106,8 +106,8 @@ class FeatureStore(ShardedStore[FeatureMeta, FeatureWriter]):
     meta_type = FeatureMeta
     meta: FeatureConfig
 
-    def _writer(self, video: str, part: Shard) -> FeatureWriter:
-        return FeatureWriter(video, self.meta, part)
+    def _writer(self, video: str, part: Shard, token: bytes) -> FeatureWriter:
+        return FeatureWriter(video, self.meta, part, token)
 
     def __repr__(self) -> str:
         name = self.meta.network.get("name", "features")

@@ -58,7 +58,7 @@ def read_manifest(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[ass
             f"{folder} is not {form.what}: it holds no {form.name}; `twostream {form.maker} ... "
             f"--out {folder}` makes one"
         ) from None
-    except (NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, manifest, shard
+from storage.store import chunk, claim, faults, manifest, shard
 from storage.store.keys import (
     NUMBER,
     PENDING,
@@ -94,8 +94,12 @@ class ShardedStore(ABC, Generic[M, W]):
         return cls(folder, stored, writable=mode != "r")
 
     @abstractmethod
-    def _writer(self, video: str, part: shard.Shard) -> W:
-        """What `write` yields."""
+    def _writer(self, video: str, part: shard.Shard, token: bytes) -> W:
+        """What `write` yields. `token`: of the claim on the shard."""
+
+    def writer_into(self, video: str, part: shard.Shard) -> W:
+        """A writer into a shard that nobody else can see yet."""
+        return self._writer(video, part, b"")
 
     def _reset(self) -> None:
         self._pid = os.getpid()
@@ -103,7 +107,7 @@ class ShardedStore(ABC, Generic[M, W]):
         self._holding = threading.RLock()
         self._unfinished: list[int] = []
         self._locations: dict[str, Location] = {}
-        self._claimed: str | None = None
+        self._claimed: claim.Claim | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "meta": self.meta, "writable": self.writable}
@@ -180,6 +184,8 @@ class ShardedStore(ABC, Generic[M, W]):
             return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise faults.refused(self.folder, error, "read") from error
 
     def _items(self, video: str, kind: str, indices: Sequence[int]) -> list[bytes]:
         """The coded items of one kind, checked."""
@@ -240,14 +246,16 @@ class ShardedStore(ABC, Generic[M, W]):
         part = self._own_shard()
         drop_numbers(part, self._unfinished)
         self._unfinished.clear()
-        writer = self._writer(video, part)
+        assert self._claimed is not None
+        mine = self._claimed
+        writer = self._writer(video, part, mine.token)
         try:
             yield writer
             with claim.publishing(self.folder / "shards"):
                 if replace or self._find(video) is None:  # else another process was quicker
                     writer.publish()
                 for name in self.shards() if replace else ():
-                    if name != self._claimed:
+                    if name != mine.name:
                         self.delete_in(name, video)
             self._locations.pop(video, None)
         finally:
@@ -302,12 +310,12 @@ class ShardedStore(ABC, Generic[M, W]):
         with self._holding:
             if self._claimed is None:
                 self._claimed, fresh = claim.take(self.folder / "shards")
-                part = self._shard(self._claimed)
+                part = self._shard(self._claimed.name)
                 if fresh:
                     with part.reading() as txn:
                         unfinished = pending_numbers(txn, part)
                     drop_numbers(part, unfinished)
-            return self._shard(self._claimed)
+            return self._shard(self._claimed.name)
 
     # -- finding
 

@@ -46,8 +46,8 @@ class Store(ShardedStore[VideoMeta, VideoWriter]):
         self._flow_codec = flow_codec(self.meta.codec, self.meta.quantizer)
         self._frame_codec = frame_codec(self.meta.frame_codec)
 
-    def _writer(self, video: str, part: shard.Shard) -> VideoWriter:
-        return VideoWriter(video, self.meta, part)
+    def _writer(self, video: str, part: shard.Shard, token: bytes) -> VideoWriter:
+        return VideoWriter(video, self.meta, part, token)
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r}, {self.meta.codec}, {self.meta.quantizer.rule})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.store.config import VideoMeta
-from storage.store.shard import DATA, on_disk
+from storage.store.faults import DATA
+from storage.store.shard import on_disk
 from storage.store.store import Store
 
 SHARES = ("clipped_share", "zero_share", "mean_abs_error_px")

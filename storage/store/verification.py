@@ -6,34 +6,38 @@ Each shard is read in a process of its own, for a damaged page can end the proce
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
-from storage.errors import StoreError
-from storage.store import chunk, shard
-from storage.store.claim import unclaimed
+from storage.errors import DamageError, StoreError
+from storage.store import chunk, faults, shard
+from storage.store.claim import unclaimed, unopened
 from storage.store.config import VideoMeta
 from storage.store.keys import (
     NUMBER,
     Entry,
     StoredMeta,
+    entry_number,
     expected_records,
     parse_entry,
     record_keys,
 )
-from storage.store.salvage import BROKEN, salvage
+from storage.store.salvage import replace_shard
 from storage.store.sharded import ShardedStore
 from storage.store.store import Store
 from storage.store.writer import drop_numbers, pending_numbers
 
 T = TypeVar("T")
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+"""Signals that reading a damaged page can raise. Any other end of a process is not its fault."""
 CRASHED = "its pages are damaged: reading them ends the process that does"
 
 
@@ -127,65 +131,138 @@ def verify(
     progress: Callable[[str], None] = lambda text: None,
     kind: type[ShardedStore[Any, Any]] = Store,
 ) -> Report:
-    """Read everything; with `repair`, drop what is damaged, so that it is made again."""
+    """Read everything. With `repair`, drop what is damaged, so that it is made again."""
     store = kind.open(path, "a" if repair else "r")
     report = Report(str(path), [], kind.meta_type.COUNTED)
-    given_up = []
     for name in store.shards():
         progress(f"shard {name}")
         folder = path / "shards" / name
         with unclaimed(folder) as free:
-            one = apart(check, folder, free, kind.meta_type) or ShardReport(name, broken=CRASHED)
-            report.shards.append(one)
-            if repair and one.faulty:
-                if repair_shard(folder, one, free, kind.meta_type):
-                    report.dropped += [damage.video for damage in one.damaged]
-                elif free:
-                    given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
-                else:
-                    raise StoreError(
-                        f"shard {name} is broken and still being written: stop its writer first"
-                    )
-    for broken in given_up:
-        progress(f"shard {broken.name}: copying what is whole")
-        report.salvaged += salvage(broken, store)
+            shard_report = apart(check, folder, free, False, kind.meta_type) or ShardReport(
+                name, broken=CRASHED
+            )
+            report.shards.append(shard_report)
+            if repair and shard_report.faulty:
+                with unopened(folder) as unread:
+                    if not (free and unread):
+                        raise StoreError(
+                            f"shard {name} is damaged, and still being written or read: stop those "
+                            "processes first; it was left as it is"
+                        )
+                    mend(store, folder, report, progress)
     store.close()
     return report
 
 
+def mend(
+    store: ShardedStore[Any, Any],
+    folder: Path,
+    report: Report,
+    progress: Callable[[str], None],
+) -> None:
+    """Repair a shard that nobody else has open."""
+    meta_type = store.meta_type
+    shard_report = apart(check, folder, True, True, meta_type)
+    shard_report = shard_report or ShardReport(folder.name, broken=CRASHED)
+    report.shards[-1] = shard_report
+    if not shard_report.faulty:
+        return
+    if repair_shard(folder, shard_report, meta_type):
+        report.dropped += [damage.video for damage in shard_report.damaged]
+        return
+    progress(f"shard {folder.name}: copying what is whole")
+    known: set[str] = set()
+    for name in store.shards():
+        if name != folder.name:
+            with suppress(StoreError):  # broken too: its turn comes, or has been
+                known.update(store.videos_in(name))
+    report.salvaged += replace_shard(folder, store, known)
+
+
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
-    """Call `work` in a process of its own; None if that did not survive."""
+    """Call `work` in a process of its own. None if a page ended it."""
     context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(work, *arguments).result()
-        except BrokenProcessPool:
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        good, value = ours.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode in {-number for number in FAULTS}:
             return None
+        raise StoreError(
+            f"the process that read {arguments[0]} ended ({ended(process.exitcode or 0)}); nothing "
+            "says that it is damaged, so it was left as it is"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if not good:
+        raise value
+    result: T = value
+    return result
 
 
-def check(folder: Path, alone: bool, meta_type: type[StoredMeta] = VideoMeta) -> ShardReport:
-    """Read every record of one shard; `alone` if nobody writes it meanwhile."""
+def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    try:
+        answer: tuple[bool, Any] = True, work(*arguments)
+    except Exception as error:
+        answer = False, error
+    pipe.send(answer)
+
+
+def ended(code: int) -> str:
+    """An exit code in words."""
+    if code < 0 and -code in set(signal.Signals):
+        return signal.Signals(-code).name + (", out of memory?" if -code == signal.SIGKILL else "")
+    return f"exit code {code}"
+
+
+def check(
+    folder: Path,
+    alone: bool,
+    locked: bool = False,
+    meta_type: type[StoredMeta] = VideoMeta,
+) -> ShardReport:
+    """Read every record of one shard. `alone` if nobody writes it meanwhile, `locked` if the
+    parent process keeps it from being opened elsewhere."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked)
     try:
+        after = b""
+        more = True
+        while more:  # a video at a time: writers wait for long transactions
+            with part.reading() as txn, txn.cursor(part.videos) as cursor:
+                more = cursor.set_range(after + b"\0") if after else cursor.first()
+                if more:
+                    after = bytes(cursor.key())
+                    check_video(part, txn, after, bytes(cursor.value()), report, meta_type)
         with part.reading() as txn:
-            named = set()
-            with txn.cursor(part.videos) as cursor:
-                for key, value in cursor:
-                    number = check_video(part, txn, bytes(key), bytes(value), report, meta_type)
-                    if number is not None:
-                        named.add(number)
             report.unfinished = pending_numbers(txn, part)
+            numbers = named_numbers(txn, part) | {d.number for d in report.damaged}
             present = stored_numbers(txn, part.records)
-            report.orphans = sorted(present - named - set(report.unfinished))
-    except StoreError as error:
+            report.orphans = sorted(present - numbers - set(report.unfinished))
+    except DamageError as error:
         report.broken = str(error)
     finally:
         shard.release(part)
     return report
+
+
+def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
+    """The numbers of all videos that the index can name."""
+    numbers: set[int | None] = set()
+    with txn.cursor(part.videos) as cursor:
+        for value in cursor.iternext(keys=False):
+            with suppress(StoreError):
+                numbers.add(entry_number(value))
+    return numbers
 
 
 def damaged_pages(folder: Path) -> str:
@@ -196,10 +273,12 @@ def damaged_pages(folder: Path) -> str:
     except ImportError:  # before lmdb 3; reading the records finds most of it
         return ""
     try:
-        shard.check_length(folder)
-        findings = walk(str(folder / shard.DATA), subdir=False)
-    except (VerifyError, StoreError) as error:
+        faults.check_length(folder)
+        findings = walk(str(folder / faults.DATA), subdir=False)
+    except (VerifyError, DamageError) as error:
         return str(error)
+    except OSError as error:
+        raise faults.refused(folder, error, "read") from None
     return f"its pages are damaged: {findings[0]}" if findings else ""
 
 
@@ -210,14 +289,14 @@ def check_video(
     value: bytes,
     report: ShardReport,
     meta_type: type[StoredMeta],
-) -> int | None:
-    """Check one video's records and add it to the report; returns its number where it is known."""
+) -> None:
+    """Check one video's records and add it to the report."""
     try:
         entry = parse_entry(value, meta_type)
     except StoreError as error:
         video = key.decode("utf-8", "replace")
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
-        return None
+        return
     try:
         sizes = check_records(part, txn, entry)
     except StoreError as error:
@@ -228,7 +307,6 @@ def check_video(
         report.counts.update({name: getattr(entry.meta, name) for name in meta_type.COUNTED})
         report.bytes += sum(sizes)
         report.records += len(sizes)
-    return entry.number
 
 
 def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry[Any]) -> list[int]:
@@ -249,36 +327,34 @@ def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry[Any]) -
 
 def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     """The numbers of all videos that have records."""
-    found = set()
+    present = set()
     with txn.cursor(records) as cursor:
         more = cursor.first()
         while more:
             (number,) = NUMBER.unpack(bytes(cursor.key())[: NUMBER.size])
-            found.add(number)
+            present.add(number)
             more = cursor.set_range(NUMBER.pack(number + 1))
-    return found
+    return present
 
 
-def repair_shard(
-    folder: Path, report: ShardReport, free: bool, meta_type: type[StoredMeta]
-) -> bool:
-    """Drop what is damaged from a shard that can be read; False if that does not help."""
+def repair_shard(folder: Path, report: ShardReport, meta_type: type[StoredMeta]) -> bool:
+    """Drop what is damaged from a shard that can be read. False if that does not help."""
     if report.broken:
         return False
-    apart(drop_damage, folder, report, free)
-    after = apart(check, folder, free, meta_type)
+    apart(drop_damage, folder, report)
+    after = apart(check, folder, True, True, meta_type)
     return after is not None and not after.faulty
 
 
-def drop_damage(folder: Path, report: ShardReport, free: bool) -> None:
+def drop_damage(folder: Path, report: ShardReport) -> None:
     """Drop damaged videos, and records that no entry names."""
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked=True)
     try:
         for damage in report.damaged:
             drop_entry(part, damage.key)
         numbers = [*report.orphans, *(d.number for d in report.damaged if d.number is not None)]
-        drop_numbers(part, numbers + (report.unfinished if free else []))
-    except StoreError:
+        drop_numbers(part, numbers + report.unfinished)
+    except DamageError:
         return  # the next check names what is damaged still
     finally:
         shard.release(part)

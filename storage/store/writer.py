@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import flow_codec, frame_codec
-from storage.errors import UserError
+from storage.errors import StoreError, UserError
 from storage.store.chunk import pack
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.keys import (
@@ -42,14 +42,18 @@ class RecordWriter(ABC):
     such a number is removed by the next owner of the shard.
     """
 
-    def __init__(self, video: str, per_chunk: Mapping[str, int], shard: Shard) -> None:
-        """`per_chunk`: kind -> items in a chunk; the last chunk of a kind may hold fewer."""
+    def __init__(
+        self, video: str, per_chunk: Mapping[str, int], shard: Shard, token: bytes = b""
+    ) -> None:
+        """`per_chunk`: kind -> items in a chunk; the last chunk of a kind may hold fewer. `token`:
+        of the claim on the shard."""
         self.video = video
         self._shard = shard
         self.number: int | None = None
         """Under which records are written; None until the first ones are."""
         self.published = False
         """Whether it became visible; not if another process was quicker with the same video."""
+        self._token = token
         self.per_chunk = dict(per_chunk)
         self._count = dict.fromkeys(self.per_chunk, 0)
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
@@ -95,7 +99,12 @@ class RecordWriter(ABC):
             found = txn.get(NEXT, db=self._shard.info)
             number = NUMBER.unpack(found)[0] if found else 0
             txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
-            txn.put(PENDING + NUMBER.pack(number), b"", db=self._shard.info)
+            txn.put(PENDING + NUMBER.pack(number), self._token, db=self._shard.info)
+        elif txn.get(PENDING + NUMBER.pack(number), db=self._shard.info) != self._token:
+            raise StoreError(
+                f"{self.video!r} was not stored: another process took over {self._shard.folder} "
+                "and removed what was written of it; extract it again"
+            )
         for kind, chunk, record in self._ready:
             txn.put(record_key(number, kind, chunk), record, db=self._shard.records)
         return number
@@ -127,9 +136,9 @@ class RecordWriter(ABC):
 class VideoWriter(RecordWriter):
     """Takes frames and flow of one video in any order; made by `Store.write`."""
 
-    def __init__(self, video: str, config: StoreConfig, shard: Shard) -> None:
+    def __init__(self, video: str, config: StoreConfig, shard: Shard, token: bytes = b"") -> None:
         kinds = ("frames", *config.fields)
-        super().__init__(video, {kind: PER_CHUNK[kind] for kind in kinds}, shard)
+        super().__init__(video, {kind: PER_CHUNK[kind] for kind in kinds}, shard, token)
         self.config = config
         self._flow = flow_codec(config.codec, config.quantizer)
         self._frames = frame_codec(config.frame_codec)
