@@ -150,7 +150,7 @@ def test_an_unused_gpu_is_noted_with_the_right_extra(
     engines = {"opencv-cuda": {"gpu": "no CuPy", "cpu": "ok"}}
     found = remedies(report | {"gpus": gpus, "engines": engines})
     assert found == {"a GPU is here and unused: no CuPy": f"pip install 'twostream[{extra}]'"}
-    page = doctor.page(report | {"gpus": gpus})
+    page = doctor.report_text(report | {"gpus": gpus})
     assert f"NVIDIA H200, 143771 MiB, compute capability 9.0, driver {driver}" in page
 
 
