@@ -37,7 +37,7 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
-    "timm": ("networks of timm", "'twostream[timm]'"),
+    "timm": ("networks by the name timm:NAME", "'twostream[timm]'"),
 }
 """Module -> what it is for, and what to install."""
 FIRST_DRIVER_WITH_CUDA_13 = 580

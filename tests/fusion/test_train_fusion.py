@@ -98,22 +98,24 @@ def test_a_fusion_is_scored_fused_and_judged_like_a_stream(
     assert costs["fusion"]["flops"] > costs["late"]["flops"]
 
 
-def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path) -> None:
+KINDS_OF_FUSION = (
+    "--join bilinear --stages layer3 --sketch 64",
+    "--join concat --stages layer2 layer4 --pool 2d",
+    "--join multiply --two-towers 0.5 --ema 0.9",
+    "--join max --tune after --clip 1",
+    "--join 3d-fused",
+)
+
+
+@pytest.mark.parametrize("words", KINDS_OF_FUSION)
+def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path, words: str) -> None:
     """The whole loop in its usual memory order, with what the kinds have of their own."""
-    for number, more in enumerate(
-        (
-            ["--join", "bilinear", "--stages", "layer3", "--sketch", "64"],
-            ["--join", "concat", "--stages", "layer2", "layer4", "--pool", "2d"],
-            ["--join", "multiply", "--two-towers", "0.5", "--ema", "0.9"],
-            ["--join", "max", "--tune", "after", "--clip", "1"],
-            ["--join", "3d-fused"],
-        )
-    ):
-        out = tmp_path / str(number)
-        assert main(command(tiny, towers, out, *more, "--steps", "1", "--snapshots", "2")) == 0
-        rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        assert [row["part"] for row in rows] == ["train", "validation"]
-        score(tiny, out, tmp_path / f"{number}.npz")
+    out = tmp_path / "run"
+    more = (*words.split(), "--steps", "1", "--snapshots", "2")
+    assert main(command(tiny, towers, out, *more)) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["part"] for row in rows] == ["train", "validation"]
+    score(tiny, out, tmp_path / "scores.npz")
 
 
 @pytest.mark.slow
