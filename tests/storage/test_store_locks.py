@@ -8,7 +8,8 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -202,17 +203,22 @@ def test_a_writer_whose_mark_is_gone_fails(tmp_path: Path, monkeypatch: pytest.M
     assert not verify(tmp_path / "s").damaged
 
 
-def test_a_reader_without_rights_is_safe_beside_a_writer(tmp_path: Path) -> None:
-    """Another user's reader, who may write nothing, while pages are used again and again."""
+@pytest.fixture
+def public_place() -> Iterator[Path]:
+    """A folder that other users can enter. Each pytest that starts shuts the others' folders."""
     if not ROOT:
         pytest.skip("only root can become another user")
-    folder = tmp_path / "s"
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def test_a_reader_without_rights_is_safe_beside_a_writer(public_place: Path) -> None:
+    """Another user's reader, who may write nothing, while pages are used again and again."""
+    folder = public_place / "s"
     store = filled(folder, {f"keep {n}": 40 for n in range(10)})
-    for path in [tmp_path, *tmp_path.rglob("*")]:
+    for path in public_place.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    for parent in tmp_path.parents:
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def as_nobody(stop: object) -> None:
         os.setgroups([])
@@ -234,14 +240,12 @@ def test_a_reader_without_rights_is_safe_beside_a_writer(tmp_path: Path) -> None
         end(reader)
 
 
-def test_a_reader_that_cannot_lock_is_refused(tmp_path: Path) -> None:
-    if not ROOT:
-        pytest.skip("only root can become another user")
-    folder = tmp_path / "s"
+def test_a_reader_that_cannot_lock_is_refused(public_place: Path) -> None:
+    folder = public_place / "s"
     filled(folder, {"a": 5}).close()
     (folder / "shards/000000" / locks.NAME).unlink()
-    for parent in [folder / "shards/000000", *(folder / "shards/000000").parents]:
-        parent.chmod(parent.stat().st_mode | 0o055 & ~0o022)
+    for path in public_place.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
     def as_nobody() -> None:
         os.setgroups([])
