@@ -19,8 +19,8 @@ class SmallRun(NamedTuple):
 CONDITIONS = """\
 `python -m scripts.sample_data mid --appearances 2 --motions 2 --groups 12 --clips 2`: 4 classes, 56
 training, 8 validation and 32 test clips of 13 frames; flow by DIS; 96 steps of 16 clips (24
-epochs), seed 0, one thread of a two-core machine on which other work kept the load at 10 to 18. Time
-is the process's own. Chance is 25 %, one standard deviation of it 7.7 points. The ceiling is 50 %
+epochs), seed 0, one thread of a two-core machine on which other work kept the load at 10 to
+18. Time is the process's own. Chance is 25 %, one standard deviation of it 7.7 points. The ceiling is 50 %
 for a single frame and for flow, 100 % for clips of frames. One seed of a small set: it says
 that a network learns here, not which one is better."""
 
@@ -39,4 +39,5 @@ RUNS = (
     SmallRun("vgg-m", "spatial", 86, 0.50),
     SmallRun("caffenet", "temporal", 75, 0.53125),
     SmallRun("inception-v1", "temporal", 58, 0.50),
+    SmallRun("bn-inception", "spatial", 72, 0.50),
 )
