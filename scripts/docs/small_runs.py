@@ -20,9 +20,9 @@ CONDITIONS = """\
 `python -m scripts.sample_data mid --appearances 2 --motions 2 --groups 12 --clips 2`: 4 classes, 56
 training, 8 validation and 32 test clips of 13 frames; flow by DIS; 96 steps of 16 clips (24
 epochs), seed 0, one thread of a two-core machine on which other work kept the load at 10 to
-18. Time is the process's own. Chance is 25 %, one standard deviation of it 7.7 points. The ceiling is 50 %
-for a single frame and for flow, 100 % for clips of frames. One seed of a small set: it says
-that a network learns here, not which one is better."""
+18. Time is the process's own. Chance is 25 %, one standard deviation of it 7.7 points. The
+ceiling is 50 % for a single frame and for flow, 100 % for clips of frames. One seed of a small set:
+it says that a network learns here, not which one is better."""
 
 MOTION = """\
 `twostream train motion --recipe small --epochs 60` on the same clips (240 steps, 120 s of one
