@@ -107,6 +107,12 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
         "fstcn", "Factorized spatio-temporal networks (Sun et al., ICCV 2015)", 2015, SHORT
     ),
     single_network("i3d", QUO_VADIS, 2017, SHORT, 25, "Quo Vadis, table 1: both streams"),
+    single_network(
+        "i3d-resnet50",
+        "Non-local neural networks (Wang et al., CVPR 2018): its I3D baseline, as mmaction2 has it",
+        2018,
+        SHORT,
+    ),
     single_network("r3d18", CLOSER, 2018, SHORT, 33.371472, MODEL_ZOO),
     single_network("mc3-18", CLOSER, 2018, SHORT, 11.695440, MODEL_ZOO),
     single_network("r2plus1d-18", CLOSER, 2018, SHORT, 31.505325, MODEL_ZOO),

@@ -34,6 +34,7 @@ SMALL: dict[str, Small] = {
     "3d-convnet": Small(32, 16, settings={"width": 0.25}),
     "fstcn": Small(56, 8, 0.005),
     "i3d": Small(frames=8),
+    "i3d-resnet50": Small(frames=8),
     "r3d18": Small(32, 8),
     "mc3-18": Small(32, 8),
     "r2plus1d-18": Small(32, 8),
