@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -17,6 +18,9 @@ from scripts.common.help import TEXT_HERE, HelpText, help_page, tyro_config
 from storage.errors import UserError, WorkFailed
 
 OK, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Nothing that another call could put right: the work was going on."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ def run_command(
     except (UserError, OSError, MemoryError) as error:
         if talk.verbose:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+            mistake(prog, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
+            return FAILED
         return mistake(prog, error)
     except KeyboardInterrupt:
         print(f"\ntwostream {prog}: stopped; the same command goes on from here", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from streams.training.board import Board
 from streams.training.curve import draw_curve
 from streams.training.run_folder import RunFolder
 
@@ -23,17 +24,15 @@ class Progress:
     def __init__(self, folder: RunFolder, total: int, first: bool, quiet: bool) -> None:
         self.folder, self.total, self.first, self.quiet = folder, total, first, quiet
         self.bar: Any = None
-        self.board: Any = None
+        self.board: Board | None = None
         self._drawn = 0.0
         self._began = time.monotonic()
 
     def begin(self, step: int) -> None:
         if not self.first:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         self.bar = tqdm(total=self.total, initial=step, disable=self.quiet, unit="step")
-        self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
+        self.board = Board(self.folder.tensorboard, step + 1)
         self._drawn = time.monotonic()
 
     def step(self, step: int) -> None:
@@ -61,11 +60,10 @@ class Progress:
             self.draw()
 
     def _write(self, part: str, step: int, row: dict[str, float]) -> None:
-        if not self.first:
+        if not self.first or self.board is None:
             return
         self.folder.log({"part": part, "step": step, **row})
-        for name, value in row.items():
-            self.board.add_scalar(f"{part}/{name}", value, step)
+        self.board.add(part, step, row)
 
     def draw(self) -> None:
         draw_curve(self.folder.rows(), self.folder.curve, self.folder.path.name)
@@ -78,8 +76,10 @@ class Progress:
             self.draw()
 
     def close(self) -> None:
-        """Let go of bar and event file, whose writer is a thread; may be called again."""
+        """Let go of bar and event file; may be called again."""
         if self.bar is not None:
             self.bar.close()
-            self.board.close()
             self.bar = None
+        board, self.board = self.board, None
+        if board is not None:
+            board.close()

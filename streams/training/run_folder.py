@@ -106,7 +106,7 @@ class RunFolder:
         return found
 
     def log(self, row: dict[str, Any]) -> None:
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with atomic.naming(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:

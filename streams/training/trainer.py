@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from storage.errors import UserError
+from storage.errors import UserError, WorkFailed
 from streams.networks import current_names
 from streams.samples import Batch, Slices, make_loader, plainly, training_batches
 from streams.training import checkpoint
@@ -135,7 +135,7 @@ class Trainer:
         began = time.monotonic()
         with Stop(self.where) as stop:
             while state.step < self.total and not state.finished:
-                losses.append(self.train_step(batches, tally))
+                losses.append(self.train_step(self.read(batches, tally, losses), tally))
                 state.step += 1
                 due = self.validation_due()
                 if state.step % ROW_EVERY == 0 or due:
@@ -158,7 +158,21 @@ class Trainer:
         self.progress.end()
         return state
 
-    def train_step(self, batches: Iterator[Batch], tally: Tally) -> Tensor:
+    def read(self, batches: Iterator[Batch], tally: Tally, losses: list[Tensor]) -> list[Batch]:
+        """The micro-batches of a step, all before it begins: so the end of a reading process comes
+        between two steps, and what was learnt until then is kept."""
+        try:
+            return [next(batches) for _ in range(self.optim.accumulate)]
+        except WorkFailed as error:
+            if self.where.world > 1 or not self.state.step:  # the others do not know of it
+                raise
+            self.check_finite(losses)
+            self.save(tally)
+            raise WorkFailed(
+                f"{error}; {self.folder.last} holds the state after step {self.state.step}"
+            ) from None
+
+    def train_step(self, batches: list[Batch], tally: Tally) -> Tensor:
         """One step of the optimiser over its micro-batches; their mean loss, on the device."""
         torch.manual_seed(hash_of(self.seed, self.state.step, self.where.rank))
         rate = learning_rate(self.optim, self.state.step, self.total)
@@ -168,7 +182,7 @@ class Trainer:
         parts = self.optim.accumulate
         sum_of_losses = torch.zeros((), device=self.where.device)
         for part in range(parts):
-            batch = next(batches).to(self.where.device)
+            batch = batches[part].to(self.where.device)
             waits = self.where.world > 1 and part < parts - 1
             with self.forward.no_sync() if waits else nullcontext():
                 for step in self.pieces(self.forward, batch):
