@@ -24,6 +24,7 @@ import tyro
 
 from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
+from storage.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,6 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from tqdm import tqdm
-
     from storage.convert import Arrays, Pictures, RawFrames, Shards, other_tools_quantizer
     from storage.store import open_store
 
@@ -91,8 +90,7 @@ def run(options: Options) -> int:
     omitted = [name for name in store.meta.fields if name not in written]
     if omitted:
         log.info(f"{' and '.join(omitted)} flow is left out: {options.to} has no place for it")
-    hidden = options.talk.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(videos), unit="video", disable=hidden) as bar:
+    with progress_bar(len(videos), "video", "export", quiet=options.talk.quiet) as bar:
         if options.to == "webdataset":
             labels = labels_of(catalog, videos) if catalog else None
             shards = Shards(options.videos_per_shard, options.frames)

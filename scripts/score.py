@@ -19,6 +19,7 @@ import tyro
 
 from scripts.common import Talk, run_command, scorer_module
 from storage.errors import UserError
+from storage.progress import progress_bar
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
@@ -32,7 +33,8 @@ class Options:
     labels: Path
     """The label lists, as for `train`."""
     out: Path
-    """The score table to write (.npz)."""
+    """The score table to write, in the format that its ending names: .npz (which alone keeps
+    features), .csv, .json, .mat, .h5."""
     part: Literal["train", "validation", "test"] = "test"
     """Whose scores. Fusion weights are found on validation."""
     split: int | None = None
@@ -51,6 +53,8 @@ class Options:
     """What to do about listed videos that the store does not hold."""
     short: Literal["pad", "skip", "stop"] = "pad"
     """What to do about videos too short for the input: repeat their last pair, skip, or stop."""
+    unfinished: bool = False
+    """Score the best weights so far of a run that was not trained to its end; the table says so."""
     any_counts: bool = False
     """Accept UCF-101 and HMDB-51 lists of other lengths than the official ones."""
     other_lists: bool = False
@@ -66,14 +70,18 @@ class Options:
 
 def run(options: Options) -> int:
     wait_asleep()
-    import numpy as np
-    from tqdm import tqdm
-
+    from storage.scores import check_ending, write_scores
     from streams.samples import open_source
     from streams.scoring import Run, Views, score_table
-    from streams.training import pick_device
+    from streams.training import percent, pick_device
 
+    check_ending(options.out)
     trained = Run.open(options.run)
+    if not trained.finished and not options.unfinished:
+        raise UserError(
+            f"{options.run} is not trained to its end; let `twostream train --resume "
+            f"{options.run}` go on with it, or pass --unfinished to score its best weights so far"
+        )
     device = pick_device(options.loop.device, 0)
     scorer = scorer_module(trained.kind).open_scorer(trained, device)
     views = Views.parse(options.views, scorer.crop.flip)
@@ -93,9 +101,8 @@ def run(options: Options) -> int:
     if not options.other_store:
         trained.check_store(scorer.inputs, source.config, options.store)
     check_labels(trained, source, options)
-    with tqdm(
-        total=len(source.parts[options.part]), unit="video", disable=options.talk.quiet
-    ) as bar:
+    count = len(source.parts[options.part])
+    with progress_bar(count, "video", "score", quiet=options.talk.quiet) as bar:
         table = score_table(
             scorer,
             source,
@@ -115,16 +122,22 @@ def run(options: Options) -> int:
                 "validation": trained.validation,
                 "trained_on_split": trained.split,
                 "other_lists": source.catalog.fingerprint != trained.settings["data"]["lists"],
+                **({} if trained.finished else {"unfinished": True}),
                 **source.left_out(),
             },
         )
-    table.save(options.out)
-    top1 = float(np.mean(table.scores.argmax(1) == table.labels))
+    write_scores(table, options.out)
+    right = int((table.scores.argmax(1) == table.labels).sum())
+    top1 = right / len(table.videos)
+    used = set(table.videos)
+    padded = sum(video in used for video in source.short[options.part])
     summary = {
         "out": str(options.out),
         "videos": len(table.videos),
         "missing": len(source.missing[options.part]),
         "short": len(source.short[options.part]),
+        "padded": padded,
+        "unfinished": not trained.finished,
         "views": str(views),
         "top1": round(top1, 5),
     }
@@ -132,16 +145,19 @@ def run(options: Options) -> int:
         print(json.dumps(summary))
     else:
         print(
-            f"{table!r}\n{options.out}: top-1 {top1:.2%} with {views} views, "
-            f"{summary['missing']} videos missing, {summary['short']} short"
+            f"{table.stream}, split {table.split} {table.part}: {right} of {len(table.videos)} "
+            f"videos right, top-1 {percent(top1, len(table.videos))}, with {views} views of each\n"
+            f"{options.out}: {len(table.videos)} videos x {len(table.classes)} classes of "
+            f"{table.kind}; {summary['missing']} listed videos missing, {summary['short']} too "
+            f"short ({padded} padded: their last pair repeats)"
         )
+        if not trained.finished:
+            print(f"{options.run} was not trained to its end; the table says so")
     return 0
 
 
 def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-def]
     """Classes as in training; and on train and validation parts, the very lists of training."""
-    from storage.errors import UserError
-
     if source.classes != trained.classes:
         extra = sorted(set(source.classes) ^ set(trained.classes))
         raise UserError(

@@ -5,7 +5,11 @@
     twostream train temporal --store S --labels L --out RUN --recipe small --length 5 --epochs 20
     torchrun --nproc-per-node 4 -m twostream train temporal --store S --labels L --out RUN
 
-The same command again goes on with a run that was stopped. `twostream train KIND --help` lists the
+    twostream train --resume RUN --epochs 40
+    twostream train --config RUN/run.yaml --out ANOTHER --seed 1
+
+The same command again goes on with a run that was stopped, and so does --resume; with more epochs
+or steps it trains a run longer. `twostream train KIND --help` lists the
 options of a kind; `--recipe NAME` before it shows that recipe's values.
 """
 
@@ -14,6 +18,20 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from scripts.common import (
+    as_words,
+    asked,
+    default_values,
+    given_names,
+    mistake,
+    options_of_run,
+    read_options,
+    without_defaults,
+)
+from storage.errors import UserError
 
 KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
@@ -30,11 +48,44 @@ def usage() -> str:
     return f"usage: twostream train KIND [OPTIONS]\n\nkinds:\n{rows}\n\n{(__doc__ or '').strip()}"
 
 
+def taken_options(argv: list[str]) -> dict[str, Any] | None:
+    """What --resume RUN or --config FILE stand for, with the kind; None without them."""
+    run, file = asked(argv, "--resume"), asked(argv, "--config")
+    if run and file:
+        raise UserError("give --resume or --config, not both")
+    if run:
+        return options_of_run(Path(run)) | {"out": run}
+    return read_options(Path(file)) if file else None
+
+
+def complete(module: Any, kind: str, argv: list[str], values: dict[str, Any]) -> list[str]:
+    """The words of the call, and those that `values` stand for."""
+    for name in ("recipe", "network"):  # they decide the defaults of others
+        if asked(argv, f"--{name}"):
+            values[name] = asked(argv, f"--{name}")
+    name, network = values.get("recipe") or "modern", values.get("network") or ""
+    options = module.options_type(name) if kind == "fusion" else None
+    options = options or module.options_type(kind, name, network)
+    given = given_names(argv)
+    defaults = default_values(options) | {"recipe": None, "network": ""}
+    return [*as_words(values, defaults, given), *without_defaults(argv, defaults)]
+
+
 def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
+    try:
+        taken = taken_options(arguments)
+    except UserError as error:
+        return mistake("train", error)
+    if taken is not None:
+        known = str(taken.pop("kind", ""))
+        if arguments[0].startswith("-"):
+            arguments = [known, *arguments]
+        elif known and arguments[0] != known:
+            return mistake("train", f"those are options of a {known} run, not of {arguments[0]}")
     kind, *rest = arguments
     if kind not in KINDS or find_spec(KINDS[kind][0]) is None:
         print(
@@ -43,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    return int(import_module(KINDS[kind][0]).main(kind, rest))
+    module = import_module(KINDS[kind][0])
+    return int(module.main(kind, rest if taken is None else complete(module, kind, rest, taken)))
 
 
 if __name__ == "__main__":

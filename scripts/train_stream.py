@@ -6,9 +6,17 @@ import json
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal, get_args
 
-from scripts.common import TrainOptions, asked, asked_recipe, mistake, run_command
+from scripts.common import (
+    TrainOptions,
+    asked,
+    asked_recipe,
+    mistake,
+    option_values,
+    run_command,
+    yaml_text,
+)
 from storage.errors import UserError
-from streams.training import PARTS, Recipe, recipe, wait_asleep
+from streams.training import PARTS, Recipe, percent, recipe, wait_asleep
 
 RecipeName = Literal["modern", "tsn", "2014", "small"]
 
@@ -66,7 +74,15 @@ def run(kind: str, options: Any) -> int:
         }
         left_out, quiet = source.left_out(), options.talk.quiet
         state = train(
-            task, folder, where, options.loop, origin=origin, left_out=left_out, quiet=quiet
+            task,
+            folder,
+            where,
+            options.loop,
+            origin=origin,
+            left_out=left_out,
+            quiet=quiet,
+            options_text=yaml_text(kind, option_values(options)),
+            longer=options.resume is not None,
         )
         if not where.first:
             return 0
@@ -82,11 +98,11 @@ def run(kind: str, options: Any) -> int:
     if options.json:
         print(json.dumps(summary))
         return 0
-    best = state.best or {}
+    best, checked = state.best or {}, len(source.parts["validation"])
     print(
         f"{kind} stream: {state.step} steps in {state.seconds:.0f} s; "
         f"best validation by {chosen.optim.best}: "
-        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
+        f"top-1 {percent(best.get('top1', 0), checked)}, loss {best.get('loss', 0):.3f}\n"
         f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
     )
     return 0

@@ -7,6 +7,16 @@ from twostream import exports
 if TYPE_CHECKING:
     from scripts.common.command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, mistake, run_command
     from scripts.common.health import examine
+    from scripts.common.run_options import (
+        as_words,
+        default_values,
+        given_names,
+        option_values,
+        options_of_run,
+        read_options,
+        without_defaults,
+        yaml_text,
+    )
     from scripts.common.scorers import scorer_module
     from scripts.common.scores import ScoreFiles
     from scripts.common.training import TrainOptions, asked, asked_recipe

@@ -48,9 +48,9 @@ def run_command(
     """
     import tyro
 
-    boxed, shown = io.StringIO(), HelpText()
+    boxed, page = io.StringIO(), HelpText()
     try:
-        with redirect_stderr(boxed), redirect_stdout(shown):
+        with redirect_stderr(boxed), redirect_stdout(page):
             options = tyro.cli(
                 options_type,
                 args=sys.argv[1:] if argv is None else argv,
@@ -64,17 +64,19 @@ def run_command(
         if stop.code:
             return mistake(prog, unboxed(boxed.getvalue()))
         try:
-            print(help_page(shown.getvalue(), description), end="", flush=True)
+            print(help_page(page.getvalue(), description), end="", flush=True)
         except BrokenPipeError:  # `twostream extract --help | head`
             return pipe_closed()
         return OK
     talk = getattr(options, "talk", None) or Talk(
         getattr(options, "quiet", False), getattr(options, "verbose", False)
     )
-    logging.basicConfig(
-        level=logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO,
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setLevel(logging.ERROR if talk.quiet else logging.DEBUG)
+    logging.basicConfig(  # a run's log file takes also what --quiet does not show
+        level=logging.DEBUG if talk.verbose else logging.INFO,
         format="%(message)s",
-        stream=sys.stderr,
+        handlers=[shown],
         force=True,
     )
     for noisy in ("numba", "matplotlib", "PIL", "h5py", "asyncio", "distributed", "jax"):

@@ -20,6 +20,12 @@ class TrainOptions:
     loop: LoopOptions = field(default_factory=LoopOptions)
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
+    resume: Path | None = None
+    """Go on with the run in this folder under its own options. With more --epochs or --steps than
+    it had it is trained longer: from there on the rate is what the longer schedule has."""
+    config: Path | None = None
+    """Take options from this file, a line `option: value` each; every run keeps its own as
+    run.yaml. What is given beside it counts more."""
     restart: bool = False
     """Throw away what is in --out and start anew."""
     seed: int = 0

@@ -7,7 +7,7 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
-    from streams.training.metrics import Tally
+    from streams.training.metrics import Tally, percent
     from streams.training.optimisation import Optimisation
     from streams.training.options import LoopOptions
     from streams.training.patience import wait_asleep

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from storage.progress import Bar, progress_bar
 from streams.training.board import Board
 from streams.training.curve import draw_curve
 from streams.training.run_folder import RunFolder
@@ -23,7 +22,7 @@ class Progress:
 
     def __init__(self, folder: RunFolder, total: int, first: bool, quiet: bool) -> None:
         self.folder, self.total, self.first, self.quiet = folder, total, first, quiet
-        self.bar: Any = None
+        self.bar: Bar | None = None
         self.board: Board | None = None
         self._drawn = 0.0
         self._began = time.monotonic()
@@ -31,7 +30,7 @@ class Progress:
     def begin(self, step: int) -> None:
         if not self.first:
             return
-        self.bar = tqdm(total=self.total, initial=step, disable=self.quiet, unit="step")
+        self.bar = progress_bar(self.total, "step", "train", quiet=self.quiet, start=step)
         self.board = Board(self.folder.tensorboard, step + 1)
         self._drawn = time.monotonic()
 

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from storage import atomic
 from storage.errors import UserError, WorkFailed
 from streams.networks import current_names
 from streams.samples import Batch, Slices, make_loader, plainly, training_batches
@@ -27,6 +28,7 @@ from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
 from streams.training.interrupt import Stop
+from streams.training.log_file import logged
 from streams.training.metrics import Tally, better
 from streams.training.optimisation import Optimisation
 from streams.training.options import LoopOptions
@@ -103,6 +105,8 @@ class Trainer:
             if self.average is not None:
                 self.average.model.load_state_dict(current_names(saved["average"]))
             self.state = State(**saved["state"])
+            if self.state.finished and self.state.step == self.folder.lengthened_at():
+                self.state.finished, self.state.worse = False, 0
             if self.where.first:
                 self.tally = Tally(*saved["tally"])
         self.forward: Any = self.model
@@ -347,12 +351,33 @@ def train(
     origin: dict[str, Any] | None = None,
     left_out: dict[str, Any] | None = None,
     quiet: bool = False,
+    options_text: str = "",
+    longer: bool = False,
 ) -> State:
-    """Train a task into a run folder, or go on with the run that is in it."""
-    resume = folder.begin(task.settings(), origin or {}) if where.first else False
-    if where.first and left_out is not None:
-        write_json(folder.left_out, left_out)
-    resume = bool(where.total([float(resume)])[0])
+    """Train a task into a run folder, or go on with the run that is in it.
+
+    `options_text` is kept as run.yaml. `longer`: more epochs or steps than the run was begun with
+    are accepted. Then the rate is, from the next step on, what the longer schedule has there, as if
+    that had been asked for from the start: after a cosine's end it rises again.
+    """
+    with ExitStack() as stack:
+        resume = False
+        if where.first:
+            stack.enter_context(folder.alone())
+            resume = folder.begin(task.settings(), origin or {}, longer=longer)
+            stack.enter_context(logged(folder.log_file))
+            if left_out is not None:
+                write_json(folder.left_out, left_out)
+            if options_text:
+                atomic.write_text(folder.options, options_text, alone=True)
+        resume = bool(where.total([float(resume)])[0])
+        return sitting(task, folder, where, options, resume, quiet)
+
+
+def sitting(
+    task: Task, folder: RunFolder, where: Ranks, options: LoopOptions, resume: bool, quiet: bool
+) -> State:
+    """Train from where the folder stands."""
     trainer = Trainer(task, folder, where, options, quiet=quiet)
     try:
         trainer.prepare(resume)

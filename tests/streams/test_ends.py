@@ -152,9 +152,7 @@ exit $code
 """
 
 
-def on_small_disk(
-    place: Path, kept: Path, words: list[str]
-) -> subprocess.CompletedProcess[str]:
+def on_small_disk(place: Path, kept: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
     """`twostream WORDS` where `place` is a disk of 30 MB; its run is copied to `kept`."""
     place.mkdir()
     kept.mkdir()

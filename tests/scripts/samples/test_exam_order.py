@@ -17,12 +17,12 @@ from exam_material import (
     snapshot_forest,
     snapshots,
 )
-from streams.samples.sampling import testing_moments as middles
 
 from flow.tvl1.compute import compute_flow
 from scripts.samples.judging import Figure, figure, forced_choice
 from scripts.samples.order import LADDER, Order
 from scripts.samples.question import Listed
+from streams.samples.sampling import testing_moments as middles
 
 SMALL = {"rest": 5, "motion": 8, "period": 16}
 LENGTH = 5

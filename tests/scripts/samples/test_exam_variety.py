@@ -16,11 +16,11 @@ from exam_material import (
     snapshots,
     watermarked,
 )
-from streams.samples.sampling import testing_moments as middles
 
 from scripts.samples.judging import figure, forced_choice
 from scripts.samples.question import Clip, Listed
 from scripts.samples.variety import Variety
+from streams.samples.sampling import testing_moments as middles
 
 LENGTH = 5
 
