@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from scripts.common.command import FAILED, INTERRUPTED, MISTAKE, OK, Talk, mistake, run_command
+    from scripts.common.command import (
+        FAILED,
+        INTERRUPTED,
+        MISTAKE,
+        OK,
+        Talk,
+        mistake,
+        pipe_closed,
+        run_command,
+    )
     from scripts.common.health import examine
     from scripts.common.run_options import (
         as_words,

@@ -82,7 +82,9 @@ def run_command(
     for noisy in ("numba", "matplotlib", "PIL", "h5py", "asyncio", "distributed", "jax"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        return run(options) or OK
+        code = run(options) or OK
+        sys.stdout.flush()  # a reader that has gone away is noticed here, not at Python's end
+        return code
     except WorkFailed as error:
         print(f"twostream {prog}: {error}", file=sys.stderr)
         return FAILED

@@ -374,3 +374,10 @@ def test_two_listed_videos_are_never_one_stored_video() -> None:
     for part in (clips, clips[:1]):
         with pytest.raises(UserError, match="'a/001' and 'b/001' of the list would both be '001'"):
             match_clips(part, ["001"], ["a/001", "b/001"])
+
+
+@pytest.mark.parametrize("name", ["trainlist01.txt", "testlist03.txt", "jump_test_split1.txt"])
+def test_one_list_of_a_folder_is_answered_with_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Jump/v_Jump_g01_c01.avi 1\n")
+    with pytest.raises(UserError, match=f"{name} is one of .*give the folder: --labels {tmp_path}"):
+        load_catalog(tmp_path / name)
