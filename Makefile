@@ -1,4 +1,4 @@
-# make demo: the whole way on sample videos.  make test: the tests.  make docs: docs/commands.md
+# make demo: the whole way on sample videos.  make test: the tests.  make docs: docs/commands.md and docs/systems.md
 # from the commands' help.  All set up what they need.
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,7 @@ test-slow: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m scripts.docs.commands docs/commands.md
+	$(BIN)/python -m scripts.docs.systems docs/systems.md
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

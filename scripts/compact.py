@@ -31,9 +31,10 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from storage.store import compact
+    from storage.features import FeatureStore, holds_features
+    from storage.store import Store, compact
 
-    done = compact(options.store)
+    done = compact(options.store, FeatureStore if holds_features(options.store) else Store)
     if options.json:
         print(json.dumps([dataclasses.asdict(shard) for shard in done], indent=2))
         return 0

@@ -143,10 +143,10 @@ def run(options: Options) -> int:
     for number, step in enumerate(way, 1):
         head = f"[{number}/{len(way)}] {step.title}"
         if not fresh and journal.holds(step):
-            say(options, f"{head}: done before")
+            announce(options, f"{head}: done before")
             continue
         fresh = True  # whatever follows was made from something older
-        say(options, f"{head}\n      {step.typed}")
+        announce(options, f"{head}\n      {step.typed}")
         started = time.monotonic()
         code = walk(step, options)
         if code == INTERRUPTED:
@@ -154,17 +154,17 @@ def run(options: Options) -> int:
         if code:
             raise WorkFailed(f"step {number} ({step.title}) ended with exit code {code}")
         journal.add(step)
-        say(options, f"      {time.monotonic() - started:.0f} s")
-    closing = table(out)
+        announce(options, f"      {time.monotonic() - started:.0f} s")
+    closing = closing_table(out)
     if options.json:
         print(json.dumps(closing))
         return 0
-    print(drawn(closing))
+    print(closing_text(closing))
     print(f"\n{out / 'report.html'} shows it all ({time.monotonic() - began:.0f} s this time)")
     return 0
 
 
-def say(options: Options, text: str) -> None:
+def announce(options: Options, text: str) -> None:
     if not options.talk.quiet:
         print(text, file=sys.stderr, flush=True)
 
@@ -183,7 +183,7 @@ def walk(step: Step, options: Options) -> int:
         sys.stdout = kept
 
 
-def table(out: Path) -> dict[str, Any]:
+def closing_table(out: Path) -> dict[str, Any]:
     """What each could reach, and what it reached on the test part."""
     numbers = json.loads((out / "report.json").read_text("utf-8"))
     limits = json.loads((out / "sample" / "lists" / "ceilings.json").read_text("utf-8"))
@@ -196,7 +196,7 @@ def table(out: Path) -> dict[str, Any]:
     return {"report": str(out / "report.html"), "rows": rows}
 
 
-def drawn(closing: dict[str, Any]) -> str:
+def closing_text(closing: dict[str, Any]) -> str:
     """The table for the terminal, with a bar that ends at the ceiling."""
     rows = closing["rows"]
     width = max(len(row["name"]) for row in rows)

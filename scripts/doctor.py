@@ -24,7 +24,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from scripts.common import examine
+    from scripts.health import examine
 
     report = examine()
     if options.json:
@@ -32,11 +32,11 @@ def run(options: Options) -> int:
 
         print(json.dumps(report, indent=2))
     else:
-        print(page(report))
+        print(report_text(report))
     return FAILED if any(problem["stops"] for problem in report["problems"]) else OK
 
 
-def page(report: dict[str, Any]) -> str:
+def report_text(report: dict[str, Any]) -> str:
     """The report as text."""
     lines = [f"twostream {report['twostream']}, Python {report['python']}, {report['platform']}"]
     machine, tools = report["machine"], report["tools"]

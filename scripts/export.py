@@ -4,6 +4,7 @@
     twostream export ucf101.store --to denseflow --out flows --pictures png
     twostream export ucf101.store --to npy --out i3d --bound 20
     twostream export ucf101.store --to webdataset --out shards --videos-per-shard 100
+    twostream export rgb.features --to hdf5 --out rgb.h5
 
 denseflow and mmaction2 get flow_x_00000.jpg and img_00000.jpg in a folder a video, counted from 0
 and from 1; npy gets VIDEO_flow.npy, float32 (T, H, W, 2) in [-1, 1]; webdataset gets tars. Codes of
@@ -33,10 +34,10 @@ log = logging.getLogger(__name__)
 class Options:
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """The store to read."""
-    to: Literal["denseflow", "mmaction2", "npy", "webdataset"]
-    """The layout: mmaction2 is also TSN's."""
+    to: Literal["denseflow", "mmaction2", "npy", "webdataset", "hdf5"]
+    """The layout: mmaction2 is also TSN's. A feature store goes out as npy or hdf5."""
     out: Path
-    """A folder for it; what an earlier run wrote there is kept."""
+    """A folder for it (hdf5: a file); what an earlier run wrote there is kept."""
     rule: Literal["round", "truncate", "centred"] | None = None
     """How pixels become codes; as in the store, or round where the store's is companded."""
     bound: float | None = None
@@ -63,6 +64,12 @@ class Options:
 
 
 def run(options: Options) -> int:
+    from storage.features import holds_features
+
+    if holds_features(options.store):
+        return export_features(options)
+    if options.to == "hdf5":
+        raise UserError(f"--to hdf5 is for feature stores, and {options.store} is none")
     from storage.convert import Arrays, Pictures, RawFrames, Shards, other_tools_quantizer
     from storage.store import open_store
 
@@ -120,6 +127,26 @@ def run(options: Options) -> int:
             f"{len(result.there)} there before, {len(result.failed)} failed"
         )
     return FAILED if result.failed else OK
+
+
+def export_features(options: Options) -> int:
+    """A feature store as .npy files or as one HDF5 file."""
+    from storage.features import export_hdf5, export_npy, open_features
+
+    if options.to not in ("npy", "hdf5"):
+        raise UserError(f"--to {options.to} is a layout of flow; features go out as npy or hdf5")
+    with open_features(options.store) as store:
+        with progress_bar(len(store), "video", "export", quiet=options.talk.quiet) as bar:
+            export = export_npy if options.to == "npy" else export_hdf5
+            written = export(store, options.out, bar.update)
+        there = len(store) - len(written)
+    if options.json:
+        print(
+            json.dumps({"out": str(options.out), "exported": len(written), "there before": there})
+        )
+    else:
+        print(f"{options.out}: features of {len(written)} videos exported, {there} there before")
+    return OK
 
 
 def main(argv: list[str] | None = None) -> int:

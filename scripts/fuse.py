@@ -160,6 +160,7 @@ def split_summary(split: SplitEvaluation) -> list[str]:
     lines = [f"split {split.split} {split.part}, {len(split.videos)} videos, {split.groups} groups"]
     for f in split.figures:
         mark = "  FITTED ON THE TEST PART" if f.fitted_on_test else ""
+        mark += "  SCORED ON OTHER LISTS THAN LEARNED FROM" if f.learned_lists else ""
         lines.append(f"  {f.name:<{width}}  top-1 {top1_text(f.top[1])}{mark}")
     several = len(split.tests) > 1
     note = f", Holm's correction for {len(split.tests)} fusions" if several else ""

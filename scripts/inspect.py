@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -23,6 +23,7 @@ from scripts.common import Talk, run_command
 from storage.errors import UserError
 
 if TYPE_CHECKING:
+    from storage.features import FeatureMeta, FeatureStore
     from storage.store import StoreConfig, Summary, VideoMeta
 
 
@@ -40,9 +41,12 @@ class Options:
 
 
 def run(options: Options) -> int:
+    from storage.features import holds_features, open_features
     from storage.store import open_store, summarise
 
-    with open_store(options.store) as store:
+    features = holds_features(options.store)
+    store: Any = (open_features if features else open_store)(options.store)
+    with store:
         if options.video is not None:
             if options.video not in store:
                 raise UserError(
@@ -50,10 +54,13 @@ def run(options: Options) -> int:
                     f"{options.store} --list` names the {len(store):,} that are"
                 )
             meta = store.video(options.video)
-            print(json.dumps(meta.to_json(), indent=2) if options.json else video_page(meta))
+            page = steps_page(meta) if features else video_page(meta)
+            print(json.dumps(meta.to_json(), indent=2) if options.json else page)
         elif options.list:
             videos = store.videos()
             print(json.dumps(videos) if options.json else "\n".join(map(printable, videos)))
+        elif features:
+            show_features(options, store)
         else:
             content = summarise(store)
             if options.json:
@@ -62,6 +69,42 @@ def run(options: Options) -> int:
             else:
                 print(store_page(options.store, store.meta, content))
     return 0
+
+
+def show_features(options: Options, store: FeatureStore) -> None:
+    """What is in a feature store."""
+    metas = list(store.metas())
+    steps, size = sum(meta.steps for meta in metas), sum(meta.size for meta in metas)
+    content = {"videos": len(metas), "steps": steps, "record_bytes": size}
+    content |= {"statistics": store.statistics.exists(), "encoder": store.encoder.exists()}
+    config = store.meta
+    if options.json:
+        print(json.dumps({"made": config.to_json(), "content": content}, indent=2))
+        return
+    rows = [
+        ("videos", f"{len(metas):,}"),
+        ("steps", f"{steps:,} of {' x '.join(map(str, config.shape))} numbers as {config.dtype}"),
+        ("records", readable(size)),
+        ("mean, deviation", "of the training part" if content["statistics"] else "none"),
+        ("", ""),
+        ("at", config.at),
+        *((f"network {name}", short(value)) for name, value in config.network.items()),
+        ("views", short(config.views)),
+        ("source", str(config.source.get("fingerprint") or "not said")),
+        ("schema", str(config.schema)),
+    ]
+    print("\n".join([str(options.store), *lines(rows)]))
+
+
+def steps_page(meta: FeatureMeta) -> str:
+    """A video of a feature store as text for people."""
+    rows = [
+        ("steps", f"{meta.steps:,}"),
+        ("records", readable(meta.size)),
+        ("rate", f"{meta.fps:g} frames a second" if meta.fps else "not said"),
+        *((f"source {name}", short(value)) for name, value in meta.source.items()),
+    ]
+    return "\n".join([printable(meta.video), *lines(rows)])
 
 
 def store_page(path: Path, config: StoreConfig, content: Summary) -> str:

@@ -4,6 +4,8 @@
     twostream predict a.mp4 b.mov --temporal runs/temporal --top 3 --json
     twostream predict my.mp4 --spatial S --temporal T --weights 1 1.5 --overlay seen.mp4
     twostream predict my.mp4 --spatial S --temporal T --like fused.npz
+    twostream predict my.mp4 --run runs/i3d-rgb --run runs/i3d-flow --run runs/tsn
+    twostream predict my.mp4 --run runs/spatial --run runs/temporal --fusion runs/fusion
     twostream predict long.mp4 --spatial S --temporal T --window 10 --stride 5
     twostream predict 0 --temporal runs/temporal --seconds 20
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from scripts.prediction import Prediction
 
 
+AVERAGE = Path("average")
+"""Value of --fusion."""
+
+
 @dataclass(frozen=True)
 class Options:
     videos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO...")]
@@ -40,9 +46,13 @@ class Options:
     difference: Path | None = None
     """Folder of a trained run on differences of frames."""
     fusion: Path | None = None
-    """Folder of a trained conv-level fusion run."""
+    """Folder of a trained conv-level fusion run; beside --run it alone answers. Or the word
+    average, which is the default."""
+    run: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of a run of any kind; give it once for each run."""
     weights: tuple[float, ...] = ()
-    """A weight for each run given, in the order spatial, temporal, difference, fusion; equal."""
+    """A weight for each run given, in the order spatial, temporal, difference, fusion, --run;
+    equal."""
     normalise: Literal["softmax", "logits", "l1", "l2", "zscore"] = "softmax"
     """What is done to the scores before they are averaged."""
     like: Path | None = None
@@ -78,7 +88,7 @@ def run(options: Options) -> int:
     from tqdm import tqdm
 
     from fusion.report import window_starts
-    from scripts.prediction import Looking, Trained, plan_passes, predict
+    from scripts.prediction import Looking, open_runs, plan_passes, predict
     from streams.scoring import Views
     from streams.training import pick_device
 
@@ -87,10 +97,12 @@ def run(options: Options) -> int:
     paths = {
         kind: getattr(options, kind)
         for kind in ("spatial", "temporal", "difference", "fusion")
-        if getattr(options, kind) is not None
+        if getattr(options, kind) not in (None, AVERAGE)
     }
-    if not paths:
-        raise UserError("give a trained run: --spatial, --temporal, --difference or --fusion")
+    if not paths and not options.run:
+        raise UserError(
+            "give a trained run: --run, or --spatial, --temporal, --difference or --fusion"
+        )
     if options.overlay is not None and len(options.videos) > 1:
         raise UserError("--overlay shows one video; predict the others by themselves")
     window_starts(0, options.window, options.stride)
@@ -98,15 +110,8 @@ def run(options: Options) -> int:
         if not video.isdecimal() and not Path(video).exists():
             raise UserError(f"{video} does not exist")
     device = pick_device(options.device, 0)
-    runs = {kind: Trained.open(path, kind, device) for kind, path in paths.items()}
-    first = next(iter(runs.values())).run
-    for trained in runs.values():
-        if trained.run.classes != first.classes:
-            raise UserError(
-                f"{trained.run.path} and {first.path} were trained for different classes "
-                f"({len(trained.run.classes)} and {len(first.classes)})"
-            )
-    fusing = how_to_fuse(options, tuple(runs), first.classes)
+    runs = open_runs(paths, options.run, device)
+    fusing = how_to_fuse(options, tuple(runs), next(iter(runs.values())).run.classes)
     mirrored = all(trained.scorer.crop.flip for trained in runs.values())
     looking = Looking(
         Views.parse(options.views, mirrored),
@@ -174,6 +179,8 @@ def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, 
         normalise = fusion.get("normalise", normalise)
     if weights:
         check_weights(list(weights), len(streams))
+    elif options.like is None and options.run and options.fusion not in (None, AVERAGE):
+        weights = tuple(float(stream == "fusion") for stream in streams)
     return Fusing(classes, streams, weights or None, normalise)
 
 

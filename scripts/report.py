@@ -15,12 +15,15 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from scripts.common import ScoreFiles, Talk, run_command
 from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _store(path: Path | None) -> Any:
+def _store(path: Path | None) -> Store | None:
     if path is None:
         return None
     from storage.store import open_store

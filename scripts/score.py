@@ -3,6 +3,7 @@
     twostream score runs/temporal --store S --labels L --out temporal.npz
     twostream score runs/temporal --store S --labels L --part validation --out temporal-val.npz
     twostream score runs/spatial --store S --labels L --views 25x1 --out spatial-quick.npz
+    twostream score runs/lstm --features rgb.features --labels L --out lstm.npz
 
 Tables of the validation part are what `twostream fuse --fit` finds weights on.
 """
@@ -13,7 +14,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -23,18 +24,26 @@ from storage.progress import progress_bar
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
+if TYPE_CHECKING:
+    from storage.scores import ScoreTable
+    from streams.scoring import Run
+
 
 @dataclass(frozen=True)
 class Options:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a trained run."""
-    store: Path
-    """The store that `extract` made."""
     labels: Path
     """The label lists, as for `train`."""
     out: Path
     """The score table to write, in the format that its ending names: .npz (which alone keeps
     features), .csv, .json, .mat, .h5."""
+    store: Path | None = None
+    """The store that `extract` made; not for runs of sequences."""
+    features: tuple[Path, ...] = ()
+    """The feature stores of a run of sequences, in the order of its training."""
+    windows: int = 10
+    """Windows of a video that is longer than the run's --length, for runs of sequences."""
     part: Literal["train", "validation", "test"] = "test"
     """Whose scores. Fusion weights are found on validation."""
     split: int | None = None
@@ -70,10 +79,10 @@ class Options:
 
 def run(options: Options) -> int:
     wait_asleep()
-    from storage.scores import check_ending, write_scores
+    from storage.scores import check_ending
     from streams.samples import open_source
     from streams.scoring import Run, Views, score_table
-    from streams.training import percent, pick_device
+    from streams.training import pick_device
 
     check_ending(options.out)
     trained = Run.open(options.run)
@@ -83,6 +92,12 @@ def run(options: Options) -> int:
             f"{options.run}` go on with it, or pass --unfinished to score its best weights so far"
         )
     device = pick_device(options.loop.device, 0)
+    if trained.kind == "sequence":
+        from scripts.score_sequence import score_sequence
+
+        return score_sequence(trained, options, device)
+    if options.store is None or options.features:
+        raise UserError(f"{options.run} is a {trained.kind} run: it is scored with --store")
     scorer = scorer_module(trained.kind).open_scorer(trained, device)
     views = Views.parse(options.views, scorer.crop.flip)
     if not options.out.parent.is_dir():
@@ -115,45 +130,71 @@ def run(options: Options) -> int:
             probabilities=options.average == "probabilities",
             watch=bar.update,
             provenance={
-                "run": str(options.run),
+                "run": str(options.run.resolve()),
                 "recipe": trained.origin.get("recipe", ""),
                 "store": str(options.store),
                 "store_fingerprint": source.config.fingerprint,
-                "validation": trained.validation,
-                "trained_on_split": trained.split,
-                "other_lists": source.catalog.fingerprint != trained.settings["data"]["lists"],
-                **({} if trained.finished else {"unfinished": True}),
+                **origin_of(trained, source),
                 **source.left_out(),
             },
         )
-    write_scores(table, options.out)
-    right = int((table.scores.argmax(1) == table.labels).sum())
-    top1 = right / len(table.videos)
-    used = set(table.videos)
-    padded = sum(video in used for video in source.short[options.part])
-    summary = {
-        "out": str(options.out),
-        "videos": len(table.videos),
-        "missing": len(source.missing[options.part]),
-        "short": len(source.short[options.part]),
-        "padded": padded,
-        "unfinished": not trained.finished,
+    used, short = set(table.videos), source.short[options.part]
+    more = {
+        "short": len(short),
+        "padded": sum(video in used for video in short),
         "views": str(views),
-        "top1": round(top1, 5),
     }
+    missing = len(source.missing[options.part])
+    return keep(trained, table, options, missing, f"{views} views of each", more)
+
+
+def keep(
+    trained: Run,
+    table: ScoreTable,
+    options: Options,
+    missing: int,
+    how: str,
+    more: dict[str, Any],
+) -> int:
+    """Write the table and say what is in it."""
+    from storage.scores import write_scores
+    from streams.training import percent
+
+    write_scores(table, options.out)
+    videos = len(table.videos)
+    right = int((table.scores.argmax(1) == table.labels).sum())
+    top1 = right / videos
     if options.json:
-        print(json.dumps(summary))
+        summary = {"out": str(options.out), "videos": videos, "missing": missing} | more
+        print(json.dumps(summary | {"unfinished": not trained.finished, "top1": round(top1, 5)}))
     else:
+        short = ""
+        if "short" in more:
+            short = (
+                f", {more['short']} too short ({more['padded']} padded: their last pair repeats)"
+            )
         print(
-            f"{table.stream}, split {table.split} {table.part}: {right} of {len(table.videos)} "
-            f"videos right, top-1 {percent(top1, len(table.videos))}, with {views} views of each\n"
-            f"{options.out}: {len(table.videos)} videos x {len(table.classes)} classes of "
-            f"{table.kind}; {summary['missing']} listed videos missing, {summary['short']} too "
-            f"short ({padded} padded: their last pair repeats)"
+            f"{table.stream}, split {table.split} {table.part}: {right} of {videos} videos right, "
+            f"top-1 {percent(top1, videos)}, with {how}\n"
+            f"{options.out}: {videos} videos x {len(table.classes)} classes of {table.kind}; "
+            f"{missing} listed videos missing{short}"
         )
         if not trained.finished:
             print(f"{options.run} was not trained to its end; the table says so")
     return 0
+
+
+def origin_of(trained, source) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    """What a table says of the data that the run learned from."""
+    data = trained.settings["data"]
+    if trained.adopted:
+        return {"adopted": data["adopted"], "validation": trained.validation}
+    return {
+        "validation": trained.validation,
+        "trained_on_split": trained.split,
+        "other_lists": source.catalog.fingerprint != data["lists"],
+        **({} if trained.finished else {"unfinished": True}),
+    }
 
 
 def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-def]
@@ -166,6 +207,8 @@ def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-d
             + (f"not in both: {', '.join(extra[:3])}" if extra else "the same, in another order")
             + "); give the labels of the training"
         )
+    if trained.adopted:
+        return
     lists = trained.settings["data"]["lists"]
     same_lists = source.catalog.fingerprint == lists
     if options.part != "test" and not same_lists:

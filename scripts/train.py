@@ -1,8 +1,9 @@
-"""Train a stream, or the fusion of two trained streams, from a store.
+"""Train a stream, the fusion of two trained streams, or a network over sequences of features.
 
     twostream train spatial --store ucf.store --labels ucfTrainTestlist --out runs/spatial
     twostream train temporal --store ucf.store --labels ucfTrainTestlist --out runs/temporal
     twostream train temporal --store S --labels L --out RUN --recipe small --length 5 --epochs 20
+    twostream train sequence --features rgb.features --labels L --out RUN --network lstm
     torchrun --nproc-per-node 4 -m twostream train temporal --store S --labels L --out RUN
 
     twostream train --resume RUN --epochs 40
@@ -16,6 +17,7 @@ options of a kind; `--recipe NAME` before it shows that recipe's values.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +31,8 @@ from scripts.common import (
     mistake,
     options_of_run,
     read_options,
+    run_command,
+    run_task,
     without_defaults,
 )
 from storage.errors import UserError
@@ -37,9 +41,16 @@ KINDS = {
     "spatial": ("scripts.train_stream", "frames"),
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
+    "motion": ("scripts.train_stream", "frames, without labels: motionnet's flow"),
+    "sequence": ("scripts.train_sequence", "features of frozen networks, over time"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }
-"""Kind -> the file of its options, and what it learns from. The file has `main(kind, argv)`."""
+"""Kind -> the file of its options, and what it learns from. The file has `options_for(kind, argv)`,
+`description(kind, argv)` and `trainable(kind, options)`."""
+
+
+DECISIVE = ("recipe", "network", "join", "weights")
+"""Options that decide the defaults of others."""
 
 
 def usage() -> str:
@@ -60,14 +71,9 @@ def taken_options(argv: list[str]) -> dict[str, Any] | None:
 
 def complete(module: Any, kind: str, argv: list[str], values: dict[str, Any]) -> list[str]:
     """The words of the call, and those that `values` stand for."""
-    for name in ("recipe", "network"):  # they decide the defaults of others
-        if asked(argv, f"--{name}"):
-            values[name] = asked(argv, f"--{name}")
-    name, network = values.get("recipe") or "modern", values.get("network") or ""
-    options = module.options_type(name) if kind == "fusion" else None
-    options = options or module.options_type(kind, name, network)
     given = given_names(argv)
-    defaults = default_values(options) | {"recipe": None, "network": ""}
+    options_type = module.options_for(kind, [*as_words(values, {}, given), *argv])
+    defaults = default_values(options_type) | dict.fromkeys(DECISIVE)
     return [*as_words(values, defaults, given), *without_defaults(argv, defaults)]
 
 
@@ -95,7 +101,19 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     module = import_module(KINDS[kind][0])
-    return int(module.main(kind, rest if taken is None else complete(module, kind, rest, taken)))
+    try:
+        if taken is not None:
+            rest = complete(module, kind, rest, taken)
+        options_type = module.options_for(kind, rest)
+    except UserError as error:
+        return mistake(f"train {kind}", error)
+    return run_command(
+        options_type,
+        partial(run_task, kind, module.trainable),
+        rest,
+        prog=f"train {kind}",
+        description=module.description(kind, rest),
+    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts.common import TrainOptions, asked_recipe, run_command
+from scripts.common import Trainable, TrainOptions, asked, asked_recipe
 from storage.errors import UserError
 
 RecipeName = Literal["modern", "small"]
+RECIPE_NAMES: tuple[str, ...] = get_args(RecipeName)
 
 DESCRIPTION = """Train the conv-level fusion of two trained streams.
 
@@ -37,24 +37,28 @@ class Options(TrainOptions):
     """Accept towers whose training was stopped before its end."""
 
 
-def options_type(name: str) -> Any:
-    """The options, with the values of a recipe as defaults."""
-    from fusion.network import FUSION_RECIPES, Fusing
+def options_for(kind: str, argv: list[str]) -> type:
+    """The options, with the values of the recipe asked for, for the join asked for, as defaults."""
+    from fusion.network import FusionOptions, fusion_recipe
     from streams.training import Optimisation
 
-    chosen = FUSION_RECIPES[name]()
+    chosen = fusion_recipe(asked_recipe(argv, RECIPE_NAMES), asked(argv, "--join"))
     parts = [
-        ("fusing", Fusing, field(default=chosen.fusing)),
+        ("fusion", FusionOptions, field(default=chosen.fusion)),
         ("optim", Optimisation, field(default=chosen.optim)),
     ]
     return make_dataclass("TrainFusionOptions", parts, bases=(Options,), frozen=True, kw_only=True)
 
 
-def run(options: Any) -> int:
+def description(kind: str, argv: list[str]) -> str:
+    return DESCRIPTION.format(recipe=asked_recipe(argv, RECIPE_NAMES))
+
+
+def trainable(kind: str, options: Any) -> Trainable:
+    """The fusion that the options ask for."""
     from fusion.network import FusionRecipe, FusionTask, load_tower
     from streams.networks import parameters_of
     from streams.samples import open_source
-    from streams.training import RunFolder, ranks, train
 
     spatial, temporal = (
         load_tower(getattr(options, kind), kind, options.unfinished)
@@ -63,60 +67,20 @@ def run(options: Any) -> int:
     for tower in (spatial, temporal):
         if options.out.resolve() == tower.path.resolve():
             raise UserError(f"--out {options.out} is the {tower.kind} run itself; give another")
-    folder = RunFolder(options.out)
     inputs = {tower.kind: tower.recipe.input for tower in (spatial, temporal)}
     source = open_source(options.data, inputs)
-    recipe = FusionRecipe(options.fusing, options.optim)
-    with ranks(options.loop.device) as where:
-        task = FusionTask(spatial, temporal, recipe, source, options.seed)
-        trained = parameters_of(task.build_model(initial=False))  # an unfit stage stops here
-        if options.restart and where.first:
-            folder.clear()
-        origin = {
+    recipe = FusionRecipe(options.fusion, options.optim)
+    task = FusionTask(spatial, temporal, recipe, source, options.seed)
+    learning = parameters_of(task.build_model(initial=False))
+    return Trainable(
+        task,
+        source.left_out(),
+        title=f"{options.fusion.join} fusion after {' '.join(options.fusion.stages)}, "
+        f"{learning / 1e6:.1f} M trained parameters",
+        origin={
             "store": str(options.data.store.resolve()),
             "labels": str(options.data.labels.resolve()),
-            "spatial": str(spatial.path.resolve()),
-            "temporal": str(temporal.path.resolve()),
-            "recipe": options.recipe,
-            "name": options.name,
-            "processes": where.world,
-            "device": str(where.device),
-        }
-        left_out, quiet = source.left_out(), options.talk.quiet
-        state = train(
-            task, folder, where, options.loop, origin=origin, left_out=left_out, quiet=quiet
-        )
-        if not where.first:
-            return 0
-    best = state.best or {}
-    if options.json:
-        summary = {
-            "run": str(folder.path),
-            "kind": "fusion",
-            "join": options.fusing.join,
-            "steps": state.step,
-            "validation": state.best,
-            "seconds": round(state.seconds, 1),
-            "trained_parameters": trained,
-        }
-        print(json.dumps(summary))
-        return 0
-    print(
-        f"{options.fusing.join} fusion after {' '.join(options.fusing.stages)}: {state.step} steps "
-        f"in {state.seconds:.0f} s, {trained / 1e6:.1f} M trained parameters; "
-        f"best validation by {options.optim.best}: "
-        f"top-1 {best.get('top1', 0):.1%}, loss {best.get('loss', 0):.3f}\n"
-        f"{folder.best} is what `twostream score {folder.path}` uses; curve: {folder.curve}"
-    )
-    return 0
-
-
-def main(kind: str, argv: list[str]) -> int:
-    name = asked_recipe(argv, get_args(RecipeName))
-    return run_command(
-        options_type(name),
-        run,
-        argv,
-        prog="train fusion",
-        description=DESCRIPTION.format(recipe=name),
+            **{tower.kind: str(tower.path.resolve()) for tower in (spatial, temporal)},
+        },
+        summary={"join": options.fusion.join, "trained_parameters": learning},
     )

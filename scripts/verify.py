@@ -37,9 +37,11 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from storage.store import verify
+    from storage.features import FeatureStore, holds_features
+    from storage.store import Store, verify
 
-    report = verify(options.store, options.repair, progress=logging.info)
+    kind = FeatureStore if holds_features(options.store) else Store
+    report = verify(options.store, options.repair, logging.info, kind)
     if options.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
@@ -51,8 +53,9 @@ def report_page(report: Report, repaired: bool) -> str:
     """The report as text for people."""
     counts = report.to_json()
     lines = [
-        f"{report.store}: {counts['videos']:,} videos whole, {counts['frames']:,} frames, "
-        f"{counts['pairs']:,} pairs, {counts['records']:,} records, {counts['bytes']:,} bytes"
+        f"{report.store}: {counts['videos']:,} videos whole, "
+        + "".join(f"{number:,} {name}, " for name, number in report.counts().items())
+        + f"{counts['records']:,} records, {counts['bytes']:,} bytes"
     ]
     for part in report.shards:
         if part.broken:
@@ -67,7 +70,7 @@ def report_page(report: Report, repaired: bool) -> str:
     if report.salvaged:
         lines.append(f"copied out of broken shards: {len(report.salvaged)} videos")
     if report.damaged and repaired:
-        lines.append("dropped what is damaged; `twostream extract` with the same options redoes it")
+        lines.append("dropped what is damaged; the command that made the store redoes it")
     elif report.damaged:
         lines.append(f"`twostream verify {report.store} --repair` drops what is damaged")
     else:

@@ -14,5 +14,9 @@ class StoreError(UserError):
     """A store, or a file beside it, that cannot be used as it is."""
 
 
+class DamageError(StoreError):
+    """A checksum or a page of a store says that it is damaged. Nothing else is called so."""
+
+
 class WorkFailed(Exception):
     """The work ran to its end and part of it failed. The command line exits with 1."""

@@ -28,11 +28,18 @@ CALLS = {
     "verify": "STORE",
     "preview": "VIDEO --out OUT.png --flow dis --short-side 24 --columns 2",
     "compact": "STORE",
+    "systems": "",
     "train spatial": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train temporal": f"--store STORE --labels LISTS --out OUTRUN {SIZE} --length 2",
     "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
+    "train motion": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
+    "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",
+    "train sequence": "--features FEATURES --labels LISTS --out OUTRUN --recipe small --length 4 "
+    "--hidden 8 --epochs 1 --batch 4 --workers 0",
+    "features": "RUN --store STORE --labels LISTS --out OUTFEATURES --snapshots 2 --workers 0",
+    "svm": "FEATURES --labels LISTS --out OUT.npz",
     "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
     "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",
     "report": "SCORES SCORES2 --out OUT.html --draws 100 --map none --store STORE --runs RUN",
@@ -71,9 +78,24 @@ NUMBERS = [
     ("train temporal", "--dropout", "2"),
     ("train temporal", "--workers", "-9"),
     ("train temporal", "--depth", "19"),
+    ("train sequence", "--length", "-1"),
+    ("train sequence", "--hidden", "0"),
+    ("train sequence", "--layers", "0"),
+    ("train sequence", "--truncation", "-1"),
+    ("train sequence", "--dropout", "1"),
+    ("features", "--snapshots", "0"),
+    ("features", "--every", "-1"),
+    ("features", "--split", "9"),
+    ("svm", "--c", "0"),
+    ("svm", "--split", "9"),
     ("train fusion", "--snapshots", "0"),
     ("train fusion", "--gap", "0"),
     ("train fusion", "--two-towers", "-1"),
+    ("adopt", "--size", "0"),
+    ("adopt", "--length", "0"),
+    ("adopt", "--test-share", "7"),
+    ("adopt", "--dropout", "2"),
+    ("adopt", "--short-side", "3"),
     ("score", "--views", "0x1"),
     ("score", "--views", "many"),
     ("score", "--split", "9"),
@@ -118,8 +140,19 @@ NAMES = [
     ("train spatial", "--recipe", "secret"),
     ("train spatial", "--device", "tpu"),
     ("train spatial", "--weights", "nowhere.pt"),
+    ("train sequence", "--network", "abacus"),
+    ("train sequence", "--recipe", "secret"),
+    ("train sequence", "--extra", "variant=magic"),
+    ("features", "--at", "layer9"),
+    ("features", "--videos", "nobody"),
+    ("features", "--dtype", "int8"),
+    ("svm", "--part", "train"),
     ("train fusion", "--stages", "layer9"),
     ("train fusion", "--join", "glue"),
+    ("adopt", "--network", "resnet19"),
+    ("adopt", "--input", "sound"),
+    ("adopt", "--span", "wide"),
+    ("adopt", "--extra", "width"),
     ("score", "--part", "exam"),
     ("score", "--device", "cuda:77"),
     ("fuse", "--method", "magic"),
@@ -169,6 +202,8 @@ FILES = {
     "SCORES2": "SCORES2.npz",
     "FIT": "FIT.npz",
     "FIT2": "FIT2.npz",
+    "WEIGHTS": "WEIGHTS.pt",
+    "CLASSES": "CLASSES.txt",
 }
 
 
@@ -184,6 +219,8 @@ def make_place(home: Path) -> Place:
             video = path.relative_to(home / "VIDEOS").with_suffix("").as_posix()
             extract_video(path, video, store, recipe)
     write_runs(home)
+    write_weights(home)
+    write_features(home)
     write_scores(home)
     write_pictures(home / "IMPORTED" / "walk")
     write_nonsense(home)
@@ -208,6 +245,32 @@ def write_runs(home: Path) -> None:
         run.begin(task.settings(), {"recipe": "small"})
         weights = task.build_model(initial=False).state_dict()
         save_weights(run.best, weights, {"classes": list(task.classes)})
+
+
+def write_weights(home: Path) -> None:
+    """WEIGHTS, a state dict of torchvision's ResNet-18, and CLASSES, the names of its classes."""
+    import torch
+
+    from streams.networks.torchvision_compat import models
+
+    net = models.resnet18(weights=None, num_classes=3)
+    torch.save(net.half().state_dict(), home / "WEIGHTS.pt")
+    (home / "CLASSES.txt").write_text("walk\nrun\nswim\n")
+
+
+def write_features(home: Path) -> None:
+    """FEATURES of the videos in STORE, random numbers."""
+    from storage.features import FeatureConfig, open_features
+
+    rng = np.random.default_rng(0)
+    with (
+        open_store(home / "STORE") as videos,
+        open_features(home / "FEATURES", "w", FeatureConfig((5,), "pool")) as store,
+    ):
+        for video in videos.videos():
+            with store.write(video) as writer:
+                writer.add(rng.normal(size=(6, 5)))
+                writer.finish(range(6))
 
 
 def write_scores(home: Path) -> None:

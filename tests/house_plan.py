@@ -1,15 +1,18 @@
 """The plan of the house: every room, and the rooms whose public names it may import.
 
-The front door `twostream` and the modules `errors`, `atomic`, `progress` and `videos` of `storage`
-may be imported from everywhere. The room that is named like a big room's folder is what lies in
-that folder itself, such as `scripts/extract.py`.
+The front door `twostream` and the modules `errors`, `atomic`, `hdf5`, `progress` and `videos` of
+`storage` may be imported from everywhere. The room that is named like a big room's folder is what
+lies in that folder itself, such as `scripts/extract.py`.
 """
 
 from __future__ import annotations
 
 STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.training"}
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
-FUSION = {"fusion.judge", "fusion.scores", "fusion.network", "fusion.report"}
+FUSION = {
+    *("fusion.judge", "fusion.scores", "fusion.features"),
+    *("fusion.network", "fusion.report"),
+}
 STORAGE = {
     "storage",
     "storage.codecs",
@@ -17,6 +20,7 @@ STORAGE = {
     "storage.catalog",
     "storage.scores",
     "storage.convert",
+    "storage.features",
 }
 COMMON = {"scripts.common", "scripts.samples"}
 
@@ -25,7 +29,7 @@ PLAN: dict[str, set[str]] = {
     "storage": set(),
     "storage.codecs": set(),
     "storage.scores": {"storage.catalog"},
-    "storage.features": set(),
+    "storage.features": {"storage.scores", "storage.store"},
     "storage.store": {"storage.codecs"},
     "storage.catalog": set(),
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
@@ -56,21 +60,34 @@ PLAN: dict[str, set[str]] = {
         *("storage.catalog", "storage.store"),
     },
     "streams.training": {"streams.inputs", "streams.networks", "streams.samples"},
-    "streams.scoring": STREAMS | {"storage.catalog", "storage.scores", "storage.store"},
+    "streams.scoring": {
+        *STREAMS,
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
+    "streams.sequences": {
+        *STREAMS,
+        *("streams.aggregators", "streams.scoring"),
+        *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
+    },
     # from scores and networks to a report
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
     "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.features": {
+        *("fusion.judge", "fusion.scores"),
+        *("storage.catalog", "storage.features", "storage.scores"),
+    },
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
-        *("fusion.judge", "fusion.scores"),
+        *("fusion.judge", "fusion.scores", "streams.training"),
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
     # commands
     "scripts.common": {
-        *("flow.tvl1", "storage.scores", "streams.samples", "streams.training"),
+        *("storage.scores", "streams.samples", "streams.training"),
     },
+    "scripts.health": {"flow.tvl1"},
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
         *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
@@ -82,9 +99,13 @@ PLAN: dict[str, set[str]] = {
     },
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
-        *("scripts.prediction", "streams.scoring"),
+        *("flow.trajectories", "scripts.health", "scripts.prediction"),
+        *("streams.aggregators", "streams.scoring", "streams.sequences"),
     },
-    "scripts.docs": {"scripts", "scripts.bench", "storage.codecs", "storage.store"},
+    "scripts.docs": {
+        *("scripts", "scripts.bench", "storage.codecs", "storage.store"),
+        *("streams.networks", "streams.training"),
+    },
 }
 
 NEVER = {
@@ -100,6 +121,6 @@ ALIKE: dict[str, set[str]] = {
     "storage": {"read", "recognise"},
     "streams": {"build", "build_named", "renamed"},
     "fusion": set(),
-    "scripts": {"main", "run", "Options", "usage"},
+    "scripts": {"main", "run", "Options", "usage", "options_for", "description", "trainable"},
 }
 """Big room -> names that several of its modules define on purpose, all with the same meaning."""

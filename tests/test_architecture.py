@@ -19,6 +19,7 @@ OPEN_TO_ALL = {
     "storage.atomic",
     "storage.progress",
     "storage.errors",
+    "storage.hdf5",
     "storage.videos",
     "streams.settings",
 }

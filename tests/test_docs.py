@@ -111,6 +111,12 @@ def test_a_command_opens_with_examples(command: str) -> None:
     assert re.search(rf"^\s+(\w+=\S+ )*twostream {command}\b", doc, re.MULTILINE), doc
 
 
+def test_the_page_of_systems_is_the_table() -> None:
+    from scripts.docs.systems import page
+
+    assert (ROOT / "docs" / "systems.md").read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
 def test_the_command_pages_are_the_help() -> None:
     from scripts.docs.commands import pages
 

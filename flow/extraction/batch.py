@@ -15,10 +15,11 @@ from typing import Any
 
 from flow.extraction.cluster import run_on_cluster
 from flow.extraction.estimate import estimate, with_frames
+from flow.extraction.failures import gather_failures
 from flow.extraction.options import INTERRUPTED, ExtractOptions
 from flow.extraction.plan import Plan, Share, Task, make_plan
 from flow.extraction.pool import Pool
-from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record
+from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record, refusals
 from flow.extraction.recipe import Recipe, check_engine
 from flow.extraction.summary import Summary
 from flow.extraction.worker import extract_task
@@ -58,6 +59,9 @@ def run_batch(options: ExtractOptions, quiet: bool = False) -> Summary:
                 run_on_cluster(options, recipe, plan, summary, stop, quiet)
             else:
                 run_here(options, recipe, plan, summary, stop, quiet)
+    if not options.dry_run:
+        with refusals(options.out, stop):
+            gather_failures(options.out)
     summary.stopped = stop.why
     summary.seconds = time.monotonic() - began
     return summary

@@ -1,10 +1,11 @@
-"""A run while it goes on: its progress bar, its summary and failures.json, always true."""
+"""A run while it goes on: its progress bar, its summary and the failures on record, always true."""
 
 from __future__ import annotations
 
 import signal
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from flow.extraction.failures import NAME, Failure, record_failures
@@ -36,15 +37,22 @@ class Stop:
 def record(
     store: str, stop: Stop, failures: Sequence[Failure], settled: Sequence[str] = ()
 ) -> None:
-    """Keep failures.json true; where that cannot be, no video can be stored either."""
-    try:
+    """Keep the failures on record true; where that cannot be, no video can be stored either."""
+    with refusals(store, stop):
         record_failures(store, failures, settled)
+
+
+@contextmanager
+def refusals(store: str, stop: Stop) -> Iterator[None]:
+    """A record of failures that cannot be written ends the run."""
+    try:
+        yield
     except OSError as error:
         stop.ask(f"{store}/{NAME} cannot be written: {error.strerror}; what was stored is safe")
 
 
 class RunProgress:
-    """Keeps the progress bar, the summary and failures.json true while work goes on."""
+    """Keeps the progress bar, the summary and the failures on record true while work goes on."""
 
     def __init__(
         self,

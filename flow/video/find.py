@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from fnmatch import fnmatchcase
 
 from storage.errors import UserError
 from storage.videos import VIDEO_EXTENSIONS
+
+log = logging.getLogger(__name__)
 
 LIST_EXTENSIONS = frozenset({".txt", ".lst", ".list"})
 LONGEST_LINE = 8192
@@ -116,6 +119,7 @@ def walk(folder: str) -> Iterator[VideoFile]:
             here = stack.pop()
             real = os.path.realpath(here)
             if real in visited:
+                log.info(f"{here} leads to {real}, which was met already; its videos count once")
                 continue
             visited.add(real)
             try:

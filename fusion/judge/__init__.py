@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from fusion.judge.bootstrap import DRAWS, LEVEL, Measure, resample, resampled_sums
     from fusion.judge.calibration import BINS
     from fusion.judge.evaluation import Evaluation, Figures, SplitEvaluation, evaluate
-    from fusion.judge.groups import groups_of
+    from fusion.judge.groups import group_names, indices
     from fusion.judge.metrics import SMALLEST, confusion
-    from fusion.judge.normalisation import normalise, normalise_scores, probabilities
-    from fusion.judge.provenance import COSTS, fitted_on, fusion_of, how_fused
+    from fusion.judge.normalisation import kind_after, normalise, normalise_scores, probabilities
+    from fusion.judge.provenance import COSTS, fitted_on, fusion_of, how_fused, state_of
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -21,9 +21,10 @@ from fusion.judge.bootstrap import (
     resampled_sums,
 )
 from fusion.judge.calibration import Calibration, calibration
-from fusion.judge.groups import groups_of, indices
+from fusion.judge.groups import group_names, indices
 from fusion.judge.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
-from fusion.judge.provenance import ceilings_of, costs_of, fusion_of
+from fusion.judge.provenance import ceilings_of, costs_of, fusion_of, learned_lists
+from storage.errors import UserError
 from storage.scores import ScoreTable, join, unique_names
 from storage.videos import PARTS
 
@@ -39,17 +40,24 @@ class Figures:
     top: dict[int, Measure]
     """k -> share of videos with the true class among the k highest; k smaller than the classes."""
     mean_class: Measure
-    log_loss: float
-    calibration: Calibration
+    log_loss: float | None
+    calibration: Calibration | None
+    """Both None where the scores are no probabilities and cannot be turned into any."""
     per_class: PerClass
     judged: Judged
     costs: dict[str, float]
     """What is known of `parameters`, `flops` and `seconds_per_video`."""
     provenance: dict[str, Any]
+    learned_lists: bool
+    """Whether a network may have learned from the videos that it is judged on."""
 
     @property
     def fitted_on_test(self) -> bool:
         return bool(self.fusion and self.fusion.get("fit", {}).get("leak"))
+
+    @property
+    def doubtful(self) -> bool:
+        return self.fitted_on_test or self.learned_lists
 
     @property
     def accuracy(self) -> float:
@@ -67,6 +75,8 @@ class SplitEvaluation:
     labels: NDArray[np.int64]
     group: NDArray[np.int64]
     """(N,): which group a video belongs to."""
+    group_names: tuple[str, ...]
+    """(G,): their names, which are those in every other split."""
     grouping: str
     """Where the groups come from, in words."""
     figures: tuple[Figures, ...]
@@ -90,8 +100,8 @@ class SplitEvaluation:
 
     @property
     def best(self) -> Figures:
-        """The table with the highest top-1; one fitted on the test part only if all are."""
-        honest = [f for f in self.figures if not f.fitted_on_test] or list(self.figures)
+        """The table with the highest top-1; one that may know the test part only if all do."""
+        honest = [f for f in self.figures if not f.doubtful] or list(self.figures)
         return max(honest, key=lambda f: f.accuracy)
 
     def best_single(self, figures: Figures) -> Figures | None:
@@ -128,7 +138,7 @@ def evaluate(
     for table in tables:
         by_split.setdefault((table.split, table.part), []).append(table)
     if not by_split:
-        join([])  # says what is missing
+        raise UserError("no score table was given; give at least one")
     splits = tuple(
         evaluate_split(join(unique_names(group), common_only=common_only), draws, seed)
         for _, group in sorted(by_split.items())
@@ -143,7 +153,8 @@ def evaluate(
 def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> SplitEvaluation:
     """Judge tables that are joined already."""
     first = joined[0]
-    group, grouping = groups_of(joined)
+    names, grouping = group_names(joined)
+    group = indices(names)
     groups = int(group.max()) + 1
     counts = resample(groups, draws, seed)
     figures = tuple(_figures(table, group, counts) for table in joined)
@@ -156,6 +167,7 @@ def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> Split
         videos=first.videos,
         labels=first.labels,
         group=group,
+        group_names=tuple(dict.fromkeys(names)),
         grouping=grouping,
         figures=figures,
         tests=(),
@@ -177,12 +189,13 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
         kind=table.kind,
         top={k: _share(judged.rank < k, group, counts) for k in TOP if k < max(classes, 2)},
         mean_class=interval(by_class.mean_accuracy, recall, counts.shape[1]),
-        log_loss=log_loss(judged),
-        calibration=calibration(judged.confidence, judged.right),
+        log_loss=log_loss(judged) if judged.probable else None,
+        calibration=calibration(judged.confidence, judged.right) if judged.probable else None,
         per_class=by_class,
         judged=judged,
         costs=costs_of(table.provenance),
         provenance=table.provenance,
+        learned_lists=learned_lists(table.provenance, table.split),
     )
 
 
@@ -208,17 +221,14 @@ def mean_over_splits(
     """Top-1, mean over the splits; a group that several splits test is drawn once for all."""
     names = [f.name for f in splits[0].figures]
     names = [n for n in names if all(n in [f.name for f in s.figures] for s in splits)]
-    # A group is known across splits by its members; where two splits hold different clips of
-    # one source, the group's first video stands for it.
-    keys = [_group_keys(split) for split in splits]
-    shared = indices([key for split_keys in keys for key in split_keys])
+    shared = indices([name for split in splits for name in split.group_names])
     counts = resample(int(shared.max()) + 1, draws, seed)
     means: dict[str, Measure] = {}
     for name in names:
         value, drawn, start = 0.0, np.zeros(draws), 0
-        for split, split_keys in zip(splits, keys, strict=True):
-            at = shared[start : start + len(split_keys)][split.group]
-            start += len(split_keys)
+        for split in splits:
+            at = shared[start : start + split.groups][split.group]
+            start += split.groups
             right = split[name].judged.right
             sums = resampled_sums(
                 counts, at, np.stack([right, np.ones_like(right)], 1).astype(float)
@@ -227,11 +237,3 @@ def mean_over_splits(
             value += float(right.mean()) / len(splits)
         means[name] = interval(value, drawn, counts.shape[1])
     return means
-
-
-def _group_keys(split: SplitEvaluation) -> list[str]:
-    first: dict[int, str] = {}
-    for video, group in zip(split.videos, split.group.tolist(), strict=True):
-        if group not in first or video < first[group]:
-            first[group] = video
-    return [first[i] for i in range(len(first))]

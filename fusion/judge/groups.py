@@ -11,16 +11,18 @@ from storage.catalog import group_of
 from storage.scores import ScoreTable
 
 
-def groups_of(tables: Sequence[ScoreTable]) -> tuple[NDArray[np.int64], str]:
-    """Group index int64 (N,) of joined tables' videos, and in words where it comes from."""
+def group_names(tables: Sequence[ScoreTable]) -> tuple[tuple[str, ...], str]:
+    """The group (N,) of each of joined tables' videos, and in words where it comes from.
+
+    A group is known by its name, in every table and split."""
     for table in tables:
         if table.groups:
-            return indices(table.groups), "the groups named in the score tables"
+            return table.groups, "the groups named in the score tables"
     videos = tables[0].videos
-    found = [group_of(video) for video in videos]
-    if found != list(videos):
-        return indices(found), "the videos' names, as UCF-101, HMDB-51 and Kinetics give them"
-    return indices(videos), "nothing: each video counts as a group of its own"
+    sources = tuple(group_of(video) for video in videos)
+    if sources != videos:
+        return sources, "the videos' names, as UCF-101, HMDB-51 and Kinetics give them"
+    return videos, "nothing: each video counts as a group of its own"
 
 
 def indices(names: Sequence[str]) -> NDArray[np.int64]:

@@ -24,11 +24,13 @@ class Judged:
     predicted: NDArray[np.int64]
     """(N,): the class with the highest score; of equals, the first in the class list."""
     confidence: NDArray[np.float32]
-    """(N,): probability given to the predicted class."""
+    """(N,): probability given to the predicted class; only an order where not `probable`."""
     true_probability: NDArray[np.float32]
     """(N,): probability given to the true class."""
     tied: int
     """Videos where several classes share the highest score."""
+    probable: bool = True
+    """Whether the scores are probabilities, or logits of some."""
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -48,6 +50,7 @@ def judge(table: ScoreTable, elements: int = 1 << 20) -> Judged:
         confidence=np.concatenate([p.confidence for p in parts]),
         true_probability=np.concatenate([p.true_probability for p in parts]),
         tied=sum(p.tied for p in parts),
+        probable=table.kind != "scores",
     )
 
 
@@ -58,7 +61,7 @@ def _judge(scores: NDArray[np.float32], labels: NDArray[np.int64], kind: str) ->
     # `predicted` to the last video.
     before = (scores > own) | ((scores == own) & (np.arange(c) < labels[:, None]))
     predicted = scores.argmax(axis=1)
-    chance = normalise_scores(scores, kind, "softmax")
+    chance = normalise_scores(scores, "logits" if kind == "scores" else kind, "softmax")
     return Judged(
         rank=before.sum(axis=1),
         predicted=predicted,
@@ -66,11 +69,6 @@ def _judge(scores: NDArray[np.float32], labels: NDArray[np.int64], kind: str) ->
         true_probability=chance[np.arange(n), labels].astype(np.float32),
         tied=int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum()),
     )
-
-
-def top_k(judged: Judged, k: int) -> float:
-    """Share of videos whose true class is among the k highest."""
-    return float((judged.rank < k).mean())
 
 
 @dataclass(frozen=True)

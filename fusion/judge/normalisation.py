@@ -18,6 +18,13 @@ NORMALISATIONS = {
 """Every one works on a video alone, so none of them learns from the part it is used on."""
 
 
+def kind_after(how: str) -> str:
+    """What scores are that were normalised, or averaged after it."""
+    return {"logits": "logits", "softmax": "probabilities", "l1": "probabilities"}.get(
+        how, "scores"
+    )
+
+
 def normalise(table: ScoreTable, how: str) -> NDArray[np.float64]:
     """Scores float64 (N, C) of a table, normalised in the way that `how` names."""
     return normalise_scores(table.scores, table.kind, how)
@@ -29,12 +36,17 @@ def probabilities(table: ScoreTable) -> NDArray[np.float64]:
 
 
 def normalise_scores(given: NDArray[np.floating], kind: str, how: str) -> NDArray[np.float64]:
-    """Scores (N, C) of a `kind` (logits or probabilities) -> float64 (N, C)."""
+    """Scores (N, C) of a `kind` (logits, probabilities or scores) -> float64 (N, C)."""
     scores = given.astype(np.float64)
+    if kind == "scores" and how in ("softmax", "l2"):
+        raise UserError(
+            f"normalisation {how} needs logits or probabilities; these are other scores, such as "
+            "averages after l2 or zscore: take --normalise logits, l1 or zscore"
+        )
     if how == "logits":
         # log p differs from the logits by a constant for each video, so the ranking of a
         # weighted sum is that of the logits themselves.
-        return scores if kind == "logits" else np.log(np.maximum(scores, 1e-12))
+        return np.log(np.maximum(scores, 1e-12)) if kind == "probabilities" else scores
     if how == "softmax":
         return _shares(scores) if kind == "probabilities" else _softmax(scores)
     if how == "l1":
@@ -59,5 +71,4 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     np.maximum(scores, 0, out=scores)
     total = scores.sum(axis=1, keepdims=True)
-    # A video without one positive score says nothing of its class: all are equally likely.
     return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)

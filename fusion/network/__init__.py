@@ -6,7 +6,13 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from fusion.network.net import ConvFusionNet, fused_logits
-    from fusion.network.recipe import FUSION_RECIPES, Fusing, FusionRecipe, JoinKind, PoolKind
+    from fusion.network.recipe import (
+        FusionOptions,
+        FusionRecipe,
+        JoinKind,
+        PoolKind,
+        fusion_recipe,
+    )
     from fusion.network.start import align, set_scales
     from fusion.network.task import FusionTask
     from fusion.network.towers import load_tower

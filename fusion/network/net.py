@@ -1,31 +1,33 @@
-"""Conv-level fusion (Feichtenhofer et al. 2016) of two trained ResNet streams."""
+"""Conv-level fusion (Feichtenhofer et al. 2016) of two trained streams, of any network with maps.
+
+Departs from the paper: a hidden layer may stand beside each join (see `joins`), since a ResNet has
+no further layers behind its last map, as the VGG of the paper has.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from fusion.network.joins import ConcatJoin, Join, make_join
-from fusion.network.pooling import SnapshotPool
+from fusion.network.joins import BilinearJoin, ConcatJoin, Join, make_join, signed_root
+from fusion.network.places import Place, find_places, maps_of
+from fusion.network.pooling import FusedPool, SnapshotPool
+from fusion.network.widening import widen
 from storage.errors import UserError
-from streams.networks import StreamNet
-
-STAGES = ("layer1", "layer2", "layer3", "layer4")
-FUSABLE = STAGES[1:]
+from streams.networks import Network, StreamNet
 
 
 class ConvFusionNet(nn.Module):
-    """Frames (B, T, 3, H, W) and flow stacks (B, T, 2L, H, W) -> fused logits (B, classes), and
+    """Frames (B, T, C, H, W) and flow stacks (B, T, 2L, H, W) -> fused logits (B, classes), and
     the temporal tower's own where it is kept (`two_towers`), else None.
 
     The towers are copies of two trained `StreamNet`s. After each of `stages` the temporal map is
-    joined into the spatial one; the joined map of the last stage goes through the rest of the
-    spatial tower. What of the temporal tower lies behind its last join is cut, unless the tower
-    keeps its head.
+    joined into the spatial one; the joined map goes through the rest of the spatial tower. What of
+    the temporal tower lies behind its last join is cut, unless the tower keeps its head.
     """
 
     def __init__(
@@ -33,44 +35,70 @@ class ConvFusionNet(nn.Module):
         spatial: StreamNet,
         temporal: StreamNet,
         *,
-        stages: Sequence[str] = ("layer4",),
+        stages: Sequence[str] = ("last-1", "last"),
         join: str = "conv",
-        pool: str = "3d",
+        pool: str = "2d",
         two_towers: bool = False,
         dropout: float = 0.5,
         sketch: int = 2048,
         tune: str = "all",
+        hidden: int = 0,
+        root: str = "place",
     ) -> None:
         super().__init__()
-        check_towers(spatial, temporal, stages)
-        self.stages = tuple(stage for stage in STAGES if stage in stages)
+        check_classes(spatial, temporal)
+        self.places = find_places(spatial.network, temporal.network, stages)
+        self.stages = tuple(place.spatial for place in self.places)
+        widths = [
+            {stage.name: stage.width for stage in maps_of(tower.network)}
+            for tower in (spatial, temporal)
+        ]
         self.towers = nn.ModuleDict(
             {"spatial": copy.deepcopy(spatial), "temporal": copy.deepcopy(temporal)}
         )
         a, b = self.tower("spatial"), self.tower("temporal")
-        classes = a.head.out_features
+        self.last_map = next(reversed(widths[0]))
+        self.straight = not parameters_behind(a.network, self.last_map)
+        """Whether the last map goes to the classifier through nothing but pooling."""
         joins: dict[str, Join] = {}
-        for stage in self.stages:
-            onward = stage != STAGES[-1]
-            widths = stage_width(a, stage), stage_width(b, stage)
-            joins[stage] = make_join(join, *widths, sketch=sketch, onward=onward)
-            if onward and joins[stage].out != widths[0]:
-                widen(a, STAGES[STAGES.index(stage) + 1], joins[stage].out)
+        for place in self.places:
+            onward = not self.straight or place.spatial != self.last_map
+            width = widths[0][place.spatial]
+            joins[place.spatial] = own = make_join(
+                join,
+                width,
+                widths[1][place.temporal],
+                sketch=sketch,
+                onward=onward,
+                hidden=hidden,
+                root=root == "place",
+            )
+            if onward and own.out != width:
+                widen(a.network, place.spatial, width, own.out)
         self.joins = nn.ModuleDict(joins)
-        last = joins.get(STAGES[-1])
-        width = last.out if last is not None else stage_width(a, STAGES[-1])
-        self.pool = SnapshotPool(pool, width)
+        last = joins.get(self.last_map) if self.straight else None
+        width = last.out if last is not None else widths[0][self.last_map]
+        self.root = isinstance(last, BilinearJoin) and not last.root
+        if pool != "2d" and not self.straight:
+            raise UserError(
+                f"--pool {pool} needs a network whose last map goes straight to its classifier; "
+                f"layers follow {self.last_map}: use --pool 2d"
+            )
+        self.pool = FusedPool(width) if join == "3d-fused" else SnapshotPool(pool, width)
+        if isinstance(self.pool, FusedPool):
+            width = FusedPool.WIDTH
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, classes)
+        classes = a.head.out_features
+        self.head = nn.Linear(width if self.straight else a.head.in_features, classes)
         start_head(self.head, a.head, b.head, last)
         self.two_towers = two_towers
         a.network.head = nn.Identity()
         if not two_towers:
             b.network.head = nn.Identity()
-            for stage in STAGES[STAGES.index(self.stages[-1]) + 1 :]:
-                setattr(b.backbone, stage, nn.Identity())
+            for name in names_behind(b.network, self.places[-1].temporal):
+                setattr(b.backbone, name, nn.Identity())
         for tower in (a, b):
-            tower.consensus = nn.Identity()
+            tower.consensus = nn.Identity()  # type: ignore[assignment]
         self.tune = tune
         if tune not in ("all", "after"):
             raise UserError(f"--tune {tune!r} is not one of all, after")
@@ -78,15 +106,17 @@ class ConvFusionNet(nn.Module):
             for module in self.before():
                 module.requires_grad_(False)
 
-    def tower(self, name: str) -> Any:
-        return self.towers[name]
+    def tower(self, name: str) -> StreamNet:
+        return cast(StreamNet, self.towers[name])
+
+    def join(self, stage: str) -> Join:
+        return cast(Join, self.joins[stage])
 
     def before(self) -> list[nn.Module]:
         """Layers of both towers before their first join, and all of the temporal one."""
-        spatial = self.tower("spatial").backbone
-        first = STAGES.index(self.stages[0])
-        early = [getattr(spatial, name) for name in ("conv1", "bn1", *STAGES[: first + 1])]
-        return [*early, self.tower("temporal")]
+        spatial = self.tower("spatial").network
+        first = spatial.names.index(self.stages[0])
+        return [*list(spatial.backbone)[: first + 1], self.tower("temporal")]
 
     def train(self, mode: bool = True) -> ConvFusionNet:
         """What is not tuned keeps its running statistics in training too."""
@@ -96,30 +126,52 @@ class ConvFusionNet(nn.Module):
                 module.eval()
         return self
 
+    def pairs(self, frames: Tensor, flow: Tensor) -> Iterator[tuple[Place | None, Tensor, Tensor]]:
+        """Both maps (N, C, h, w) as each join is given them; last, with None for the place, the
+        spatial tower's last map and the temporal tower's map behind its last join."""
+        towers = [self.tower(name) for name in ("spatial", "temporal")]
+        a, b = (tower.network for tower in towers)
+        x, y = (tower.snapshots(v) for tower, v in zip(towers, (frames, flow), strict=True))
+        for network, value in ((a, x), (b, y)):
+            network.check(value)
+        behind: Place | None = None
+        for place in self.places:
+            x = through(a, x, behind and behind.spatial, place.spatial)
+            y = through(b, y, behind and behind.temporal, place.temporal)
+            check_maps(x, y, place)
+            yield place, flat(x), flat(y)
+            joined = self.joins[place.spatial](flat(x), flat(y))
+            x = joined if x.ndim == 4 else joined.unflatten(0, (len(x), -1)).transpose(1, 2)
+            behind = place
+        assert behind is not None
+        yield None, through(a, x, behind.spatial, self.last_map), y
+
     def maps(self, frames: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """The joined map of the last stage (B, T, C, h, w), and the temporal tower's own (which
-        is that of its last kept stage)."""
-        b, t = frames.shape[:2]
-        spatial, temporal = self.tower("spatial").backbone, self.tower("temporal").backbone
-        x, y = stem(spatial, frames.flatten(0, 1)), stem(temporal, flow.flatten(0, 1))
-        for stage in STAGES:
-            x, y = getattr(spatial, stage)(x), getattr(temporal, stage)(y)
-            if stage in self.joins:
-                check_maps(x, y, stage)
-                x = self.joins[stage](x, y)
-        return x.unflatten(0, (b, t)), y.unflatten(0, (b, t))
+        """The spatial tower's last map (B T, C, h, w), and the temporal tower's behind its last
+        join; clips keep their time, (B T, C, t, h, w)."""
+        *_, (_, x, y) = self.pairs(frames, flow)
+        return x, y
 
-    def features(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Pooled features (B, C) of the fusion and (B, C') of the temporal tower."""
-        joined, temporal = self.maps(*inputs)
-        return self.pool(joined), temporal.mean(dim=(1, 3, 4))
-
-    def classify(self, features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
-        fused, temporal = features
+    def features(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Pooled features (B, D) of the fusion, and (B, D') of the temporal tower if it is kept."""
+        snapshots = inputs[0].shape[:2]
+        x, y = self.maps(*inputs)
+        if isinstance(self.pool, SnapshotPool) and self.pool.kind == "2d":
+            rest = self.tower("spatial").network.after(x, self.last_map)
+            fused = rest.unflatten(0, snapshots).mean(dim=1)
+        else:
+            fused = self.pool(flat(x).unflatten(0, (snapshots[0], -1)))
+        if self.root:
+            fused = signed_root(fused.float())
         own = None
         if self.two_towers:
-            tower = self.tower("temporal")
-            own = tower.network.classify(temporal)
+            own = self.tower("temporal").network.after(y, self.places[-1].temporal)
+            own = own.unflatten(0, snapshots).mean(dim=1)
+        return fused, own
+
+    def classify(self, features: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        fused, temporal = features
+        own = None if temporal is None else self.tower("temporal").network.classify(temporal)
         return self.head(self.dropout(fused)), own
 
     def forward(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
@@ -134,27 +186,30 @@ def fused_logits(outputs: tuple[Tensor, Tensor | None]) -> Tensor:
     return (fused.float().log_softmax(-1) + own.float().log_softmax(-1)) / 2
 
 
-def stem(backbone: Any, x: Tensor) -> Tensor:
-    """What comes before the stages."""
-    stemmed: Tensor = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(x))))
-    return stemmed
+def names_behind(network: Network, stage: str) -> tuple[str, ...]:
+    return network.names[network.names.index(stage) + 1 :]
 
 
-def stage_width(net: Any, stage: str) -> int:
-    """Channels that a stage gives."""
-    block = getattr(net.backbone, stage)[-1]
-    last = block.conv3 if hasattr(block, "conv3") else block.conv2
-    return int(last.out_channels)
+def parameters_behind(network: Network, stage: str) -> bool:
+    """Whether anything that learns lies between a map and the pooled features."""
+    behind = [network.backbone.get_submodule(name) for name in names_behind(network, stage)]
+    return any(True for part in behind for _ in part.parameters())
 
 
-def check_towers(spatial: StreamNet, temporal: StreamNet, stages: Sequence[str]) -> None:
-    """Raise UserError where the two cannot be joined as asked."""
-    unknown = [stage for stage in stages if stage not in FUSABLE]
-    if unknown or not stages:
-        raise UserError(
-            f"--stages {' '.join(stages) or '(none)'}: {unknown[0] if unknown else 'nothing'} is "
-            f"no stage to fuse after; choose from {', '.join(FUSABLE)}"
-        )
+def through(network: Network, x: Tensor, behind: str | None, stage: str) -> Tensor:
+    """From the map behind one part (None: from the input) to that behind another."""
+    start = 0 if behind is None else network.names.index(behind) + 1
+    for part in list(network.backbone)[start : network.names.index(stage) + 1]:
+        x = part(x)
+    return x
+
+
+def flat(x: Tensor) -> Tensor:
+    """Maps of clips (N, C, t, h, w) as maps of pictures (N t, C, h, w); others as they are."""
+    return x if x.ndim == 4 else x.transpose(1, 2).flatten(0, 1)
+
+
+def check_classes(spatial: StreamNet, temporal: StreamNet) -> None:
     classes = [int(net.head.out_features) for net in (spatial, temporal)]
     if classes[0] != classes[1]:
         raise UserError(
@@ -163,53 +218,27 @@ def check_towers(spatial: StreamNet, temporal: StreamNet, stages: Sequence[str])
         )
 
 
-def check_maps(spatial: Tensor, temporal: Tensor, stage: str) -> None:
-    if spatial.shape[-2:] != temporal.shape[-2:]:
-        sizes = ["x".join(map(str, maps.shape[-2:])) for maps in (spatial, temporal)]
+def check_maps(spatial: Tensor, temporal: Tensor, place: Place) -> None:
+    """Raise UserError where two maps have not the same places."""
+    if spatial.shape[2:] != temporal.shape[2:]:
+        sizes = ["x".join(map(str, maps.shape[2:])) for maps in (spatial, temporal)]
         raise UserError(
-            f"the towers' feature maps do not align after {stage}: {sizes[0]} and {sizes[1]}; "
-            "frames and flow must be crops of one size"
+            f"the towers' feature maps do not align after {' and '.join(dict.fromkeys(place))}: "
+            f"{sizes[0]} and {sizes[1]}; frames and flow must be crops of one size, and --stages "
+            "must name maps of one size"
         )
 
 
 @torch.no_grad()
-def widen(net: Any, stage: str, channels: int) -> None:
-    """Let a stage take more channels: the filters of the new ones are copies of the old, so that
-    a concatenation starts out as a sum."""
-    block = getattr(net.backbone, stage)[0]
-    if block.downsample is None:  # layer1 of the shallow ResNets, after which nothing is fused
-        raise UserError(f"{stage} cannot take {channels} channels; fuse after another stage")
-    block.conv1 = widened(block.conv1, channels)
-    block.downsample[0] = widened(block.downsample[0], channels)
-
-
-@torch.no_grad()
-def widened(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
-    old = conv.weight
-    new = nn.Conv2d(
-        channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        bias=False,
-    )
-    rest = channels - old.shape[1]
-    copies = old.repeat(1, -(-rest // old.shape[1]), 1, 1)[:, :rest]
-    new.weight.copy_(torch.cat([old, copies * (old.shape[1] / rest)], dim=1))
-    return new
-
-
-@torch.no_grad()
 def start_head(head: nn.Linear, spatial: nn.Linear, temporal: nn.Linear, last: Join | None) -> None:
-    """A classifier to begin with, made of the towers' two; `fusion.network.start` refines it."""
+    """A classifier to begin with, of the towers' two; `fusion.network.start` refines it."""
     width = spatial.in_features
     head.bias.copy_(spatial.bias)
-    if isinstance(last, ConcatJoin):
+    if isinstance(last, ConcatJoin) and head.in_features == width + temporal.in_features:
         head.weight.copy_(torch.cat([spatial.weight, temporal.weight], dim=1))
         head.bias.copy_(spatial.bias + temporal.bias)
     elif head.in_features == width:
         head.weight.copy_(spatial.weight)
-    else:  # a sketch, which no classifier has seen
+    else:  # features that no classifier has seen
         nn.init.normal_(head.weight, std=0.01)
         nn.init.zeros_(head.bias)

@@ -25,20 +25,22 @@ class FusionScorer:
         recipe = fusion_recipe_from(run.settings["recipe"])
         towers = [recipe_from(run.settings["towers"][name]["recipe"]) for name in NAMES]
         self.inputs = dict(zip(NAMES, (tower.input for tower in towers), strict=True))
-        fusing = recipe.fusing
+        options = recipe.fusion
+        spatial, temporal = (stream_net(tower, len(run.classes)) for tower in towers)
+        self.net = fusion_net(recipe, spatial, temporal)
         self.provenance: dict[str, Any] = {
             "fusion": {
-                "method": f"{fusing.join} after {', '.join(fusing.stages)}",
+                "method": f"{options.join} after {', '.join(self.net.stages)}",
                 "streams": list(NAMES),
                 "level": "network",
-                "pool": fusing.pool,
-                "snapshots": fusing.snapshots,
-                "two_towers": fusing.two_towers,
+                "pool": options.pool,
+                "snapshots": options.snapshots,
+                "two_towers": options.two_towers,
+                "hidden": options.hidden,
             }
         }
-        self.sampling = recipe.fusing.sampling
+        self.sampling = options.sampling
         self.crop = shared_crop(*towers)
-        self.net = fusion_net(recipe, *(stream_net(tower, len(run.classes)) for tower in towers))
         self.provenance |= facts_of(run.load(self.net))
         self.net.to(device).eval()
 

@@ -4,7 +4,8 @@ The towers' channels mean nothing to each other, so adding maps channel by chann
 on top of the spatial tower. After the last stage a linear classifier follows, and there the
 temporal map can be turned so that the sum means what the sum of both streams' scores means:
 with classifiers S and T, spatial + S^+ T temporal, read by S, is S spatial + T temporal.
-Everywhere else the classifier can be fitted to the fused features before the first step.
+Joins before it start as the spatial map alone, and hidden layers at 0. Everywhere else the
+classifier can be fitted to the fused features before the first step.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fusion.network.joins import ConcatJoin, ConvJoin, Join
-from fusion.network.net import STAGES, ConvFusionNet, stem
+from fusion.network.joins import ConcatJoin, ConvJoin
+from fusion.network.net import ConvFusionNet
+from fusion.network.pooling import FusedPool
 
 Inputs = tuple[Tensor, Tensor]
 
@@ -28,10 +30,10 @@ def set_scales(net: ConvFusionNet, batches: Sequence[Inputs]) -> dict[str, float
     net.eval()
     scales = {}
     for stage in net.stages:
-        join: Join = net.joins[stage]  # type: ignore[assignment]
+        join = net.join(stage)
         sums = torch.zeros(2, dtype=torch.float64)
-        for frames, flow in batches:
-            x, y = maps_before(net, stage, frames.flatten(0, 1), flow.flatten(0, 1))
+        for inputs in batches:
+            x, y = maps_before(net, stage, *inputs)
             sums += torch.stack([m.double().square().mean() for m in (x, join.project(y))])
         a, b = sums.tolist()
         scales[stage] = (a / b) ** 0.5 if a > 0 and b > 0 else 1.0
@@ -40,22 +42,27 @@ def set_scales(net: ConvFusionNet, batches: Sequence[Inputs]) -> dict[str, float
     return scales
 
 
-def maps_before(net: ConvFusionNet, join: str, frames: Tensor, flow: Tensor) -> Inputs:
+def maps_before(net: ConvFusionNet, stage: str, frames: Tensor, flow: Tensor) -> Inputs:
     """The two maps (N, C, h, w) that the join after a stage is given."""
-    spatial, temporal = net.tower("spatial").backbone, net.tower("temporal").backbone
-    x, y = stem(spatial, frames), stem(temporal, flow)
-    for stage in STAGES[: STAGES.index(join) + 1]:
-        x, y = getattr(spatial, stage)(x), getattr(temporal, stage)(y)
-        if stage in net.joins and stage != join:
-            x = net.joins[stage](x, y)
-    return x, y
+    return next(
+        (x, y)
+        for place, x, y in net.pairs(frames, flow)
+        if place is not None and place.spatial == stage
+    )
 
 
 @torch.no_grad()
 def align(net: ConvFusionNet, spatial: nn.Linear, temporal: nn.Linear) -> bool:
     """Start the classifier (and the filters of `conv`) at the sum of both streams' scores, where
     the fused map goes straight to the classifier; returns whether it does."""
-    last = dict(net.joins.items()).get(STAGES[-1])
+    *earlier, stage = net.stages
+    others = [net.join(name) for name in earlier]
+    for join in others:
+        if isinstance(join, ConvJoin):
+            join.turn(torch.zeros(join.out, join.out))
+    if not net.straight or stage != net.last_map or isinstance(net.pool, FusedPool):
+        return False
+    last = net.join(stage)
     if isinstance(last, ConcatJoin):
         net.head.weight[:, spatial.in_features :] = temporal.weight / last.scale
     elif isinstance(last, ConvJoin):
@@ -68,8 +75,9 @@ def align(net: ConvFusionNet, spatial: nn.Linear, temporal: nn.Linear) -> bool:
         else:
             last.turn(turned)
         net.head.bias.copy_(spatial.bias + temporal.bias)
-    # A join before the last one has changed the map that the classifier knows.
-    return isinstance(last, ConcatJoin | ConvJoin) and len(net.stages) == 1
+    # Other joins before the last one have changed the map that the classifier knows.
+    known = all(isinstance(join, ConvJoin) for join in others)
+    return isinstance(last, ConcatJoin | ConvJoin) and known
 
 
 PENALTY = 1e-2
@@ -86,9 +94,9 @@ def fit_head(net: ConvFusionNet, batches: Iterable[tuple[Inputs, Tensor]]) -> fl
     training = net.training
     net.eval()
     with torch.no_grad():
-        found = [(net.features(inputs)[0].double(), labels) for inputs, labels in batches]
+        pairs = [(net.features(inputs)[0].double(), labels) for inputs, labels in batches]
     net.train(training)
-    rows, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+    rows, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     mean, spread = rows.mean(0), rows.std(0, correction=0).clamp_min(1e-6)
     rows = (rows - mean) / spread
     weight = torch.zeros(net.head.out_features, rows.shape[1], dtype=torch.double)

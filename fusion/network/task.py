@@ -15,6 +15,7 @@ from fusion.network.net import ConvFusionNet, fused_logits
 from fusion.network.recipe import FusionRecipe
 from fusion.network.start import Inputs, align, fit_head, set_scales
 from fusion.network.towers import Tower, check_data, check_pair
+from streams.networks import StreamNet
 from streams.samples import Batch, ClipDataset, Crop, Source, collate, prepare, quantiser_table
 from streams.training import Recipe, Step, decay_groups
 
@@ -56,18 +57,21 @@ class FusionTask:
             "data": self.source.settings(),
         }
 
+    answers = True
+    measures: tuple[str, ...] = ()
+
     def build_model(self, initial: bool) -> nn.Module:
         torch.manual_seed(self.seed)
         spatial, temporal = (self.pair[name].net(trained=initial) for name in NAMES)
         net = fusion_net(self.recipe, spatial, temporal)
         if initial:
             scales = set_scales(net, [inputs for inputs, _ in self.some(SCALE_SAMPLES)])
-            said = ", ".join(f"{stage} {scale:.2f}" for stage, scale in scales.items())
-            log.info("temporal maps are scaled by: %s", said)
-            fusing = self.recipe.fusing
-            aligned = fusing.align and align(net, spatial.head, temporal.head)
-            if fusing.probe and not aligned:
-                right = fit_head(net, self.some(fusing.probe))
+            text = ", ".join(f"{stage} {scale:.2f}" for stage, scale in scales.items())
+            log.info("temporal maps are scaled by: %s", text)
+            options = self.recipe.fusion
+            aligned = options.align and align(net, spatial.head, temporal.head)
+            if options.probe and not aligned:
+                right = fit_head(net, self.some(options.probe))
                 log.info("the classifier is fitted to training videos, %.1f %% right", 100 * right)
         return net
 
@@ -81,17 +85,17 @@ class FusionTask:
             yield self.inputs(batch), batch.labels
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        return decay_groups(model, "towers.", self.recipe.fusing.tower_lr)
+        return decay_groups(model, "towers.", self.recipe.fusion.tower_lr)
 
     def data(self, part: str) -> ClipDataset:
         return ClipDataset(
             self.source.store,
             self.source.parts[part],
             self.tower_inputs,
-            sampling=self.recipe.fusing.sampling,
+            sampling=self.recipe.fusion.sampling,
             crop=self.crop,
             seed=self.seed,
-            snapshots=self.recipe.fusing.snapshots,
+            snapshots=self.recipe.fusion.snapshots,
         )
 
     @torch.no_grad()
@@ -111,7 +115,7 @@ class FusionTask:
         loss = nnf.cross_entropy(fused.float(), batch.labels, label_smoothing=smoothing)
         if own is not None:
             other = nnf.cross_entropy(own.float(), batch.labels, label_smoothing=smoothing)
-            loss = loss + self.recipe.fusing.two_towers * other
+            loss = loss + self.recipe.fusion.two_towers * other
         return Step(loss, fused_logits(outputs))
 
 
@@ -121,17 +125,19 @@ def shared_crop(spatial: Recipe, temporal: Recipe) -> Crop:
     return replace(a, flip=a.flip and b.flip)
 
 
-def fusion_net(recipe: FusionRecipe, spatial: Any, temporal: Any) -> ConvFusionNet:
+def fusion_net(recipe: FusionRecipe, spatial: StreamNet, temporal: StreamNet) -> ConvFusionNet:
     """The recipe's network over two towers."""
-    fusing = recipe.fusing
+    options = recipe.fusion
     return ConvFusionNet(
         spatial,
         temporal,
-        stages=fusing.stages,
-        join=fusing.join,
-        pool=fusing.pool,
-        two_towers=fusing.two_towers > 0,
-        dropout=fusing.dropout,
-        sketch=fusing.sketch,
-        tune=fusing.tune,
+        stages=options.stages,
+        join=options.join,
+        pool=options.pool,
+        two_towers=options.two_towers > 0,
+        dropout=options.dropout,
+        sketch=options.sketch,
+        tune=options.tune,
+        hidden=options.hidden,
+        root=options.root,
     )

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from storage.errors import UserError
 from streams.networks import StreamNet
-from streams.scoring import Run, load_stream
-from streams.training import Recipe, RunFolder, differences, load, stream_net
+from streams.scoring import Run
+from streams.training import Recipe, RunFolder, Weights, differences, load, stream_net
 
 SHARED = ("store", "classes", "split", "validation", "lists")
 """What of a run's data decides which videos it saw, and how they were made."""
@@ -23,8 +21,8 @@ class Tower:
 
     run: Run
     recipe: Recipe
-    weights: str
-    """Hash of the checkpoint."""
+    weights: Weights
+    """Those that were best on validation."""
 
     @property
     def path(self) -> Path:
@@ -35,14 +33,15 @@ class Tower:
         return self.run.kind
 
     def net(self, trained: bool = True) -> StreamNet:
-        """The network, with the weights that were best on validation; else with any."""
+        """The network, with its trained weights or with any."""
+        net = stream_net(self.recipe, len(self.run.classes))
         if trained:
-            return load_stream(self.run, torch.device("cpu"))[0]
-        return stream_net(self.recipe, len(self.run.classes))
+            self.run.fill(net, self.weights)
+        return net.eval() if trained else net
 
     def settings(self) -> dict[str, Any]:
         """What of it decides the fusion, as JSON."""
-        return {"kind": self.kind, "recipe": self.recipe.settings(), "weights": self.weights}
+        return {"kind": self.kind, "recipe": self.recipe.settings(), "weights": self.weights.hash}
 
 
 def load_tower(path: Path, kind: str, unfinished: bool = False) -> Tower:
@@ -50,14 +49,14 @@ def load_tower(path: Path, kind: str, unfinished: bool = False) -> Tower:
     run = Run.open(path)
     if run.kind != kind:
         raise UserError(f"{path} is a run of the {run.kind} stream; --{kind} takes a {kind} one")
-    weights = run.best()  # refuses what is absent or damaged, before anything else is done
+    weights = run.best()
     last = RunFolder(path).last  # it may have been deleted to save space
     if not unfinished and last.exists() and not load(last)["state"]["finished"]:
         raise UserError(
             f"{path} is not trained to its end; let `twostream train {kind}` go on with it, or "
             "pass --unfinished to fuse its best weights so far"
         )
-    return Tower(run, run.recipe, weights.hash)
+    return Tower(run, run.recipe, weights)
 
 
 def check_pair(spatial: Tower, temporal: Tower) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fusion.judge import BINS
 from fusion.report.charts import Chart, Line
-from fusion.report.runs import RunFolder
+from fusion.report.runs import RunFigures
 
 MOST_RUN_CHARTS = 4
 FIRST = ("loss", "top1", "top5", "lr")
@@ -64,7 +64,7 @@ def reliability_chart(table: dict[str, Any], colour: int) -> Chart:
     )
 
 
-def run_charts(run: RunFolder) -> list[Chart]:
+def run_charts(run: RunFigures) -> list[Chart]:
     """One chart a figure (loss, top1, ...), with a line a part (train, validation)."""
     by_figure: dict[str, list[str]] = {}
     for name in run.series:
@@ -77,7 +77,7 @@ def run_charts(run: RunFolder) -> list[Chart]:
             points = run.series[name]
             lines.append(
                 Line(
-                    name.rsplit("/", 1)[0] if "/" in name else figure,
+                    name.rsplit("/", 1)[0],
                     [x for x, _ in points],
                     [y for _, y in points],
                     i,
@@ -86,5 +86,5 @@ def run_charts(run: RunFolder) -> list[Chart]:
             )
         share = figure.startswith(("top", "acc"))
         label = f"{figure}, %" if share else figure
-        charts.append(Chart(f"{run.name}: {figure}", lines, run.step, label, percent_y=share))
+        charts.append(Chart(f"{run.name}: {figure}", lines, "step", label, percent_y=share))
     return charts

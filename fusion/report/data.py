@@ -17,9 +17,10 @@ from fusion.judge import (
     confusion,
     fitted_on,
     how_fused,
+    state_of,
 )
 from fusion.report.features_map import FeatureMap
-from fusion.report.runs import RunFolder
+from fusion.report.runs import RunFigures
 from fusion.scores import WeightCurve
 
 FORMAT, VERSION = "twostream-report", 1
@@ -39,7 +40,7 @@ class Extras:
 
 
 def report_data(
-    evaluation: Evaluation, extras: list[Extras], runs: list[RunFolder], title: str
+    evaluation: Evaluation, extras: list[Extras], runs: list[RunFigures], title: str
 ) -> dict[str, Any]:
     """Everything the report says in numbers; NaN becomes null."""
     return plain(
@@ -87,12 +88,12 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
 def shown_first(split: SplitEvaluation) -> Figures:
     """The table that the page opens with: the best fusion, else the best table."""
     fusions = [f for f in split.figures if f.fusion is not None]
-    honest = [f for f in fusions if not f.fitted_on_test] or fusions
+    honest = [f for f in fusions if not f.doubtful] or fusions
     return max(honest, key=lambda f: f.accuracy, default=split.best)
 
 
 def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
-    by_class = figures.per_class
+    by_class, calibrated = figures.per_class, figures.calibration
     matrix = confusion(figures.judged, split.labels, len(split.classes))
     rows, columns = np.nonzero(matrix)
     return {
@@ -102,15 +103,17 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
         "kind": figures.kind,
         "fitted_on": fitted_on(figures.fusion),
         "fitted_on_test": figures.fitted_on_test,
+        "learned_lists": figures.learned_lists,
         **{f"top{k}": asdict(m) for k, m in figures.top.items()},
         "mean_class": asdict(figures.mean_class),
         "log_loss": figures.log_loss,
-        "ece": figures.calibration.expected_error,
-        "overconfidence": figures.calibration.overconfidence,
+        "ece": calibrated.expected_error if calibrated else None,
+        "overconfidence": calibrated.overconfidence if calibrated else None,
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,
-        "reliability": asdict(figures.calibration),
+        "state": state_of(figures.provenance),
+        "reliability": asdict(calibrated) if calibrated else None,
         "per_class": {
             "videos": by_class.videos,
             "predicted": by_class.predicted,

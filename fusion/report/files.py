@@ -44,7 +44,7 @@ def summary_rows(data: dict[str, Any]) -> Rows:
     """A row a table and split, and one for the mean over splits."""
     bounds = [f"{m}{end}" for m in MEASURES for end in ("", "_low", "_high")]
     tested = ("against", "gain", "gain_low", "gain_high", "p", "p_holm", "won", "lost")
-    scalars = ("log_loss", "ece", "ceiling", "fitted_on_test")
+    scalars = ("log_loss", "ece", "ceiling", "fitted_on_test", "learned_lists")
     yield ["split", "part", "table", *bounds, *scalars, *tested, *COSTS]
     for split in data["splits"]:
         for t in split["tables"]:
@@ -94,12 +94,12 @@ def video_rows(evaluation: Evaluation) -> Rows:
     for split in evaluation.splits:
         names = split.classes
         for f in split.figures:
-            said = (f.judged.predicted, f.judged.confidence, f.judged.rank)
-            columns = [split.labels.tolist(), *(array.tolist() for array in said)]
+            answers = (f.judged.predicted, f.judged.confidence, f.judged.rank)
+            columns = [split.labels.tolist(), *(array.tolist() for array in answers)]
             for video, label, predicted, sure, rank in zip(split.videos, *columns, strict=True):
                 yield [
                     split.split, split.part, f.name, video, names[label], names[predicted],
-                    f"{sure:.6g}", rank + 1,
+                    f"{sure:.6g}" if f.judged.probable else "", rank + 1,
                 ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def latex_table(data: dict[str, Any]) -> str:
         for t in split["tables"]:
             top, test = t["top1"], t["test"]
             gain = f"${100 * test['gain']['value']:+.2f}$, {_p(test['p_holm'])}" if test else "--"
-            mark = "$^\\dagger$" if t["fitted_on_test"] else ""
+            mark = "$^\\dagger$" if t["fitted_on_test"] or t["learned_lists"] else ""
             lines.append(
                 f"{split['split']} & {latex_text(t['name'])}{mark} & {100 * top['value']:.2f} & "
                 f"{_reach(top)} & {100 * t['mean_class']['value']:.2f} & {gain} \\\\"
@@ -128,8 +128,11 @@ def latex_table(data: dict[str, Any]) -> str:
     for name, m in data["mean_over_splits"].items():
         lines.append(f"mean & {latex_text(name)} & {100 * m['value']:.2f} & {_reach(m)} & & \\\\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    if any(t["fitted_on_test"] for _, t in _tables(data)):
-        lines.append("% dagger: fitted on the part that it is judged on; no honest figure")
+    if any(t["fitted_on_test"] or t["learned_lists"] for _, t in _tables(data)):
+        lines.append(
+            "% dagger: fitted on the part that it is judged on, or scored on other lists than "
+            "those learned from; no honest figure"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -16,21 +16,31 @@ from fusion.report.chart_data import reliability_chart, run_charts, weight_chart
 from fusion.report.data import Extras, plain, shown_first, similar_order
 from fusion.report.examples import KINDS, choose_examples
 from fusion.report.pictures import Strip, strip, wheel_picture
-from fusion.report.runs import RunFolder
+from fusion.report.runs import RunFigures
 from storage.errors import UserError
 
 if TYPE_CHECKING:
     from storage.store import Store
 
 log = logging.getLogger(__name__)
-SCRIPTS = ("core.js", "tables.js", "classes.js", "confusion.js", "map.js", "start.js")
+SCRIPTS = (
+    "core.js",
+    "tables.js",
+    "classes.js",
+    "matrix_counts.js",
+    "matrix_view.js",
+    "matrix_drawing.js",
+    "confusion.js",
+    "map.js",
+    "start.js",
+)
 
 
 def render(
     evaluation: Evaluation,
     extras: Sequence[Extras],
     data: dict[str, Any],
-    runs: Sequence[RunFolder],
+    runs: Sequence[RunFigures],
     store: Store | None,
 ) -> str:
     """The page as text."""
@@ -54,17 +64,17 @@ def render(
     hover = {
         c["id"]: c["hover"] for view in views for c in (*view["weights"], *view["reliability"])
     }
-    drawn = []
+    training = []
     for number, run in enumerate(runs):
         charts = run_charts(run)
         ids = [f"run-{number}-{i}" for i in range(len(charts))]
         hover |= {i: c.hover() for i, c in zip(ids, charts, strict=True)}
-        drawn.append({"run": run, "charts": list(zip(ids, charts, strict=True))})
+        training.append({"run": run, "charts": list(zip(ids, charts, strict=True))})
     detail = [view.pop("detail") for view in views]
     return environment.get_template("report.html").render(
         data=data,
         views=views,
-        runs=drawn,
+        runs=training,
         kinds=KINDS,
         wheel=wheel_picture() if store is not None else None,
         style=folder.joinpath("report.css").read_text("utf-8"),
@@ -85,6 +95,8 @@ def split_view(
     ]
     reliability = []
     for i, table in enumerate(data["tables"]):
+        if table["reliability"] is None:
+            continue
         chart = reliability_chart(table, i)
         name = f"{tag}-calibration-{i}"
         reliability.append({"id": name, "chart": chart, "table": table, "hover": chart.hover()})
@@ -104,7 +116,7 @@ def split_view(
             "labels": split.labels.tolist(),
             "predicted": [f.judged.predicted.tolist() for f in split.figures],
             "permille": [np.rint(1000 * f.judged.confidence).astype(int).tolist()
-                         for f in split.figures],
+                         if f.judged.probable else None for f in split.figures],
             "similar": similar_order(shown_first(split), split).tolist(),
             "maps": [
                 {"stream": m.stream, "method": m.method, "rows": m.rows.tolist(),
@@ -138,11 +150,11 @@ def example_cards(split: SplitEvaluation, store: Store | None) -> tuple[Cards, l
                     pictures[row] = None
                     unseen.append(str(error))
             picture = pictures.get(row)
-            said = [
+            answers = [
                 {
                     "table": f.name,
                     "class": split.classes[f.judged.predicted[row]],
-                    "confidence": float(f.judged.confidence[row]),
+                    "confidence": float(f.judged.confidence[row]) if f.judged.probable else None,
                     "right": bool(f.judged.right[row]),
                 }
                 for f in split.figures
@@ -151,7 +163,7 @@ def example_cards(split: SplitEvaluation, store: Store | None) -> tuple[Cards, l
                 {
                     "video": split.videos[row],
                     "class": split.classes[split.labels[row]],
-                    "said": said,
+                    "answers": answers,
                     "picture": asdict(picture) if picture else None,
                 }
             )

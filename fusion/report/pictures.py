@@ -39,12 +39,12 @@ def strip(store: Store, video: str) -> Strip:
         raise UserError(f"{video} is not in the store")
     meta = store.video(video)
     rows: list[NDArray[np.uint8]] = []
-    said = []
+    contents = []
     fastest = None
     if meta.frames:
         at = moments(min(meta.frames, meta.pairs or meta.frames))
         rows.append(_side_by_side(store.read_frames(video, at)))
-        said.append("frames")
+        contents.append("frames")
     if meta.pairs:
         field = "forward" if "forward" in store.meta.fields else store.meta.fields[0]
         codes = [store.read_flow(video, i, 1, field)[0] for i in moments(meta.pairs)]
@@ -52,12 +52,12 @@ def strip(store: Store, video: str) -> Strip:
         # The fastest hundredth is often noise, and would leave the rest pale.
         fastest = max(float(np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.99)), 0.5)
         rows.append(_side_by_side(flow_to_rgb(flow, fastest)))
-        said.append("optical flow")
+        contents.append("optical flow")
     if not rows:
         raise UserError(f"the store holds neither frames nor flow of {video}")
     width = min(row.shape[1] for row in rows)
     picture = np.concatenate([row[:, :width] for row in rows])
-    alt = f"{' and '.join(said)} at {MOMENTS} moments"
+    alt = f"{' and '.join(contents)} at {MOMENTS} moments"
     return Strip(_jpeg(picture), alt, fastest)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.judge import probabilities
+from fusion.judge import normalise_scores
 from fusion.scores import average
 from storage.errors import UserError
 from storage.scores import ScoreTable
@@ -75,7 +75,10 @@ class Fusing:
             for name in self.streams
         ]
         fused = average(tables, self.weights, self.normalise)
-        return Row(start, stop, probabilities(fused)[0].astype(np.float32))
+        # Averages after l2 or zscore are shown as shares, too, though they are no probabilities.
+        kind = "logits" if fused.kind == "scores" else fused.kind
+        shares = normalise_scores(fused.scores, kind, "softmax")
+        return Row(start, stop, shares[0].astype(np.float32))
 
 
 def overall(streams: Mapping[str, StreamScores], fusing: Fusing, duration: float) -> Row:
@@ -98,12 +101,12 @@ def timeline(
     for start in window_starts(duration, window, stride):
         stop = min(start + window, duration)
         last = stop >= duration
-        found = {
+        means = {
             name: scores.between(start, np.inf if last else stop)
             for name, scores in streams.items()
         }
-        there = {name: score for name, score in found.items() if score is not None}
-        if len(there) == len(found):
+        there = {name: score for name, score in means.items() if score is not None}
+        if len(there) == len(means):
             rows.append(fusing.row(start, stop, there))
     return rows
 
@@ -122,11 +125,11 @@ def running(
     streams: Mapping[str, StreamScores], fusing: Fusing, time: float, window: float
 ) -> Row | None:
     """What was known at `time` from the last `window` seconds; None before the first moment."""
-    found = {
+    means = {
         name: scores.between(max(0.0, time - window), time + 1e-6)
         for name, scores in streams.items()
     }
-    there = {name: score for name, score in found.items() if score is not None}
-    if len(there) < len(found):
+    there = {name: score for name, score in means.items() if score is not None}
+    if len(there) < len(means):
         return None
     return fusing.row(max(0.0, time - window), time, there)

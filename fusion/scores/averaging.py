@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fusion.judge import kind_after
 from fusion.judge import normalise as normalised
 from storage.errors import UserError
 from storage.scores import ScoreTable, join, unique_names
-
-PROBABILITIES = ("softmax", "l1")
-"""Normalisations whose weighted average sums to 1 again."""
 
 
 def average(
@@ -35,7 +33,7 @@ def average(
     return fused_table(
         joined,
         scores,
-        kind="probabilities" if normalise in PROBABILITIES else "logits",
+        kind=kind_after(normalise),
         name=f"average {ratio(given)} ({normalise})",
         fusion={"method": "average", "normalise": normalise, "weights": given},
     )

@@ -112,4 +112,9 @@ def weight_curves(
     """The curves of every pair of joined single streams, for the usual normalisations."""
     # With many streams the pairs are too many to look at; those with the first one stay.
     pairs = list(combinations(tables, 2))[: max(6, len(tables) - 1)]
-    return [weight_curve(a, b, how, group, counts) for a, b in pairs for how in SHOWN]
+    return [
+        weight_curve(a, b, how, group, counts)
+        for a, b in pairs
+        for how in SHOWN
+        if how != "softmax" or "scores" not in (a.kind, b.kind)
+    ]

@@ -8,8 +8,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.judge import kind_after
 from fusion.judge import normalise as normalised
-from fusion.scores.averaging import PROBABILITIES, fused_table
+from fusion.scores.averaging import fused_table
 from fusion.scores.fitting import fit_tables
 from storage.scores import ScoreTable, join
 
@@ -33,7 +34,7 @@ def weighted(
     return fused_table(
         joined,
         scores,
-        kind="probabilities" if normalise in PROBABILITIES else "logits",
+        kind=kind_after(normalise),
         name=f"weighted ({normalise})",
         fusion={
             "method": "weighted",

@@ -95,20 +95,20 @@ def run(options: FusionBench) -> int:
         cases = [Case(name, depth, **shared) for name in (LATE, *options.joins)]
         starts[depth] = check_start(cases[0])
         say(f"ResNet-{depth}: conv starts as late fusion, to {starts[depth]:.1e} of the range")
-        found = measure_time(cases, options.rounds, say)
-        for case, row in zip(cases, found, strict=True):
+        costs = measure_time(cases, options.rounds, say)
+        for case, row in zip(cases, costs, strict=True):
             row.parameters, row.flops = measure_costs(case)
             row.memory = measure_memory(case)
-        rows += [row.as_json() for row in found]
+        rows += [row.values() for row in costs]
     about = device_name(device)
     if options.json:
         print(json.dumps({"device": about, "start_differs_by": starts, "rows": rows}))
     else:
-        print(table(rows, options, about))
+        print(costs_text(rows, options, about))
     return 0
 
 
-def table(rows: list[dict[str, Any]], options: FusionBench, device: str) -> str:
+def costs_text(rows: list[dict[str, Any]], options: FusionBench, device: str) -> str:
     """Figures of a video, and in brackets how many times those of late fusion."""
     cpu = device.startswith("CPU")
     unit = "cpu_seconds" if cpu else "seconds"

@@ -87,7 +87,7 @@ class LateFusion(nn.Module):
         return self.spatial(inputs[0]), self.temporal(inputs[1])
 
 
-class Measured:
+class Contestant:
     """A network that is trained and scored in turns with others."""
 
     def __init__(self, case: Case) -> None:
@@ -115,7 +115,7 @@ class Measured:
 
 
 @dataclass
-class Row:
+class NetworkCosts:
     """One network's figures; times and FLOPs are a video of T snapshots, one view."""
 
     name: str
@@ -128,16 +128,16 @@ class Row:
     memory: dict[str, float] = field(default_factory=dict)
     """Peak bytes of a batch, weights and (when training) gradients and momentum included."""
 
-    def as_json(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "depth": self.depth,
             "parameters": self.parameters,
             "flops": self.flops,
             **{
-                f"{what}_{unit}": median(found[what])
-                for unit, found in (("seconds", self.seconds), ("cpu_seconds", self.cpu))
-                for what in found
+                f"{what}_{unit}": median(times[what])
+                for unit, times in (("seconds", self.seconds), ("cpu_seconds", self.cpu))
+                for what in times
             },
             **{f"{what}_bytes": value for what, value in self.memory.items()},
         }
@@ -150,7 +150,7 @@ def check_start(case: Case) -> float:
     for tower in (spatial, temporal):  # as different from each other as trained ones
         nn.init.normal_(tower.head.weight, std=0.2)
     inputs = tuple(value.cpu() for value in case.inputs(2))
-    net = ConvFusionNet(spatial, temporal, join="conv", stages=("layer4",), pool="2d").eval()
+    net = ConvFusionNet(spatial, temporal, join="conv", hidden=64).eval()
     set_scales(net, [(inputs[0], inputs[1])])
     align(net, spatial.head, temporal.head)
     with torch.no_grad():
@@ -190,21 +190,21 @@ def measure_memory(case: Case) -> dict[str, float]:
 def gpu_peak(case: Case, what: str) -> float:
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
-    measured = Measured(case)
-    getattr(measured, what)()
+    contestant = Contestant(case)
+    getattr(contestant, what)()
     torch.cuda.reset_peak_memory_stats()
-    getattr(measured, what)()
+    getattr(contestant, what)()
     return torch.cuda.max_memory_allocated() - before
 
 
 def cpu_peak(case: Case, what: str) -> float:
     """In a fresh process."""
     before = most_resident()
-    measured = Measured(case)
+    contestant = Contestant(case)
     gc.collect()  # building holds the towers twice for a while
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
     for _ in range(2):  # the momentum comes with the first step
-        getattr(measured, what)()
+        getattr(contestant, what)()
     return most_resident() - before
 
 
@@ -214,13 +214,13 @@ def most_resident() -> float:
     return 1024.0 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def measure_time(cases: list[Case], rounds: int, say: Callable[[str], None]) -> list[Row]:
+def measure_time(cases: list[Case], rounds: int, say: Callable[[str], None]) -> list[NetworkCosts]:
     """All cases in turns, after one round that does not count."""
-    rows = [Row(case.name, case.depth) for case in cases]
-    measured = [Measured(case) for case in cases]
+    rows = [NetworkCosts(case.name, case.depth) for case in cases]
+    contestants = [Contestant(case) for case in cases]
     for number in range(rounds + 1):
         say(f"round {number} of {rounds}")
-        for row, one in zip(rows, measured, strict=True):
+        for row, one in zip(rows, contestants, strict=True):
             for what in ("train", "score"):
                 clock, cpu = timed(getattr(one, what), one.case.device)
                 if number:

@@ -23,11 +23,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from storage.errors import UserError, WorkFailed
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streams.samples import Batch
+    from streams.training import Recipe
 
 
 @dataclass
@@ -77,7 +83,7 @@ class TrainBench:
 
 
 @dataclass
-class Row:
+class StreamSpeeds:
     """Images a second of one stream."""
 
     stream: str
@@ -117,7 +123,7 @@ def run(options: TrainBench) -> int:
 
             width, height = map(int, options.picture.split("x"))
             store, labels = write_bench_data(folder, height, width, options.codec)
-        rows = [measure(kind, options, store, labels, folder) for kind in kinds]
+        rows = [measure_stream(kind, options, store, labels, folder) for kind in kinds]
     if options.json:
         print(json.dumps({row.stream: row.medians() for row in rows}))
         return 0
@@ -136,7 +142,9 @@ def run(options: TrainBench) -> int:
     return 0
 
 
-def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: Path) -> Row:
+def measure_stream(
+    kind: str, options: TrainBench, store: Path, labels: Path, folder: Path
+) -> StreamSpeeds:
     """All three speeds of one stream, once reading and training are known to be right."""
     from streams.samples import open_source
     from streams.training import Ranks, RunFolder, Trainer, pick_device
@@ -156,7 +164,7 @@ def measure(kind: str, options: TrainBench, store: Path, labels: Path, folder: P
         return speeds(trainer, options)
 
 
-def speeds(trainer: Any, options: TrainBench) -> Row:
+def speeds(trainer: Any, options: TrainBench) -> StreamSpeeds:
     """The network alone, loading alone, and both, in turns."""
     import torch
 
@@ -176,10 +184,10 @@ def speeds(trainer: Any, options: TrainBench) -> Row:
             work()
         return steps * options.batch / (settle() - began)
 
-    def trained(source: Iterator[Any]) -> Callable[[], object]:
+    def trained(source: Iterator[Batch]) -> Callable[[], object]:
         return lambda: trainer.train_step(source, Tally())
 
-    row = Row(task.kind)
+    row = StreamSpeeds(task.kind)
     sample = next(batches(trainer, options))
     for _ in range(2):
         trainer.train_step(repeat(sample), Tally())  # warm up: both paths
@@ -206,7 +214,7 @@ def speeds(trainer: Any, options: TrainBench) -> Row:
     return row
 
 
-def bench_recipe(kind: str, options: TrainBench) -> Any:
+def bench_recipe(kind: str, options: TrainBench) -> Recipe:
     from streams.training import recipe
 
     base = recipe("modern", kind)
@@ -232,10 +240,10 @@ def fixed_task() -> Any:
     from streams.training import StreamTask
 
     class FixedTask(StreamTask):
-        fixed: Any = None
+        fixed: Tensor | None = None
         frozen = False
 
-        def inputs(self, batch: Any) -> Any:
+        def inputs(self, batch: Batch) -> Any:
             return self.fixed if self.frozen else super().inputs(batch)
 
     return FixedTask
@@ -249,7 +257,7 @@ def cpu_seconds() -> float:
 
 def batches(
     trainer: Any, options: TrainBench, workers: int | None = None, steps: int = 10**6
-) -> Iterator[Any]:
+) -> Iterator[Batch]:
     from streams.samples import training_batches
 
     return training_batches(

@@ -21,13 +21,13 @@ def write_bench_data(folder: Path, height: int, width: int, codec: str) -> tuple
     flow = drawn_flow(2 * (FRAMES - 1), seed=0)[:, :, :height, :width]
     rng = np.random.default_rng(0)
     lines: dict[str, list[str]] = {"train": [], "test": []}
-    with open_store(store, "w", config) as made:
+    with open_store(store, "w", config) as opened:
         for number, name in enumerate(CLASSES, 1):
             for group in range(1, GROUPS + 1):
                 video = f"{name}/v_{name}_g{group:02d}_c01"
                 scene = landscape(height, width + FRAMES, rng)
                 codes = config.quantizer.quantize(flow[number - 1 :: 2])
-                with made.write(video) as writer:
+                with opened.write(video) as writer:
                     for t in range(FRAMES):
                         writer.frame(np.ascontiguousarray(scene[:, t : t + width]))
                     writer.flow(codes)

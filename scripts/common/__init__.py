@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         pipe_closed,
         run_command,
     )
-    from scripts.common.health import examine
     from scripts.common.run_options import (
         as_words,
         default_values,
@@ -28,6 +27,13 @@ if TYPE_CHECKING:
     )
     from scripts.common.scorers import scorer_module
     from scripts.common.scores import ScoreFiles
-    from scripts.common.training import TrainOptions, asked, asked_recipe
+    from scripts.common.training import (
+        RunOptions,
+        Trainable,
+        TrainOptions,
+        asked,
+        asked_recipe,
+        run_task,
+    )
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -111,8 +111,8 @@ def pipe_closed() -> int:
 def unboxed(text: str) -> str:
     """What tyro says in a box of several lines, as one line."""
     lines = [line.strip("│ ") for line in text.splitlines()[1:]]  # the first is the box's title
-    said = " ".join(line for line in lines if line.strip("╰╯─-")) or text
-    return re.sub(r"^Error parsing \w+: |For full helptext, (see|run):? .*$", "", said).strip()
+    inner = " ".join(line for line in lines if line.strip("╰╯─-")) or text
+    return re.sub(r"^Error parsing \w+: |For full helptext, (see|run):? .*$", "", inner).strip()
 
 
 def mistake(prog: str, error: BaseException | str) -> int:

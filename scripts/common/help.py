@@ -33,9 +33,9 @@ def help_page(printed: str, description: str) -> str:
     return page.replace(TEXT_HERE, textwrap.dedent(description).strip())
 
 
-def blanked(found: re.Match[str]) -> str:
+def blanked(match: re.Match[str]) -> str:
     """The same length in spaces, so that the boxes stay whole."""
-    return re.sub(r"[^\s│]", " ", found[0])
+    return re.sub(r"[^\s│]", " ", match[0])
 
 
 def tyro_config() -> tuple[Any, ...]:

@@ -66,12 +66,17 @@ def options_of_run(path: Path) -> dict[str, Any]:
     folder = RunFolder(path)
     config = folder.read()
     settings, origin = config["settings"], config["made"]
+    data = settings["data"]
+    if "adopted" in data:
+        raise UserError(
+            f"--resume {path} holds somebody else's weights; `twostream train {settings['kind']} "
+            f"--weights {path}` with another --out trains them further"
+        )
     values = read_options(folder.options) if folder.options.exists() else {}
-    named = ("store", "labels", "spatial", "temporal", "recipe", "name")
+    named = ("store", "features", "labels", "spatial", "temporal", "recipe", "name")
     values |= {name: origin[name] for name in named if origin.get(name)}
     for part in settings["recipe"].values():
         values |= {name.replace("_", "-"): value for name, value in part.items() if name != "kind"}
-    data = settings["data"]
     values |= {"seed": settings["seed"], "split": data["split"], "validation": data["validation"]}
     return {"kind": settings["kind"], **values}
 

@@ -20,8 +20,9 @@ class ScoreFiles:
     class_list: Path | None = None
     """The classes of the columns, a line each, for matrices that do not name them
     (classInd.txt)."""
-    kind: Literal["logits", "probabilities"] | None = None
-    """What the scores of another tool's file are; found from the values when not given."""
+    kind: Literal["logits", "probabilities", "scores"] | None = None
+    """What the scores of another tool's file are; found from the values when not given. scores:
+    neither, as margins of an SVM."""
     split: int = 1
     """Which split another tool's file is of."""
     part: Literal["train", "validation", "test"] = "test"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from scripts.prediction.prediction import Looking, Prediction, Trained, plan_passes, predict
+    from scripts.prediction.prediction import Looking, Prediction, plan_passes, predict
+    from scripts.prediction.trained import Trained, open_runs
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -22,43 +22,12 @@ from flow.pictures import (
 )
 from flow.video import probe
 from fusion.report import Fusing, Row, StreamScores, overall, running, timeline
-from scripts.common import scorer_module
+from scripts.prediction.trained import Trained
 from storage.errors import UserError
-from storage.store import StoreConfig
-from streams.scoring import Run, Scorer, Views, fields_needed, reach, score_window
+from streams.scoring import Views, fields_needed, reach, score_window
 
 TICK = 0.2
 """Seconds between two looks of the overlay at the running prediction."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run, its network, and how the store was made that it learned from."""
-
-    run: Run
-    scorer: Scorer
-    config: StoreConfig
-
-    @classmethod
-    def open(cls, path: Path, kind: str, device: torch.device) -> Trained:
-        run = Run.open(path)
-        if run.kind != kind:
-            raise UserError(f"{path} is a {run.kind} run; give it as --{run.kind}")
-        return cls(
-            run,
-            scorer_module(kind).open_scorer(run, device),
-            StoreConfig.from_json(run.settings["data"]["store"]),
-        )
-
-    def served_by(self, config: StoreConfig) -> bool:
-        """Whether what is made as `config` says is what this run was trained on."""
-        mine, other = self.config.to_json(), config.to_json()
-        relied = {name for made in self.scorer.inputs.values() for name in made.relies_on}
-        return all(mine[name] == other[name] for name in relied)
-
-    @property
-    def needs_flow(self) -> bool:
-        return bool(fields_needed(self.scorer.inputs, self.config.step))
 
 
 @dataclass(frozen=True)

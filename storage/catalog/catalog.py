@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from storage.catalog.groups import cut_validation, group_of
+from storage.catalog.official import check_counts
 from storage.errors import UserError
 from storage.videos import PARTS
 
@@ -49,6 +50,8 @@ class Listing:
     splits: dict[int, dict[str, list[tuple[str, int]]]]
     """split -> part -> [(video id, label)]. A list with a validation part of its own has all
     three parts. Otherwise the validation part is cut from train."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Video id -> its source, where the list says it; else its name does."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,11 @@ class Catalog:
         return [clip.video for part in PARTS for clip in self.part(split, part)]
 
     def _parts(self, split: int) -> dict[str, list[Clip]]:
+        groups = self.listing.groups
         listed = {
-            part: [Clip(video, label, group_of(video)) for video, label in rows]
+            part: [
+                Clip(video, label, groups.get(video) or group_of(video)) for video, label in rows
+            ]
             for part, rows in self.listing.splits[split].items()
         }
         if "validation" not in listed:
@@ -110,8 +116,11 @@ class Catalog:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a class, a row, a part or the validation share changes."""
-        text = repr((self.classes, self.validation, sorted(self.listing.splits.items())))
+        """Changes when a class, a row, a part, a named group or the validation share changes."""
+        known: list[object] = [self.classes, self.validation, sorted(self.listing.splits.items())]
+        if self.listing.groups:  # without, it is what runs of before know
+            known.append(sorted(self.listing.groups.items()))
+        text = repr(tuple(known))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -121,6 +130,11 @@ ONE_OF_SEVERAL = re.compile(
 """Names of files in the folders of UCF-101's and HMDB-51's lists."""
 
 
+def part_name(catalog: Catalog, split: int, part: str = "train") -> str:
+    """A part of a split by its content, for what is computed from it and kept beside."""
+    return f"{catalog.fingerprint} split {split} {part}"
+
+
 def load_catalog(
     path: str | Path, *, validation: float = 0.15, official_counts: bool = True
 ) -> Catalog:
@@ -128,8 +142,6 @@ def load_catalog(
 
     `official_counts=False` accepts UCF-101 and HMDB-51 lists of other lengths than published.
     """
-    from storage.catalog.official import check_counts
-
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; --labels takes {EXPECTED}")

@@ -1,9 +1,14 @@
-"""Kinetics CSV (label,youtube_id,time_start,time_end,split), or any CSV with video and label."""
+"""Kinetics CSV (label,youtube_id,time_start,time_end,split), or any CSV with video and label.
+
+A column `group` names the source of each video; without it, or where a cell of it is empty, the
+video's own name says it.
+"""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 from storage.catalog.catalog import Listing
 from storage.errors import UserError
@@ -24,9 +29,12 @@ def read(path: Path) -> Listing:
     """One split. Kinetics publishes no labels of its test part, so there `validate` is the test
     part, and a validation part is cut from train like everywhere."""
     rows: dict[str, list[tuple[str, str]]] = {"train": [], "validation": [], "test": []}
+    groups: dict[str, str] = {}
     for file in csv_files(path):
-        for part, video, label in read_rows(file):
-            rows[part].append((video, label))
+        for row in read_rows(file):
+            rows[row.part].append((row.video, row.label))
+            if row.group:
+                groups[row.video] = row.group
     classes = tuple(sorted({label for part in rows.values() for _, label in part}))
     label_of = {name: index for index, name in enumerate(classes)}
     parts = {
@@ -38,11 +46,21 @@ def read(path: Path) -> Listing:
         parts["test"] = parts.pop("validation")
     parts.setdefault("train", [])
     parts.setdefault("test", [])
-    return Listing("csv", classes, {1: parts})
+    return Listing("csv", classes, {1: parts}, groups)
 
 
-def read_rows(file: Path) -> list[tuple[str, str, str]]:
-    """(part, video id, class name) of each labelled row."""
+class LabelledRow(NamedTuple):
+    """A row of a CSV that has a label."""
+
+    part: str
+    video: str
+    label: str
+    group: str
+    """Empty where the row does not say."""
+
+
+def read_rows(file: Path) -> list[LabelledRow]:
+    """The labelled rows."""
     with file.open(newline="", encoding="utf-8-sig") as handle:
         table = csv.DictReader(handle)
         columns = {name.strip().lower() for name in table.fieldnames or ()}
@@ -63,7 +81,8 @@ def read_rows(file: Path) -> list[tuple[str, str, str]]:
                     "in a column `split` or in the file's name"
                 )
             if row["label"]:
-                rows.append((PART_OF[word], name_of(row, file, number), row["label"]))
+                video = name_of(row, file, number)
+                rows.append(LabelledRow(PART_OF[word], video, row["label"], row.get("group", "")))
         return rows
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from storage.catalog.catalog import Listing
 from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from storage.catalog.catalog import Listing
 
 
 class Official(NamedTuple):

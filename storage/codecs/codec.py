@@ -206,13 +206,12 @@ def halve(plane: Codes) -> Codes:
 def double(half: Codes, out: Codes) -> None:
     """Every value of (2, h, w) four times into (2, H, W), where h and w are the halves."""
     planes, height, width = out.shape
-    if height % 2 or width % 2:
-        out[:] = half.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-        return
     twice = half.astype(np.uint16)
-    twice *= 0x0101  # two equal bytes: 3 times as fast as repeating
-    rows = out.view(np.uint16).reshape(planes, height // 2, 2, width // 2)
-    rows[:] = twice[:, :, None]
+    twice *= 0x0101  # two equal bytes: many times as fast as repeating
+    # Of an odd width the second byte of the last column is left out, of an odd height the last row.
+    rows = twice.view(np.uint8).reshape(planes, half.shape[1], -1)[:, :, :width]
+    out[:, 0::2] = rows
+    out[:, 1::2] = rows[:, : height // 2]
 
 
 Maker = Callable[[str, Quantizer], Codec]

@@ -95,16 +95,9 @@ class Shards:
         place_of(out, video)  # an id that is no path is no key either
         key = key_of(video)
         meta = store.video(video)
-        content = {
-            "video": video,
-            "pairs": meta.pairs,
-            "frames": meta.frames,
-            "height": meta.height,
-            "width": meta.width,
-            "fps": meta.fps,
-            "step": store.meta.step,
-            "quantizer": asdict(pictures.quantizer),
-        }
+        named = ("video", "pairs", "frames", "height", "width", "fps")
+        content = {name: getattr(meta, name) for name in named}
+        content |= {"step": store.meta.step, "quantizer": asdict(pictures.quantizer)}
         members: list[tuple[str, bytes]] = []
         if labels is not None and video in labels:
             content["label"] = labels[video]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
+from storage.hdf5 import FAULTS, Hdf5File
 
 FLO_MAGIC = 202021.25
 UNKNOWN = 1e9
@@ -88,6 +90,12 @@ def open_array(path: Path, scale: float = 1.0) -> FlowArray:
     return FlowArray(values, channels_last=shape[3] == 2, scale=scale)
 
 
+MAX_BYTES = 800_000_000
+"""Of one HDF5 data set, unpacked: 100 million pixels in double precision."""
+EXPANSION, LEAST_BUDGET = 100, 256 << 20
+"""All data sets of a file together may take so many times its size, or so many bytes. Flow that
+is packed as HDF5 can is a tenth of its size at best, but rest alone can be less."""
+
 _DATASET = re.compile(r"flow_(?P<c>[xy])(?:_[pm]\d+)?_(?P<n>\d+)$")
 
 
@@ -95,30 +103,36 @@ class FlowTable:
     """denseflow's HDF5: float datasets `flow_x_00000`, `flow_y_00000`, ..., (H, W), pixels."""
 
     def __init__(self, path: Path) -> None:
-        import h5py
-
         self.path = path
-        try:
-            self._file = h5py.File(path, "r")
-            names = list(self._file)
-        except (OSError, RuntimeError) as error:
-            raise UserError(f"{path.name} cannot be opened as HDF5 ({error})") from error
+        self._rest = max(LEAST_BUDGET, EXPANSION * os.path.getsize(path))
+        self._file = Hdf5File(path, self._take)
         self.numbers: dict[str, dict[int, str]] = {"x": {}, "y": {}}
         """Dataset names by component and number."""
-        for name in names:
+        for name in self._file.names():
             match = _DATASET.match(name)
             if match:
                 self.numbers[match["c"]][int(match["n"])] = name
 
+    def _take(self, size: int) -> None:
+        self._rest -= size
+        if size > MAX_BYTES or self._rest < 0:
+            raise UserError(
+                f"{self.path.name} would unpack to more than a file of its size can hold; "
+                "it is not read"
+            )
+
     def read(self, name: str) -> NDArray[np.float32]:
         """One dataset as float32 (H, W)."""
         try:
-            dataset = self._file[name]
-            shape = getattr(dataset, "shape", None)
-            if shape is None or len(shape) != 2 or 0 in shape:
-                raise ValueError(f"its shape is {shape}, not (H, W)")
+            dataset = self._file.dataset(name)
+            if dataset is None:
+                raise ValueError("it does not lie in this file itself")
+            if len(dataset.shape) != 2 or 0 in dataset.shape:
+                raise ValueError(f"its shape is {dataset.shape}, not (H, W)")
             return np.asarray(dataset[()], np.float32)
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        except UserError:
+            raise
+        except FAULTS as error:
             raise UserError(f"{name} in {self.path.name} cannot be read ({error})") from error
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,5 +121,5 @@ def _quantized(flow: NDArray[np.float32], name: str, quantizer: Quantizer) -> ND
     return quantizer.quantize(flow)
 
 
-def _size(plane: NDArray[Any]) -> str:
+def _size(plane: NDArray[np.generic]) -> str:
     return f"{plane.shape[1]}x{plane.shape[0]}"

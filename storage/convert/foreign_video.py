@@ -79,12 +79,6 @@ class ForeignVideo:
             self.close()
             raise
 
-    def __enter__(self) -> ForeignVideo:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def close(self) -> None:
         self._stack.close()
 

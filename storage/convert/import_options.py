@@ -10,6 +10,7 @@ from storage.codecs import RULES
 from storage.errors import UserError
 
 IMAGES = ("auto", "first", "second", "none")
+VALUES = ("auto", "pixels", "unit")
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,10 @@ class ImportOptions:
     """The videos' rate. Files of flow do not say."""
 
     def __post_init__(self) -> None:
-        if self.rule is not None and self.rule not in RULES:
-            raise UserError(f"--rule {self.rule!r} is not known; choose {', '.join(RULES)}")
-        if self.images not in IMAGES:
-            raise UserError(f"--images {self.images!r} is not one of {', '.join(IMAGES)}")
-        if self.values not in ("auto", "pixels", "unit"):
-            raise UserError(f"--values {self.values!r} is not one of auto, pixels, unit")
+        for name, choices in {"rule": (None, *RULES), "images": IMAGES, "values": VALUES}.items():
+            if getattr(self, name) not in choices:
+                allowed = ", ".join(filter(None, choices))
+                raise UserError(f"--{name} {getattr(self, name)!r} is not one of {allowed}")
         if self.index_base is not None and self.index_base < 0:
             raise UserError(f"--index-base {self.index_base} is below 0")
         if not re.fullmatch(r"source|short-side \d+|\d+x\d+", self.size or "source"):

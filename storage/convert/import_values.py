@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -92,7 +93,7 @@ def sample_pairs(videos: list[FoundVideo], reading: Reading) -> list[NDArray[np.
     pairs = []
     for video in videos[:: max(1, len(videos) // SAMPLES)][:SAMPLES]:
         try:
-            with ForeignVideo(video, reading) as opened:
+            with closing(ForeignVideo(video, reading)) as opened:
                 for index, pair in enumerate(opened.flow()):
                     if index == min(10, opened.pairs - 1):
                         pairs.append(pair.codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +104,7 @@ def _each(store: Store, videos: list[FoundVideo], plan: Plan, jobs: int) -> Iter
 def _import_one(store: Store, video: FoundVideo, plan: Plan) -> Outcome:
     """Store one video. A fault of it is returned, a fault of the store is raised."""
     try:
-        with ForeignVideo(video, plan.reading) as source:
+        with closing(ForeignVideo(video, plan.reading)) as source:
             _store_video(store, source, video, plan)
             return Outcome(video.video, source.pairs, source.frames)
     except StoreError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from storage.catalog import lines, read_class_list
 from storage.errors import UserError
@@ -34,7 +35,7 @@ class Foreign:
     classes: Path | None = None
     """List of the classes, a line each (`Archery` or `3 Archery`)."""
     kind: str | None = None
-    """logits or probabilities. Found from the values when None."""
+    """logits, probabilities or scores. Found from the values when None."""
     split: int = 1
     part: str = "test"
     label_base: int | None = None
@@ -72,7 +73,7 @@ def choose_matrix(path: Path, names: list[str], asked: str | None) -> str:
     return likely[0]
 
 
-def text_list(values: Any) -> list[str]:
+def text_list(values: ArrayLike) -> list[str]:
     """An array of strings or bytes as a list of strings."""
     items = np.asarray(values).ravel().tolist()
     return [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in items]
@@ -134,7 +135,7 @@ def table_from(raw: ForeignArrays, foreign: Foreign, path: Path) -> ScoreTable:
     if base is None:
         base = _label_base(labels, len(classes), path)
     kind = foreign.kind or _kind_of(scores)
-    table = ScoreTable(
+    return ScoreTable(
         videos=tuple(raw.videos),
         labels=labels - base,
         classes=tuple(classes),
@@ -145,19 +146,17 @@ def table_from(raw: ForeignArrays, foreign: Foreign, path: Path) -> ScoreTable:
         part=foreign.part,
         groups=tuple(raw.groups or ()),
         features=raw.features,
-    )
-    return replace(
-        table, provenance={"imported": path.name} | ({"array": raw.name} if raw.name else {})
+        provenance={"imported": path.name} | ({"array": raw.name} if raw.name else {}),
     )
 
 
-def _kind_of(scores: np.ndarray[Any, Any]) -> str:
+def _kind_of(scores: NDArray[np.number]) -> str:
     sums = scores.sum(axis=1, dtype=np.float64)
     likely = bool(np.all(scores >= 0) and np.all(abs(sums - 1) < 1e-3))
     return "probabilities" if likely else "logits"
 
 
-def _label_base(labels: np.ndarray[Any, Any], classes: int, path: Path) -> int:
+def _label_base(labels: NDArray[np.number], classes: int, path: Path) -> int:
     low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
     if low == 0 or (high < classes and low > 1):
         return 0

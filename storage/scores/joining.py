@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def join(tables: Sequence[ScoreTable], *, common_only: bool = False) -> list[Sco
     if not tables:
         raise UserError("no score table was given; give at least one")
     names = [table_name(table, i) for i, table in enumerate(tables)]
+    check_same_weights(tables)
     first = tables[0]
     for name, table in zip(names[1:], tables[1:], strict=True):
         if (table.split, table.part) != (first.split, first.part):
@@ -67,6 +69,33 @@ def join(tables: Sequence[ScoreTable], *, common_only: bool = False) -> list[Sco
                 f"({some(videos[i] for i in wrong)}); correct the labels of one table"
             )
     return joined
+
+
+def check_same_weights(tables: Sequence[ScoreTable]) -> None:
+    """Raise UserError where two tables are of one run, but of other weights of it: a run that was
+    scored before and after it went on, or that was trained anew in the same folder."""
+    seen: dict[str, tuple[str, str]] = {}
+    for position, table in enumerate(tables):
+        name = table_name(table, position)
+        for run, weights, step in weights_in(table.provenance):
+            at = f"{weights} (step {step})"
+            other, before = seen.setdefault(run, (name, at))
+            if before.partition(" ")[0] != weights:
+                raise UserError(
+                    f"{other} and {name} are scores of one run, {run}, but of two states of it: "
+                    f"weights {before} and {at}; score both again with `twostream score {run}`"
+                )
+
+
+def weights_in(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """(run, hash of its weights, step) of a table, and of the tables that it was fused from."""
+    run, weights = provenance.get("run"), provenance.get("weights")
+    if isinstance(run, str) and run and isinstance(weights, str):
+        yield run, weights, provenance.get("step", "unknown")
+    sources = provenance.get("sources")
+    for source in sources.values() if isinstance(sources, dict) else ():
+        if isinstance(source, dict):
+            yield from weights_in(source)
 
 
 def same_classes(table: ScoreTable, model: ScoreTable, name: str, model_name: str) -> ScoreTable:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from storage.errors import UserError
+from storage.hdf5 import Hdf5File
 from storage.scores.budget import Budget
 from storage.scores.foreign import (
     Foreign,
@@ -21,6 +21,9 @@ from storage.scores.foreign import (
 )
 from storage.scores.mat_limits import check_mat
 from storage.scores.table import ScoreTable, check_header
+
+if TYPE_CHECKING:
+    import h5py
 
 FEW = 64
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -95,40 +98,32 @@ def write_hdf5(table: ScoreTable, path: Path) -> None:
 
 
 def read_hdf5(path: Path, array: str | None, foreign: Foreign, max_bytes: int) -> ScoreTable:
-    """Read datasets of the file's top level. Links out of the file are refused."""
-    import h5py
-
+    """Read data sets of the file's top level. What lies in other files is passed over."""
     plain: dict[str, Any] = {}
     budget = Budget(path, max_bytes)
+    file = Hdf5File(path, budget.take)
     try:
-        with h5py.File(path, "r") as file:
-            # An external link or external storage would read any file that the user may read.
-            names = [
-                n for n in file if not isinstance(file.get(n, getlink=True), h5py.ExternalLink)
-            ]
-            for name in names:
-                dataset = file[name]
-                if isinstance(dataset, h5py.Dataset) and not (
-                    dataset.external or dataset.is_virtual
-                ):
+        with file.faults():
+            for name in file.names():
+                dataset = file.dataset(name)
+                if dataset is not None:
                     plain[name] = _hdf5_value(file, dataset, budget)
-            if "header" in file.attrs:
-                plain["header"] = str(file.attrs["header"])
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise UserError(f"{path} is not a readable HDF5 file ({error})") from None
+            if "header" in file.file.attrs:
+                plain["header"] = str(file.file.attrs["header"])
+    finally:
+        file.close()
     return _table(path, array, foreign, plain)
 
 
-def _hdf5_value(file: Any, dataset: Any, budget: Budget) -> Any:
-    """A dataset as an array, or as text where it is that."""
+def _hdf5_value(file: Hdf5File, dataset: h5py.Dataset, budget: Budget) -> Any:
+    """A data set as an array, or as text where it is that."""
     import h5py
 
-    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
     kind = dataset.attrs.get("MATLAB_class")
     if kind == b"cell":
-        return [_characters(file[ref], budget) for ref in dataset[()].ravel()]
+        return [_characters(file.dataset(ref), file) for ref in dataset[()].ravel()]
     if kind == b"char":
-        return _characters(dataset, budget)
+        return _characters(dataset, file)
     if kind is not None:
         return dataset[()].T  # MATLAB stores columns first
     if h5py.check_string_dtype(dataset.dtype) is None:
@@ -141,9 +136,10 @@ def _hdf5_value(file: Any, dataset: Any, budget: Budget) -> Any:
     return texts
 
 
-def _characters(dataset: Any, budget: Budget) -> str:
+def _characters(dataset: h5py.Dataset | None, file: Hdf5File) -> str:
     """MATLAB stores text as character codes."""
-    budget.take(dataset.dtype.itemsize * max(prod(dataset.shape), prod(dataset.chunks or (0,))))
+    if dataset is None:
+        raise UserError(f"{file.path} holds a name that lies in another file; it is not read")
     return "".join(map(chr, dataset[()].ravel()))
 
 

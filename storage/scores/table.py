@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from storage import atomic
 from storage.errors import UserError
@@ -18,8 +18,9 @@ from storage.scores.budget import LIMIT
 from storage.scores.npz import read_npz
 from storage.videos import PARTS
 
-KINDS = ("logits", "probabilities")
-FORMAT, VERSION = "twostream-scores", 1
+KINDS = ("logits", "probabilities", "scores")
+"""scores: of neither kind, as averages after l2 are. They rank the classes and say no more."""
+FORMAT, VERSION = "twostream-scores", 2
 DEEPEST = 40
 """Levels of `provenance`. A file nested deeper was made to break its readers."""
 
@@ -35,7 +36,7 @@ class ScoreTable:
     scores: NDArray[np.float32]
     """(N, C)."""
     kind: str = "logits"
-    """What the scores are: logits or probabilities."""
+    """What the scores are: logits, probabilities or other scores."""
     stream: str = ""
     """spatial, temporal, fused, or whatever its maker calls it."""
     split: int = 1
@@ -91,7 +92,9 @@ class ScoreTable:
     def header(self) -> dict[str, Any]:
         """What a file says of the table beside its arrays. JSON values."""
         named = {key: getattr(self, key) for key in ("kind", "stream", "split", "part")}
-        return {"format": FORMAT, "version": VERSION, **named, "made": self.provenance}
+        # Version 2 knows a third kind; whatever version 1 can say is written as version 1.
+        version = VERSION if self.kind == "scores" else 1
+        return {"format": FORMAT, "version": version, **named, "made": self.provenance}
 
     def save(self, path: str | Path) -> None:
         """Write an npz that holds no pickle. Who reads it meanwhile sees the old one."""
@@ -179,7 +182,7 @@ def check_names(what: str, names: Sequence[str]) -> None:
 
 
 def _matrix(
-    what: str, values: Any, videos: Sequence[str], columns: int | None = None
+    what: str, values: ArrayLike, videos: Sequence[str], columns: int | None = None
 ) -> NDArray[np.float32]:
     array = np.asarray(values)
     if array.dtype.kind not in "fiu" or array.ndim != 2:
@@ -200,7 +203,7 @@ def _matrix(
     return matrix
 
 
-def _labels(values: Any, videos: Sequence[str], classes: int) -> NDArray[np.int64]:
+def _labels(values: ArrayLike, videos: Sequence[str], classes: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.shape != (len(videos),):
         raise UserError(f"labels of shape {array.shape} do not fit {len(videos)} videos")

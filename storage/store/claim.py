@@ -1,15 +1,15 @@
 """Which process writes which shard: one each, so that no writer waits for another.
 
-A claim is a POSIX record lock on the file `claim` in the shard's folder. The system drops it when
-its process ends, however it ends, and a forked child does not inherit it. Another lock, on a file
-beside the shards, is held for the moment in which a video becomes visible, so that of two writers
-of one video only one adds it.
+A claim is a lock on the first byte of the file `claim` in the shard's folder (`locks`). The system
+drops it when its process ends, however it ends. Each claim has a token, which stands in the marks
+of the videos in hand: a writer whose mark was removed or taken over notices it. Another lock, on a
+file beside the shards, is held for the moment in which a video becomes visible, so that of two
+writers of one video only one adds it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import threading
@@ -17,11 +17,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
+from storage import atomic
 from storage.errors import StoreError
-from storage.store import shard
+from storage.store import locks, shard
 
-CLAIM = "claim"
 PUBLISH = "publish"
 """Beside the folder of shards."""
 FRESH = ".new-"
@@ -29,30 +31,39 @@ FRESH = ".new-"
 STALE = 3600.0
 """Seconds after which such a folder was left behind by a process that died."""
 
-_claims: dict[str, tuple[int, str, int]] = {}
-"""Of this process: the store's real path -> the lock's descriptor, the shard, how many hold it."""
+
+class Claim(NamedTuple):
+    """A shard that this process writes."""
+
+    descriptor: int
+    name: str
+    token: bytes
+    holders: int = 1
+
+
+_claims: dict[str, Claim] = {}
+"""Of this process, by the real path of the store's folder of shards."""
 _guard = threading.Lock()
 _publishing = threading.Lock()
 
 
-def take(shards: Path) -> tuple[str, bool]:
-    """Claim a shard in the folder `shards` for this process: its name, and whether it is new to
-    this process (then what an earlier owner old unfinished may be removed)."""
+def take(shards: Path) -> tuple[Claim, bool]:
+    """Claim a shard in the folder `shards` for this process, and whether it is new to this
+    process (then what an earlier owner left unfinished may be removed)."""
     key = os.path.realpath(shards)
     with _guard:
         if key in _claims:
-            descriptor, name, holders = _claims[key]
-            _claims[key] = descriptor, name, holders + 1
-            return name, False
+            claim = _claims[key] = _claims[key]._replace(holders=_claims[key].holders + 1)
+            return claim, False
         while True:
             try:
                 names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
                 for name in names:
-                    locked = _lock(shards / name / CLAIM)
-                    if locked is not None:
-                        _claims[key] = locked, name, 1
-                        return name, True
-                _make(shards, f"{int(names[-1]) + 1 if names else 0:06d}")
+                    descriptor = _lock(shards / name)
+                    if descriptor is not None:
+                        claim = _claims[key] = Claim(descriptor, name, os.urandom(16))
+                        return claim, True
+                _make(shards, next_name(names))
             except OSError as error:
                 raise StoreError(f"{shards} cannot be written: {error.strerror}") from None
 
@@ -61,14 +72,13 @@ def give_back(shards: Path) -> None:
     """Undo one `take`."""
     key = os.path.realpath(shards)
     with _guard:
-        if key not in _claims:
+        claim = _claims.pop(key, None)
+        if claim is None:
             return  # a forked child's copy of its parent's
-        descriptor, name, holders = _claims[key]
-        if holders > 1:
-            _claims[key] = descriptor, name, holders - 1
+        if claim.holders > 1:
+            _claims[key] = claim._replace(holders=claim.holders - 1)
         else:
-            del _claims[key]
-            os.close(descriptor)
+            _unlock(claim.descriptor)
 
 
 @contextmanager
@@ -76,16 +86,15 @@ def publishing(shards: Path) -> Iterator[None]:
     """Only one writer of the store at a time is inside the block."""
     with _publishing:
         try:
-            descriptor = os.open(
-                shards.parent / PUBLISH, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-            )
+            descriptor = locks.open_file(shards.parent / PUBLISH)
+            locks.lock(descriptor, 0, wait=True)
         except OSError as error:
             raise StoreError(f"{shards.parent} cannot be written: {error.strerror}") from None
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            locks.unlock(descriptor, 0)
+            locks.close_file(descriptor)
 
 
 @contextmanager
@@ -93,42 +102,72 @@ def unclaimed(folder: Path) -> Iterator[bool]:
     """Whether no process writes the shard in `folder`. If so, none begins to inside the block."""
     with _guard:
         mine = any(
-            Path(key) / name == Path(os.path.realpath(folder))
-            for key, (_, name, _) in _claims.items()
+            Path(key) / claim.name == Path(os.path.realpath(folder))
+            for key, claim in _claims.items()
         )
-    locked, free = None, False
+    descriptor, free = None, False
     if not mine:
         try:
-            locked = _lock(folder / CLAIM)
-            free = locked is not None
+            descriptor = _lock(folder)
+            free = descriptor is not None
         except OSError as error:
             free = error.errno == errno.EROFS  # then nobody can write it
     try:
         yield free
     finally:
-        if locked is not None:
-            os.close(locked)
+        if descriptor is not None:
+            _unlock(descriptor)
 
 
-def _lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+@contextmanager
+def unopened(folder: Path) -> Iterator[bool]:
+    """Whether no process has the shard in `folder` open. If so, none opens it inside the block."""
+    descriptor, free = None, False
+    if not shard.is_open(folder):
+        try:
+            descriptor = locks.open_file(folder / locks.NAME)
+            free = locks.lock(descriptor, locks.OPEN)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        os.close(descriptor)
-        return None
+        yield free
+    finally:
+        if descriptor is not None:
+            if free:
+                locks.unlock(descriptor, locks.OPEN)
+            locks.close_file(descriptor)
+
+
+def next_name(names: list[str]) -> str:
+    """The name of the shard after these, which are sorted."""
+    return f"{int(names[-1]) + 1 if names else 0:06d}"
+
+
+def _lock(folder: Path) -> int | None:
+    descriptor = locks.open_file(folder / locks.NAME)
+    try:
+        if locks.lock(descriptor, locks.OWNER):
+            return descriptor
     except OSError:
-        os.close(descriptor)
+        locks.close_file(descriptor)
         raise
-    return descriptor
+    locks.close_file(descriptor)
+    return None
+
+
+def _unlock(descriptor: int) -> None:
+    """A forked child may have a copy of the descriptor, so to close it is not enough."""
+    locks.unlock(descriptor, locks.OWNER)
+    locks.close_file(descriptor)
 
 
 def _make(shards: Path, name: str) -> None:
     """A new shard, whole or not there. If another process was quicker, its own will do."""
-    fresh = shards / f"{FRESH}{os.getpid()}-{time.monotonic_ns()}"
+    fresh = shards / f"{FRESH}{uuid4().hex}"
     shard.create_shard(fresh)
     try:
         os.rename(fresh, shards / name)
+        atomic.sync(shards)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)
         if not (shards / name).is_dir():
@@ -140,8 +179,6 @@ def _make(shards: Path, name: str) -> None:
 
 def _forget_parents() -> None:
     global _guard, _publishing
-    for descriptor, _, _ in _claims.values():
-        os.close(descriptor)
     _claims.clear()
     _guard, _publishing = threading.Lock(), threading.Lock()
 

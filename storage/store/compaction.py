@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
 from storage import atomic
-from storage.store import shard
-from storage.store.claim import FRESH, unclaimed
+from storage.store import faults, shard
+from storage.store.claim import FRESH, unclaimed, unopened
 from storage.store.salvage import BROKEN
-from storage.store.store import Store, open_store
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class CompactedShard:
     """Why it was left as it is."""
 
 
-def compact(path: Path) -> list[CompactedShard]:
-    """Write every shard that nobody has open anew, without holes. Drop second copies first."""
-    store = open_store(path, "a")
+def compact(path: Path, kind: type[ShardedStore[Any, Any]] = Store) -> list[CompactedShard]:
+    """Write every shard that nobody has open anew, without holes; drop second copies first."""
+    store = kind.open(path, "a")
     folder = path / "shards"
     for old in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
         shutil.rmtree(old)
@@ -41,8 +41,8 @@ def compact(path: Path) -> list[CompactedShard]:
     return [compact_shard(folder / name) for name in names]
 
 
-def drop_second_copies(store: Store) -> None:
-    """Two processes may have stored a video at the same moment. The first shard's counts."""
+def drop_second_copies(store: ShardedStore[Any, Any]) -> None:
+    """Two processes may have stored a video at the same moment; the first shard's counts."""
     seen: set[str] = set()
     for name in store.shards():
         videos = store.videos_in(name)
@@ -56,21 +56,16 @@ def compact_shard(folder: Path) -> CompactedShard:
     before = shard.on_disk(data)
     if shard.is_open(folder):
         return CompactedShard(folder.name, before, before, "this process has it open")
-    with unclaimed(folder) as free:
+    with unclaimed(folder) as free, unopened(folder) as unread:
         if not free:
             return CompactedShard(folder.name, before, before, "it is being written")
-        lock = os.open(folder / shard.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            # LMDB holds a shared lock on the first byte while it has the file open
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-        except (BlockingIOError, PermissionError):
-            os.close(lock)
+        if not unread:
             return CompactedShard(folder.name, before, before, "another process reads it")
         fresh = folder / f"{FRESH}compact"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         try:
-            shard.check_length(folder)
+            faults.check_length(folder)
             env = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=3, create=False)
             try:
                 env.copy(str(fresh), compact=True)
@@ -78,8 +73,7 @@ def compact_shard(folder: Path) -> CompactedShard:
                 env.close()
             atomic.move(fresh / shard.DATA, data)
         except lmdb.Error as error:
-            raise shard.explained(folder, error) from error
+            raise faults.explained(folder, error) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            os.close(lock)
     return CompactedShard(folder.name, before, shard.on_disk(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from storage.codecs import Quantizer, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
@@ -78,7 +78,7 @@ class StoreConfig:
         ]
 
 
-def flatten(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flatten(value: Mapping[str, object], before: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}. Tuples and lists compare equal, as in JSON."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
@@ -92,6 +92,9 @@ def flatten(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 @dataclass(frozen=True)
 class VideoMeta:
     """What the store knows of one video."""
+
+    COUNTED: ClassVar[tuple[str, ...]] = ("frames", "pairs")
+    """Fields that are added up over a store."""
 
     video: str
     """Its id: the relative path without the extension."""
@@ -110,6 +113,10 @@ class VideoMeta:
     """Clipped share, zero share, mean absolute quantisation error in pixels, ..."""
     size: int = 0
     """Bytes that its records take in the store."""
+
+    def items(self, kind: str) -> int:
+        """How many items of a kind it has."""
+        return self.frames if kind == "frames" else self.pairs
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

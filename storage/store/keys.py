@@ -5,20 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 from zlib import crc32
 
 import lmdb
 
 from storage.errors import StoreError, UserError
-from storage.store.config import VideoMeta
 
 NEXT = b"next"
 """In `info`: the number of the next video, u64."""
 PENDING = b"pending:"
 """In `info`: with a video's number behind it, while its records are written."""
-KINDS = {"frames": b"F", "forward": b"f", "backward": b"b", "warped": b"w"}
+KINDS = {
+    "frames": b"F",
+    "forward": b"f",
+    "backward": b"b",
+    "warped": b"w",
+    "features": b"v",
+    "moments": b"m",
+}
 PER_CHUNK = {"frames": 8, "forward": 16, "backward": 16, "warped": 16}
 """Items in a chunk. The last one of a video may hold fewer."""
 LONGEST = 500
@@ -27,11 +33,40 @@ NUMBER = struct.Struct(">Q")
 RECORD = struct.Struct(">QcI")
 
 
-class Entry(NamedTuple):
+class StoredMeta(Protocol):
+    """What is known of a video: a frozen dataclass of JSON values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    COUNTED: ClassVar[tuple[str, ...]]
+    """Fields that are added up over a store."""
+
+    @property
+    def video(self) -> str:
+        """Its id."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that its records take in the store."""
+
+    def items(self, kind: str) -> int:
+        """How many items of a kind it has."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Of the fields, without those that are not known."""
+
+
+M = TypeVar("M", bound=StoredMeta)
+
+
+class Entry(NamedTuple, Generic[M]):
     """A video as the index has it."""
 
     number: int
-    meta: VideoMeta
+    meta: M
     per_chunk: dict[str, int]
 
 
@@ -52,29 +87,38 @@ def record_key(number: int, kind: str, chunk: int) -> bytes:
     return RECORD.pack(number, KINDS[kind], chunk)
 
 
-def entry_value(entry: Entry) -> bytes:
+def entry_value(entry: Entry[Any]) -> bytes:
     content = {"number": entry.number, "per_chunk": entry.per_chunk, **entry.meta.to_json()}
     text = json.dumps(content, separators=(",", ":")).encode()
     return struct.pack("<I", crc32(text)) + text
 
 
-def parse_entry(value: bytes | memoryview) -> Entry:
+def parse_entry(value: bytes | memoryview, meta_type: type[M]) -> Entry[M]:
+    content = entry_content(value)
+    return Entry(content["number"], meta_type.from_json(content), content["per_chunk"])
+
+
+def entry_number(value: bytes | memoryview) -> int:
+    return int(entry_content(value)["number"])
+
+
+def entry_content(value: bytes | memoryview) -> dict[str, Any]:
     text = bytes(value[4:])
     if len(value) < 5 or crc32(text) != struct.unpack_from("<I", value)[0]:
         raise StoreError("an index entry does not match its checksum")
     content: dict[str, Any] = json.loads(text)
-    return Entry(content["number"], VideoMeta.from_json(content), content["per_chunk"])
+    return content
 
 
-def expected_records(entry: Entry) -> Iterator[tuple[str, bytes, int]]:
+def expected_records(entry: Entry[Any]) -> Iterator[tuple[str, bytes, int]]:
     """Kind, key and number of items of every record that a video must have."""
     for kind, per_chunk in entry.per_chunk.items():
-        total = entry.meta.frames if kind == "frames" else entry.meta.pairs
+        total = entry.meta.items(kind)
         for chunk, first in enumerate(range(0, total, per_chunk)):
             yield kind, record_key(entry.number, kind, chunk), min(per_chunk, total - first)
 
 
-def record_keys(txn: lmdb.Transaction, records: Any, number: int) -> Iterator[bytes]:
+def record_keys(txn: lmdb.Transaction, records: lmdb._Database, number: int) -> Iterator[bytes]:
     """The keys of all records of a video."""
     with txn.cursor(records) as cursor:
         more = cursor.set_range(NUMBER.pack(number))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from storage import atomic
 from storage.errors import StoreError
@@ -13,50 +16,81 @@ from storage.store.config import SCHEMA, StoreConfig
 
 NAME = "store.json"
 
+C = TypeVar("C", bound="Config")
 
-def read_manifest(folder: Path) -> StoreConfig:
-    """Read `folder`/store.json, or say why this is no store that can be used."""
-    path = folder / NAME
+
+class Config(Protocol):
+    """How the content of a store was made."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, the schema's version among them."""
+
+    def differences(self, other: Any) -> list[str]:
+        """What differs, in words."""
+
+
+@dataclass(frozen=True)
+class Form(Generic[C]):
+    """What tells one kind of store from another on the disk."""
+
+    name: str
+    """Of the manifest's file."""
+    what: str
+    maker: str
+    """The command that makes such a store."""
+    schema: int
+    parse: Callable[[Mapping[str, Any]], C]
+    beside: tuple[str, ...] = ()
+    """Other files that may lie in its folder."""
+
+
+STORE = Form(NAME, "a store", "extract", SCHEMA, StoreConfig.from_json)
+
+
+def read_manifest(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[assignment]
+    """Read the manifest of `folder`, or say why this is no store that can be used."""
+    path = folder / form.name
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         schema = content["schema"]
     except FileNotFoundError:
         raise StoreError(
-            f"{folder} is not a store: it holds no {NAME}; `twostream extract ... --out {folder}` "
-            "makes one"
+            f"{folder} is not {form.what}: it holds no {form.name}; `twostream {form.maker} ... "
+            f"--out {folder}` makes one"
         ) from None
-    except (NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None
-    if schema != SCHEMA:
+    if schema != form.schema:
         raise StoreError(
-            f"{folder} has schema version {schema!r}, this program reads {SCHEMA}; "
-            "use the program that wrote it, or extract again into another folder"
+            f"{folder} has schema version {schema!r}, this program reads {form.schema}; "
+            f"use the program that wrote it, or {form.maker} again into another folder"
         )
-    return StoreConfig.from_json(content)
+    return form.parse(content)
 
 
-def create_manifest(folder: Path, config: StoreConfig) -> bool:
-    """Make `folder` a store. False where it was one already. Two processes may try at once."""
+def create_manifest(folder: Path, config: Config, form: Form[Any] = STORE) -> bool:
+    """Make `folder` a store; False where it was one already. Two processes may try at once."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; a store is a folder, give another path")
     try:
-        if folder.is_dir() and not (folder / NAME).exists() and strangers(folder):
+        if folder.is_dir() and not (folder / form.name).exists() and strangers(folder, form):
             raise StoreError(
-                f"{folder} is no store and not empty ({strangers(folder)[0]}); give another folder"
+                f"{folder} is no store and not empty ({strangers(folder, form)[0]}); "
+                "give another folder"
             )
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        with atomic.draft(folder / NAME) as fresh:
+        with atomic.draft(folder / form.name) as fresh:
             fresh.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
             atomic.sync(fresh)
-            return put_in_place(fresh, folder / NAME)
+            return put_in_place(fresh, folder / form.name)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 def put_in_place(fresh: Path, path: Path) -> bool:
-    """Give `fresh` the name `path`, whole or not at all. False if there is one already."""
+    """Give `fresh` the name `path`, whole or not at all; False if there is one already."""
     try:
         os.link(fresh, path)  # unlike a rename, this fails where there is one
     except FileExistsError:
@@ -67,14 +101,13 @@ def put_in_place(fresh: Path, path: Path) -> bool:
         if path.exists():  # a file system without links
             return False
         os.rename(fresh, path)
-    atomic.sync(path.parent)
     return True
 
 
-def strangers(folder: Path) -> list[str]:
+def strangers(folder: Path, form: Form[Any] = STORE) -> list[str]:
     """What lies in a folder that is no part of a store being made."""
     return sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.name != "shards" and not entry.name.startswith(".part")
+        if entry.name not in ("shards", *form.beside) and not entry.name.startswith(".part")
     )

@@ -7,15 +7,24 @@ The layout of the pages is that of LMDB 0.9 on 64-bit machines.
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
+import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+from storage import atomic
 from storage.errors import StoreError
-from storage.store import chunk
+from storage.store import chunk, faults, shard
+from storage.store.claim import FRESH, next_name
 from storage.store.keys import KINDS, RECORD, Entry, expected_records, parse_entry
-from storage.store.store import Store
+from storage.store.sharded import ShardedStore
+from storage.store.writer import RecordWriter
 
 BROKEN = ".broken-"
 """A shard that was given up is kept under a name that begins so, until `compact`."""
@@ -25,11 +34,47 @@ NODE = struct.Struct("=HHHH")  # length of the value (low, high), flags, length 
 LEAF, LARGE = 0x02, 0x01
 
 
-def salvage(folder: Path, store: Store) -> list[str]:
-    """Copy every whole video of a broken shard into `store`. Returns their ids."""
-    entries: dict[str, Entry] = {}
+def replace_shard(folder: Path, store: ShardedStore[Any, Any], known: Collection[str]) -> list[str]:
+    """Copy every whole video that is not `known` out of a broken shard into a new one, and then
+    put the broken one aside. Returns their ids. Nobody else may have the broken one open."""
+    shards = folder.parent
+    fresh = shards / f"{FRESH}{uuid4().hex}"
+    shard.create_shard(fresh)
+    try:
+        part = shard.acquire(fresh)
+        try:
+            videos = salvage(folder, part, store, known)
+        finally:
+            shard.release(part)
+        if videos:  # visible beside the broken one first: a kill in between must lose nothing
+            rename_new(fresh, shards)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    aside = (shards / f"{BROKEN}{folder.name}{'-' * bool(n)}{n or ''}" for n in count())
+    os.rename(folder, next(path for path in aside if not path.exists()))
+    atomic.sync(shards)
+    return videos
+
+
+def rename_new(fresh: Path, shards: Path) -> None:
+    """Give a shard the next name, though others may take names at the same time."""
+    while True:
+        names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
+        try:
+            os.rename(fresh, shards / next_name(names))
+            return atomic.sync(shards)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def salvage(
+    folder: Path, into: shard.Shard, store: ShardedStore[Any, Any], known: Collection[str]
+) -> list[str]:
+    """Copy every whole video of a broken shard that is not `known`. Returns their ids."""
+    entries: dict[str, Entry[Any]] = {}
     positions: dict[bytes, list[tuple[int, int]]] = {}
-    with open(folder / "data.mdb", "rb") as file:
+    with open(folder / faults.DATA, "rb") as file:
         if file.seek(0, 2) == 0:
             return []
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -38,22 +83,23 @@ def salvage(folder: Path, store: Store) -> list[str]:
                     positions.setdefault(key, []).append((start, length))
                     continue
                 try:
-                    entry = parse_entry(data[start : start + length])
+                    entry = parse_entry(data[start : start + length], store.meta_type)
                 except (StoreError, ValueError, KeyError, TypeError):
                     continue
-                known = entries.get(entry.meta.video)
-                if known is None or known.number < entry.number:
+                before = entries.get(entry.meta.video)
+                if before is None or before.number < entry.number:
                     entries[entry.meta.video] = entry
             return [
                 video
                 for video, entry in sorted(entries.items())
-                if video not in store and copy(data, entry, positions, store)
+                if video not in known
+                and copy(data, entry, positions, store.writer_into(video, into))
             ]
 
 
 def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
     """Key, start and length of the value of every node on every page that looks like a leaf."""
-    size = mmap.PAGESIZE
+    size = faults.page_size(data)
     for number in range(len(data) // size):
         base = number * size
         own_number, _, flags, end, _ = PAGE.unpack_from(data, base)
@@ -74,23 +120,22 @@ def leaves(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 def copy(
-    data: mmap.mmap, entry: Entry, positions: dict[bytes, list[tuple[int, int]]], store: Store
+    data: mmap.mmap,
+    entry: Entry[Any],
+    positions: dict[bytes, list[tuple[int, int]]],
+    writer: RecordWriter,
 ) -> bool:
     """Store a video again if all of it can be read."""
     records: list[tuple[str, list[bytes]]] = []
-    for kind, key, count in expected_records(entry):
+    for kind, key, number in expected_records(entry):
         for start, length in positions.get(key, []):
             try:
-                records.append((kind, chunk.unpack(data[start : start + length], 0, count)))
+                records.append((kind, chunk.unpack(data[start : start + length], 0, number)))
                 break
             except StoreError:
                 continue
         else:
             return False
-    meta = entry.meta
-    with store.write(meta.video) as writer:
-        for kind, coded in records:
-            for item in coded:
-                writer.encoded(kind, item, meta.height, meta.width)
-        writer.finish(fps=meta.fps, source=meta.source, engine=meta.engine, quality=meta.quality)
+    writer.again(entry.meta, records)
+    writer.publish()
     return True

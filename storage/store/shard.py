@@ -1,32 +1,31 @@
 """One LMDB file of a store, as this process sees it: opened once, grown when full, never hidden.
 
 LMDB forbids opening a file twice in one process, using it after a fork, and resizing its map while
-a transaction runs. This module keeps those rules, so that nobody else needs to know them.
+a transaction runs. This module keeps those rules, and the locks that stand for LMDB's own
+(`locks`), so that nobody else needs to know them.
 """
 
 from __future__ import annotations
 
-import mmap
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
+from storage import atomic
 from storage.errors import StoreError
+from storage.store import faults, locks
+from storage.store.faults import DATA
 
 T = TypeVar("T")
 Transaction = lmdb.Transaction
 DATABASES = (b"info", b"videos", b"records")
-DATA = "data.mdb"
-LOCK = "lock.mdb"
 FIRST_MAP = 64 << 20
-MAX_READERS = 4096
-"""Slots for read transactions, over all processes of a machine."""
-
 FORK_PATIENCE = 60.0
 """Seconds that a fork waits for this process's transactions to end."""
 
@@ -37,9 +36,15 @@ _registry = threading.Lock()
 class Shard:
     """An LMDB environment of the three databases info, videos and records."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locked: bool = False) -> None:
         self.folder = folder
         self.users = 0
+        self._locked = locked
+        self._descriptors: list[int] = []
+        """Of the file of locks, not in use by a transaction."""
+        self._opened: int | None = None
+        """The one whose lock says that the shard is open."""
+        self._single = nullcontext() if locks.OFD else threading.RLock()
         self._env: lmdb.Environment | None = None
         self._writable = False
         self._active = 0
@@ -55,7 +60,7 @@ class Shard:
             with self._transaction(write=False) as txn:
                 yield txn
         except lmdb.Error as error:
-            raise explained(self.folder, error) from error
+            raise faults.explained(self.folder, error) from error
 
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run `work` in one transaction and commit. The map grows as often as it takes.
@@ -69,62 +74,161 @@ class Shard:
             except lmdb.MapFullError:
                 self._resize(grow=True)
             except lmdb.Error as error:
-                raise explained(self.folder, error, writing=True) from error
+                raise faults.explained(self.folder, error, writing=True) from error
 
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[lmdb.Transaction]:
         self._enter(write)
         try:
-            txn = self._begin(write)
-            try:
-                yield txn
-            except BaseException:
-                txn.abort()
-                raise
-            if write:
-                txn.commit()
-                self._pad()
-            else:
-                txn.abort()
+            with self._single:
+                descriptor = self._lock_file(write)
+                try:
+                    txn = self._begin(write, descriptor)
+                    try:
+                        yield txn
+                    except BaseException:
+                        txn.abort()
+                        raise
+                    if write:
+                        txn.commit()
+                        self._pad()
+                    else:
+                        txn.abort()
+                finally:
+                    if descriptor is not None:
+                        let_go(descriptor, write)
+                        self._descriptors.append(descriptor)
         finally:
             with self._turn:
                 self._active -= 1
                 self._turn.notify_all()
 
-    def _begin(self, write: bool) -> lmdb.Transaction:
-        for _ in range(100):
+    def _lock_file(self, write: bool) -> int | None:
+        """A descriptor for one transaction's locks, or None where it needs none."""
+        if self._locked or (not write and self._opened is None):
+            return None
+        try:
+            return self._descriptors.pop()
+        except IndexError:
+            pass
+        try:
+            return locks.open_file(self.folder / locks.NAME)
+        except OSError as error:
+            raise faults.refused(self.folder, error, "written" if write else "read") from error
+
+    def _begin(self, write: bool, descriptor: int | None) -> lmdb.Transaction:
+        for _ in range(1000):
             try:
                 # not kept in a variable: while this waits to resize, another thread may reopen it
                 if self._env is None:
                     raise StoreError(f"{self.folder} was closed while it was read")
-                return self._env.begin(write=write, buffers=True)
+                if descriptor is None:
+                    return self._env.begin(write=write, buffers=True)
+                if write:
+                    self._lock_to_write(descriptor)
+                    return self._env.begin(write=True, buffers=True)
+                state = self._env.info()["last_txnid"]
+                locks.lock(descriptor, locks.STATES + state, shared=True, wait=True)
+                txn = self._env.begin(buffers=True)
+                if txn.id() == state:
+                    return txn
+                txn.abort()  # a writer was quicker than the lock
+                locks.unlock(descriptor, locks.STATES + state)
             except lmdb.MapResizedError:  # another process grew it
+                if descriptor is not None:  # other threads may wait for this very lock
+                    let_go(descriptor, write)
                 self._resize(grow=False, inside=1)
             except lmdb.Error as error:
-                raise explained(self.folder, error) from error
+                raise faults.explained(self.folder, error) from error
+            except OSError as error:
+                raise faults.refused(self.folder, error, "written" if write else "read") from error
         raise StoreError(f"{self.folder} grows faster than it can be opened")
+
+    def _lock_to_write(self, descriptor: int) -> None:
+        """Be the only writer, and wait until nobody reads an older state than the last."""
+        locks.lock(descriptor, locks.WRITE, wait=True)
+        mine, there = os.fstat(descriptor), os.stat(self.folder / locks.NAME)
+        if not os.path.samestat(mine, there):
+            raise StoreError(
+                f"{self.folder / locks.NAME} was exchanged while the shard was written; "
+                "nothing more is written to it"
+            )
+        assert self._env is not None
+        state = self._env.info()["last_txnid"]
+        if state:
+            locks.patiently(
+                lambda: locks.lock(descriptor, locks.STATES, state),
+                f"{self.folder} cannot be written: a process has been reading one state of it for "
+                f"{locks.PATIENCE:.0f} s; end it, or let it go on if it is stopped",
+            )
+            locks.unlock(descriptor, locks.STATES, state)
 
     def _enter(self, write: bool) -> None:
         with self._turn:
             if self._env is None or (write and not self._writable):
                 self._turn.wait_for(lambda: self._active == 0)
                 if self._env is not None and write and not self._writable:
-                    self._env.close()
-                    self._env = None
+                    self._close_environment()
                 if self._env is None:
                     self._open_environment(write)
             self._active += 1
 
     def _open_environment(self, write: bool) -> None:
-        env = open_environment(self.folder, write)
+        self._lock_open()
         try:
-            self.info, self.videos, self.records = (
-                env.open_db(name, create=False) for name in DATABASES
-            )
-        except lmdb.Error as error:
-            env.close()
-            raise explained(self.folder, error) from error
+            env = open_environment(self.folder, write)
+            try:
+                self.info, self.videos, self.records = (
+                    env.open_db(name, create=False) for name in DATABASES
+                )
+            except lmdb.Error as error:
+                env.close()
+                raise faults.explained(self.folder, error, opening=True) from error
+        except BaseException:
+            self._close_environment()
+            raise
         self._env, self._writable = env, write
+
+    def _lock_open(self) -> None:
+        """Say to other processes that the shard is open here, so that it stays where it is."""
+        if self._locked:
+            return
+        try:
+            descriptor = locks.open_file(self.folder / locks.NAME)
+        except OSError as error:
+            if error.errno == errno.EROFS or not self.folder.is_dir():
+                return  # nobody can write it; or the data file's absence is told next
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise StoreError(
+                    f"{self.folder} cannot be read safely beside a writer: it has no file "
+                    f"`{locks.NAME}` that you may read; ask its owner to make one (touch)"
+                ) from error
+            raise faults.refused(self.folder, error, "opened") from error
+        self._opened = descriptor
+        try:
+            locks.patiently(
+                lambda: locks.lock(descriptor, locks.OPEN, shared=True),
+                f"{self.folder} is being compacted or repaired, or written by version 1 of this "
+                "program; open it when that has ended",
+            )
+        except OSError as error:
+            self._close_environment()
+            if error.errno not in locks.UNSUPPORTED:  # where nobody can lock, nobody can write
+                raise faults.refused(self.folder, error, "opened") from error
+        except BaseException:
+            self._close_environment()
+            raise
+
+    def _close_environment(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+        opened = [] if self._opened is None else [self._opened]
+        for descriptor in self._descriptors + opened:
+            locks.close_file(descriptor)
+        if opened and not locks.OFD:
+            locks.unlock(opened[0], locks.OPEN)
+        self._descriptors, self._opened = [], None
 
     def _resize(self, grow: bool, inside: int = 0) -> None:
         """Map more of the file. Waits until this process has no transaction on it."""
@@ -137,7 +241,7 @@ class Shard:
                     # 0 takes over what the file says
                     self._env.set_mapsize(max(2 * size, FIRST_MAP) if grow else 0)
             except lmdb.Error as error:
-                raise explained(self.folder, error) from error
+                raise faults.explained(self.folder, error) from error
             finally:
                 self._active += inside
 
@@ -151,12 +255,14 @@ class Shard:
             if os.path.getsize(data) < length:
                 os.truncate(data, length)
 
+    @property
+    def mapped(self) -> bool:
+        return self._env is not None
+
     def close(self) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._active == 0)
-            if self._env is not None:
-                self._env.close()
-                self._env = None
+            self._close_environment()
 
     def before_fork(self) -> None:
         """Let running transactions end and none begin: a child's copy of one must not exist."""
@@ -172,77 +278,36 @@ class Shard:
             self._env.close()
 
 
+def let_go(descriptor: int, write: bool) -> None:
+    """End a transaction's locks, and no others: without OFD locks a process has one set of all."""
+    if write:
+        locks.unlock(descriptor, locks.WRITE)
+    else:
+        locks.unlock(descriptor, locks.STATES, 0)
+
+
 def open_environment(folder: Path, write: bool) -> lmdb.Environment:
     """Open, after making sure that reading it cannot kill this process."""
-    size = check_length(folder)
+    size = faults.check_length(folder)
     options: dict[str, Any] = {
         "readonly": not write,
         "create": False,
+        "lock": False,
         "max_dbs": len(DATABASES),
         "readahead": False,
-        "max_readers": MAX_READERS,
-        "max_spare_txns": 0,  # a forked child would free the slots that the parent's spare ones own
+        "max_spare_txns": 0,
         "map_size": max(size, FIRST_MAP),
     }
     try:
-        try:
-            env = lmdb.open(str(folder), **options)
-        except lmdb.Error:
-            if write or os.access(folder / LOCK, os.W_OK):
-                raise
-            # on a read-only medium there is nobody to lock out
-            env = lmdb.open(str(folder), lock=False, **options)
+        env = lmdb.open(str(folder), **options)
     except lmdb.Error as error:
-        raise explained(folder, error) from error
+        raise faults.explained(folder, error, opening=True) from error
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     size = os.path.getsize(folder / DATA)
     if size < needed:
         env.close()
-        raise truncated(folder, size, needed)
-    if write:
-        env.reader_check()  # forget readers that died
+        raise faults.truncated(folder, size, needed)
     return env
-
-
-def check_length(folder: Path) -> int:
-    """Bytes of the data file. An error if not even its first two pages are there."""
-    try:
-        size = os.path.getsize(folder / DATA)
-    except OSError as error:
-        raise StoreError(f"{folder / DATA} cannot be opened: {error.strerror}") from None
-    if size < 2 * mmap.PAGESIZE:
-        raise truncated(folder, size, 2 * mmap.PAGESIZE)
-    return size
-
-
-def truncated(folder: Path, size: int, needed: int) -> StoreError:
-    return StoreError(
-        f"{folder / DATA} is truncated: {size} bytes are left of {needed}; "
-        f"`twostream verify {folder.parent.parent} --repair` drops what is lost"
-    )
-
-
-def explained(folder: Path, error: lmdb.Error, writing: bool = False) -> StoreError:
-    """An LMDB error in words that help."""
-    text = str(error)
-    if "No space left" in text:
-        return StoreError(f"{folder}: the disk is full; what was stored is safe: free space, go on")
-    if "File too large" in text:
-        return StoreError(
-            f"{folder}: files may not grow further (ulimit -f); what was stored is safe"
-        )
-    if isinstance(error, lmdb.ReadonlyError) or "Read-only" in text or "denied" in text:
-        return StoreError(f"{folder} cannot be written: {text}")
-    if writing and "Input/output" in text:  # LMDB's word for a write that was cut short
-        return StoreError(
-            f"{folder} cannot be written: the disk is full, limited (ulimit -f) or failing; "
-            "what was stored is safe"
-        )
-    if isinstance(error, lmdb.ReadersFullError):
-        return StoreError(f"{folder}: more than {MAX_READERS} readers at once")
-    return StoreError(
-        f"{folder} is damaged ({text}); `twostream verify {folder.parent.parent} --repair`"
-    )
 
 
 def on_disk(path: Path) -> int:
@@ -253,16 +318,18 @@ def on_disk(path: Path) -> int:
 def is_open(folder: Path) -> bool:
     """Whether this process has the shard in `folder` open."""
     with _registry:
-        return os.path.realpath(folder) in _open
+        shard = _open.get(os.path.realpath(folder))
+        return shard is not None and shard.mapped
 
 
-def acquire(folder: Path) -> Shard:
-    """The shard in `folder`. `release` it when done."""
+def acquire(folder: Path, locked: bool = False) -> Shard:
+    """The shard in `folder`. `release` it when done. `locked`: the caller, or its parent process,
+    has seen to it that nobody else has it open."""
     name = os.path.realpath(folder)
     with _registry:
         shard = _open.get(name)
         if shard is None:
-            shard = _open[name] = Shard(Path(folder))
+            shard = _open[name] = Shard(Path(folder), locked)
         shard.users += 1
         return shard
 
@@ -284,14 +351,16 @@ def create_shard(folder: Path) -> None:
     """Make an empty shard in a folder that must not exist."""
     folder.mkdir()
     try:
-        env = lmdb.open(str(folder), max_dbs=len(DATABASES), map_size=1 << 20)
+        env = lmdb.open(str(folder), max_dbs=len(DATABASES), map_size=1 << 20, lock=False)
         try:
             for name in DATABASES:
                 env.open_db(name)
         finally:
             env.close()
+        (folder / locks.NAME).touch()
+        atomic.sync(folder)
     except lmdb.Error as error:
-        raise explained(folder, error) from error
+        raise faults.explained(folder, error) from error
 
 
 def _before_fork() -> None:

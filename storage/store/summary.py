@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.store.config import VideoMeta
-from storage.store.shard import DATA, on_disk
+from storage.store.faults import DATA
+from storage.store.shard import on_disk
 from storage.store.store import Store
 
 SHARES = ("clipped_share", "zero_share", "mean_abs_error_px")
@@ -54,17 +55,11 @@ class Summary:
                 self.quality[name] = total / self._weights[name]
 
     def to_json(self) -> dict[str, Any]:
+        sums = ("videos", "frames", "pairs", "seconds", "shards", "record_bytes", "disk_bytes")
         return {
-            "videos": self.videos,
-            "frames": self.frames,
-            "pairs": self.pairs,
+            **{name: getattr(self, name) for name in sums},
             "seconds": round(self.seconds, 3),
-            "shards": self.shards,
-            "record_bytes": self.record_bytes,
-            "disk_bytes": self.disk_bytes,
-            "sizes": dict(self.sizes.most_common()),
-            "rates": dict(self.rates.most_common()),
-            "engines": dict(self.engines.most_common()),
+            **{n: dict(getattr(self, n).most_common()) for n in ("sizes", "rates", "engines")},
             "partial_videos": self.partial,
             "quality": self.quality,
         }

@@ -6,24 +6,38 @@ Each shard is read in a process of its own, for a damaged page can end the proce
 from __future__ import annotations
 
 import multiprocessing
+import signal
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
-from storage.errors import StoreError
-from storage.store import chunk, shard
-from storage.store.claim import unclaimed
-from storage.store.keys import NUMBER, Entry, expected_records, parse_entry, record_keys
-from storage.store.salvage import BROKEN, salvage
-from storage.store.store import open_store
+from storage.errors import DamageError, StoreError
+from storage.store import chunk, faults, shard
+from storage.store.claim import unclaimed, unopened
+from storage.store.config import VideoMeta
+from storage.store.keys import (
+    NUMBER,
+    Entry,
+    StoredMeta,
+    entry_number,
+    expected_records,
+    parse_entry,
+    record_keys,
+)
+from storage.store.salvage import replace_shard
+from storage.store.sharded import ShardedStore
+from storage.store.store import Store
 from storage.store.writer import drop_numbers, pending_numbers
 
 T = TypeVar("T")
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+"""Signals that reading a damaged page can raise. Any other end of a process is not its fault."""
 CRASHED = "its pages are damaged: reading them ends the process that does"
 
 
@@ -47,8 +61,8 @@ class ShardReport:
     name: str
     whole: list[str] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
-    frames: int = 0
-    pairs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Frames and pairs, or steps."""
     records: int = 0
     bytes: int = 0
     orphans: list[int] = field(default_factory=list)
@@ -69,6 +83,8 @@ class Report:
 
     store: str
     shards: list[ShardReport]
+    counted: tuple[str, ...]
+    """What is counted beside videos."""
     dropped: list[str] = field(default_factory=list)
     salvaged: list[str] = field(default_factory=list)
     """Videos that were copied out of broken shards."""
@@ -81,14 +97,19 @@ class Report:
     def videos(self) -> int:
         return len({video for part in self.shards for video in part.whole})
 
+    def counts(self) -> dict[str, int]:
+        """Frames and pairs, or steps, of all whole videos."""
+        return {name: sum(part.counts[name] for part in self.shards) for name in self.counted}
+
     def to_json(self) -> dict[str, Any]:
         return {
             "store": self.store,
             "videos": self.videos,
             "stored_twice": sum(len(part.whole) for part in self.shards) - self.videos,
+            **self.counts(),
             **{
                 name: sum(getattr(part, name) for part in self.shards)
-                for name in ("frames", "pairs", "records", "bytes")
+                for name in ("records", "bytes")
             },
             "shards": len(self.shards),
             "unfinished": sum(len(part.unfinished) for part in self.shards),
@@ -105,67 +126,143 @@ class Report:
 
 
 def verify(
-    path: Path, repair: bool = False, progress: Callable[[str], None] = lambda text: None
+    path: Path,
+    repair: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+    kind: type[ShardedStore[Any, Any]] = Store,
 ) -> Report:
-    """Read everything. With `repair`, drop what is damaged, so that extract makes it again."""
-    store = open_store(path, "a" if repair else "r")
-    report = Report(str(path), [])
-    given_up = []
+    """Read everything. With `repair`, drop what is damaged, so that it is made again."""
+    store = kind.open(path, "a" if repair else "r")
+    report = Report(str(path), [], kind.meta_type.COUNTED)
     for name in store.shards():
         progress(f"shard {name}")
         folder = path / "shards" / name
         with unclaimed(folder) as free:
-            shard_report = apart(check, folder, free) or ShardReport(name, broken=CRASHED)
+            shard_report = apart(check, folder, free, False, kind.meta_type) or ShardReport(
+                name, broken=CRASHED
+            )
             report.shards.append(shard_report)
             if repair and shard_report.faulty:
-                if repair_shard(folder, shard_report, free):
-                    report.dropped += [damage.video for damage in shard_report.damaged]
-                elif free:
-                    given_up.append(folder.rename(folder.with_name(f"{BROKEN}{name}")))
-                else:
-                    raise StoreError(
-                        f"shard {name} is broken and still being written: stop its writer first"
-                    )
-    for broken in given_up:
-        progress(f"shard {broken.name}: copying what is whole")
-        report.salvaged += salvage(broken, store)
+                with unopened(folder) as unread:
+                    if not (free and unread):
+                        raise StoreError(
+                            f"shard {name} is damaged, and still being written or read: stop those "
+                            "processes first; it was left as it is"
+                        )
+                    mend(store, folder, report, progress)
     store.close()
     return report
 
 
+def mend(
+    store: ShardedStore[Any, Any],
+    folder: Path,
+    report: Report,
+    progress: Callable[[str], None],
+) -> None:
+    """Repair a shard that nobody else has open."""
+    meta_type = store.meta_type
+    shard_report = apart(check, folder, True, True, meta_type)
+    shard_report = shard_report or ShardReport(folder.name, broken=CRASHED)
+    report.shards[-1] = shard_report
+    if not shard_report.faulty:
+        return
+    if repair_shard(folder, shard_report, meta_type):
+        report.dropped += [damage.video for damage in shard_report.damaged]
+        return
+    progress(f"shard {folder.name}: copying what is whole")
+    known: set[str] = set()
+    for name in store.shards():
+        if name != folder.name:
+            with suppress(StoreError):  # broken too: its turn comes, or has been
+                known.update(store.videos_in(name))
+    report.salvaged += replace_shard(folder, store, known)
+
+
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
-    """Call `work` in a process of its own. None if it did not survive."""
+    """Call `work` in a process of its own. None if a page ended it."""
     context = multiprocessing.get_context("forkserver")  # unlike fork, safe beside threads
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(work, *arguments).result()
-        except BrokenProcessPool:
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        good, value = ours.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode in {-number for number in FAULTS}:
             return None
+        raise StoreError(
+            f"the process that read {arguments[0]} ended ({ended(process.exitcode or 0)}); nothing "
+            "says that it is damaged, so it was left as it is"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if not good:
+        raise value
+    result: T = value
+    return result
 
 
-def check(folder: Path, alone: bool) -> ShardReport:
-    """Read every record of one shard. `alone` if nobody writes it meanwhile."""
+def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    try:
+        answer: tuple[bool, Any] = True, work(*arguments)
+    except Exception as error:
+        answer = False, error
+    pipe.send(answer)
+
+
+def ended(code: int) -> str:
+    """An exit code in words."""
+    if code < 0 and -code in set(signal.Signals):
+        return signal.Signals(-code).name + (", out of memory?" if -code == signal.SIGKILL else "")
+    return f"exit code {code}"
+
+
+def check(
+    folder: Path,
+    alone: bool,
+    locked: bool = False,
+    meta_type: type[StoredMeta] = VideoMeta,
+) -> ShardReport:
+    """Read every record of one shard. `alone` if nobody writes it meanwhile, `locked` if the
+    parent process keeps it from being opened elsewhere."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked)
     try:
+        after = b""
+        more = True
+        while more:  # a video at a time: writers wait for long transactions
+            with part.reading() as txn, txn.cursor(part.videos) as cursor:
+                more = cursor.set_range(after + b"\0") if after else cursor.first()
+                if more:
+                    after = bytes(cursor.key())
+                    check_video(part, txn, after, bytes(cursor.value()), report, meta_type)
         with part.reading() as txn:
-            named = set()
-            with txn.cursor(part.videos) as cursor:
-                for key, value in cursor:
-                    number = check_video(part, txn, bytes(key), bytes(value), report)
-                    if number is not None:
-                        named.add(number)
             report.unfinished = pending_numbers(txn, part)
+            numbers = named_numbers(txn, part) | {d.number for d in report.damaged}
             present = stored_numbers(txn, part.records)
-            report.orphans = sorted(present - named - set(report.unfinished))
-    except StoreError as error:
+            report.orphans = sorted(present - numbers - set(report.unfinished))
+    except DamageError as error:
         report.broken = str(error)
     finally:
         shard.release(part)
     return report
+
+
+def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
+    """The numbers of all videos that the index can name."""
+    numbers: set[int | None] = set()
+    with txn.cursor(part.videos) as cursor:
+        for value in cursor.iternext(keys=False):
+            with suppress(StoreError):
+                numbers.add(entry_number(value))
+    return numbers
 
 
 def damaged_pages(folder: Path) -> str:
@@ -176,23 +273,30 @@ def damaged_pages(folder: Path) -> str:
     except ImportError:  # before lmdb 3; reading the records finds most of it
         return ""
     try:
-        shard.check_length(folder)
-        findings = walk(str(folder / shard.DATA), subdir=False)
-    except (VerifyError, StoreError) as error:
+        faults.check_length(folder)
+        findings = walk(str(folder / faults.DATA), subdir=False)
+    except (VerifyError, DamageError) as error:
         return str(error)
+    except OSError as error:
+        raise faults.refused(folder, error, "read") from None
     return f"its pages are damaged: {findings[0]}" if findings else ""
 
 
 def check_video(
-    part: shard.Shard, txn: lmdb.Transaction, key: bytes, value: bytes, report: ShardReport
-) -> int | None:
-    """Check one video's records and add it to the report. Returns its number where it is known."""
+    part: shard.Shard,
+    txn: lmdb.Transaction,
+    key: bytes,
+    value: bytes,
+    report: ShardReport,
+    meta_type: type[StoredMeta],
+) -> None:
+    """Check one video's records and add it to the report."""
     try:
-        entry = parse_entry(value)
+        entry = parse_entry(value, meta_type)
     except StoreError as error:
         video = key.decode("utf-8", "replace")
         report.damaged.append(Damage(report.name, key, video, None, str(error)))
-        return None
+        return
     try:
         sizes = check_records(part, txn, entry)
     except StoreError as error:
@@ -200,14 +304,12 @@ def check_video(
         report.damaged.append(damage)
     else:
         report.whole.append(entry.meta.video)
-        report.frames += entry.meta.frames
-        report.pairs += entry.meta.pairs
+        report.counts.update({name: getattr(entry.meta, name) for name in meta_type.COUNTED})
         report.bytes += sum(sizes)
         report.records += len(sizes)
-    return entry.number
 
 
-def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry) -> list[int]:
+def check_records(part: shard.Shard, txn: lmdb.Transaction, entry: Entry[Any]) -> list[int]:
     """Bytes of each record of a video. An error if one is missing, damaged or too many."""
     sizes = []
     for _, key, items in expected_records(entry):
@@ -235,24 +337,24 @@ def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     return present
 
 
-def repair_shard(folder: Path, report: ShardReport, free: bool) -> bool:
+def repair_shard(folder: Path, report: ShardReport, meta_type: type[StoredMeta]) -> bool:
     """Drop what is damaged from a shard that can be read. False if that does not help."""
     if report.broken:
         return False
-    apart(drop_damage, folder, report, free)
-    after = apart(check, folder, free)
+    apart(drop_damage, folder, report)
+    after = apart(check, folder, True, True, meta_type)
     return after is not None and not after.faulty
 
 
-def drop_damage(folder: Path, report: ShardReport, free: bool) -> None:
+def drop_damage(folder: Path, report: ShardReport) -> None:
     """Drop damaged videos, and records that no entry names."""
-    part = shard.acquire(folder)
+    part = shard.acquire(folder, locked=True)
     try:
         for damage in report.damaged:
             drop_entry(part, damage.key)
         numbers = [*report.orphans, *(d.number for d in report.damaged if d.number is not None)]
-        drop_numbers(part, numbers + (report.unfinished if free else []))
-    except StoreError:
+        drop_numbers(part, numbers + report.unfinished)
+    except DamageError:
         return  # the next check names what is damaged still
     finally:
         shard.release(part)

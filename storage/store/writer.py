@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import lmdb
@@ -9,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import flow_codec, frame_codec
-from storage.errors import UserError
+from storage.errors import StoreError, UserError
 from storage.store.chunk import pack
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.keys import (
@@ -18,8 +21,9 @@ from storage.store.keys import (
     PENDING,
     PER_CHUNK,
     Entry,
+    StoredMeta,
+    entry_number,
     entry_value,
-    parse_entry,
     record_key,
     record_keys,
     video_key,
@@ -27,33 +31,117 @@ from storage.store.keys import (
 from storage.store.shard import Shard
 
 FLUSH = 8 << 20
-"""Bytes of coded records that are held back. Memory does not grow beyond a few times this."""
+"""Bytes of coded records that are held back; memory does not grow beyond a few times this."""
 
 
-class VideoWriter:
-    """Takes frames and flow of one video in any order. Made by `Store.write`.
+class RecordWriter(ABC):
+    """Takes the items of one video, of several kinds; made by a store's `write`.
 
     Long videos are written in several transactions. Their records belong to a number that no
-    index entry names yet. The last transaction writes the entry. What a dead process left under
+    index entry names yet; the last transaction writes the entry. What a dead process left under
     such a number is removed by the next owner of the shard.
     """
 
-    def __init__(self, video: str, config: StoreConfig, shard: Shard) -> None:
+    def __init__(
+        self, video: str, per_chunk: Mapping[str, int], shard: Shard, token: bytes = b""
+    ) -> None:
+        """`per_chunk`: kind -> items in a chunk; the last chunk of a kind may hold fewer. `token`:
+        of the claim on the shard."""
         self.video = video
-        self.config = config
         self._shard = shard
-        self._flow = flow_codec(config.codec, config.quantizer)
-        self._frames = frame_codec(config.frame_codec)
         self.number: int | None = None
-        """Under which records are written. None until the first ones are."""
+        """Under which records are written; None until the first ones are."""
         self.published = False
-        """Whether it became visible. False if another process was quicker with the video."""
-        self._count = dict.fromkeys(["frames", *config.fields], 0)
-        self.per_chunk = {kind: PER_CHUNK[kind] for kind in self._count}
+        """Whether it became visible; not if another process was quicker with the same video."""
+        self._token = token
+        self.per_chunk = dict(per_chunk)
+        self._count = dict.fromkeys(self.per_chunk, 0)
         self._items: dict[str, list[bytes]] = {kind: [] for kind in self._count}
         self._ready: list[tuple[str, int, bytes]] = []
         self._ready_bytes = 0
         self._bytes = 0
+
+    @abstractmethod
+    def _known(self) -> StoredMeta:
+        """What the index will say of the video, without its size; an error where it is not whole
+        or was not finished."""
+
+    @abstractmethod
+    def again(self, meta: Any, items: Iterable[tuple[str, list[bytes]]]) -> None:
+        """Take over coded items of each kind as another shard had them, and finish as `meta`."""
+
+    def _append(self, kind: str, item: bytes) -> None:
+        self._count[kind] += 1
+        waiting = self._items[kind]
+        waiting.append(item)
+        if len(waiting) == self.per_chunk[kind]:
+            self._close_chunk(kind)
+        if self._ready_bytes >= FLUSH:
+            self._flush()
+
+    def _close_chunk(self, kind: str) -> None:
+        waiting = self._items[kind]
+        if waiting:
+            record = pack(waiting)
+            self._ready.append((kind, (self._count[kind] - 1) // self.per_chunk[kind], record))
+            self._ready_bytes += len(record)
+            self._bytes += len(record)
+            waiting.clear()
+
+    def _flush(self) -> None:
+        self.number = self._shard.write(self._put)
+        self._ready.clear()
+        self._ready_bytes = 0
+
+    def _put(self, txn: lmdb.Transaction) -> int:
+        number = self.number
+        if number is None:
+            found = txn.get(NEXT, db=self._shard.info)
+            number = NUMBER.unpack(found)[0] if found else 0
+            txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
+            txn.put(PENDING + NUMBER.pack(number), self._token, db=self._shard.info)
+        elif txn.get(PENDING + NUMBER.pack(number), db=self._shard.info) != self._token:
+            raise StoreError(
+                f"{self.video!r} was not stored: another process took over {self._shard.folder} "
+                "and removed what was written of it; extract it again"
+            )
+        for kind, chunk, record in self._ready:
+            txn.put(record_key(number, kind, chunk), record, db=self._shard.records)
+        return number
+
+    def publish(self) -> None:
+        """Make the video visible, in one transaction, instead of any of that name in this shard."""
+        meta = self._known()
+        for kind in self._items:
+            self._close_chunk(kind)
+        meta = replace(meta, size=self._bytes)
+
+        def work(txn: lmdb.Transaction) -> list[int]:
+            number = self._put(txn)
+            entry = Entry(number, meta, self.per_chunk)
+            key = video_key(self.video)
+            before = txn.get(key, db=self._shard.videos)
+            replaced = [] if before is None else [entry_number(before)]
+            for old in replaced:
+                txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
+            txn.put(key, entry_value(entry), db=self._shard.videos)
+            txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
+            return replaced
+
+        replaced = self._shard.write(work)
+        self.published = True
+        drop_numbers(self._shard, replaced)
+
+
+class VideoWriter(RecordWriter):
+    """Takes frames and flow of one video in any order; made by `Store.write`."""
+
+    def __init__(self, video: str, config: StoreConfig, shard: Shard, token: bytes = b"") -> None:
+        kinds = ("frames", *config.fields)
+        super().__init__(video, {kind: PER_CHUNK[kind] for kind in kinds}, shard, token)
+        self.config = config
+        self._flow = flow_codec(config.codec, config.quantizer)
+        self._frames = frame_codec(config.frame_codec)
         self._shape: tuple[int, int] | None = None
         self._meta: dict[str, Any] | None = None
 
@@ -91,7 +179,7 @@ class VideoWriter:
         engine: str = "",
         quality: dict[str, Any] | None = None,
     ) -> None:
-        """Say that all is there. The video becomes visible when the `with` block ends."""
+        """Say that all is there; the video becomes visible when the `with` block ends."""
         self._meta = {
             "fps": fps,
             "source": source or {},
@@ -110,42 +198,14 @@ class VideoWriter:
                 f"and then something of {width}x{height} came"
             )
 
-    def _append(self, kind: str, item: bytes) -> None:
-        self._count[kind] += 1
-        waiting = self._items[kind]
-        waiting.append(item)
-        if len(waiting) == self.per_chunk[kind]:
-            self._close_chunk(kind)
-        if self._ready_bytes >= FLUSH:
-            self._flush()
+    def again(self, meta: VideoMeta, items: Iterable[tuple[str, list[bytes]]]) -> None:
+        """See `RecordWriter.again`."""
+        for kind, coded in items:
+            for item in coded:
+                self.encoded(kind, item, meta.height, meta.width)
+        self.finish(fps=meta.fps, source=meta.source, engine=meta.engine, quality=meta.quality)
 
-    def _close_chunk(self, kind: str) -> None:
-        waiting = self._items[kind]
-        if waiting:
-            record = pack(waiting)
-            self._ready.append((kind, (self._count[kind] - 1) // self.per_chunk[kind], record))
-            self._ready_bytes += len(record)
-            self._bytes += len(record)
-            waiting.clear()
-
-    def _flush(self) -> None:
-        self.number = self._shard.write(self._put)
-        self._ready.clear()
-        self._ready_bytes = 0
-
-    def _put(self, txn: lmdb.Transaction) -> int:
-        number = self.number
-        if number is None:
-            value = txn.get(NEXT, db=self._shard.info)
-            number = NUMBER.unpack(value)[0] if value else 0
-            txn.put(NEXT, NUMBER.pack(number + 1), db=self._shard.info)
-            txn.put(PENDING + NUMBER.pack(number), b"", db=self._shard.info)
-        for kind, chunk, record in self._ready:
-            txn.put(record_key(number, kind, chunk), record, db=self._shard.records)
-        return number
-
-    def publish(self) -> None:
-        """Make the video visible, in one transaction, instead of any of that name in this shard."""
+    def _known(self) -> VideoMeta:
         if self._meta is None:
             raise UserError(f"{self.video!r} was not finished: call finish(...) in the block")
         pairs = {self._count[field] for field in self.config.fields}
@@ -158,34 +218,8 @@ class VideoWriter:
                 f"{self.video!r} has {count} pairs a step of {self.config.step} apart, but only "
                 f"{frames} frames"
             )
-        for kind in self._items:
-            self._close_chunk(kind)
         height, width = self._shape or (0, 0)
-        meta = VideoMeta(
-            video=self.video,
-            frames=frames,
-            pairs=count,
-            height=height,
-            width=width,
-            size=self._bytes,
-            **self._meta,
-        )
-
-        def work(txn: lmdb.Transaction) -> list[int]:
-            number = self._put(txn)
-            entry = Entry(number, meta, self.per_chunk)
-            key = video_key(self.video)
-            before = txn.get(key, db=self._shard.videos)
-            replaced = [] if before is None else [parse_entry(before).number]
-            for old in replaced:
-                txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
-            txn.put(key, entry_value(entry), db=self._shard.videos)
-            txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
-            return replaced
-
-        replaced = self._shard.write(work)
-        self.published = True
-        drop_numbers(self._shard, replaced)
+        return VideoMeta(self.video, frames, count, height, width, **self._meta)
 
 
 def drop_numbers(shard: Shard, numbers: list[int]) -> None:
@@ -209,8 +243,8 @@ def pending_numbers(txn: lmdb.Transaction, shard: Shard) -> list[int]:
     """Numbers whose videos were begun and are not finished."""
     numbers = []
     with txn.cursor(shard.info) as cursor:
-        more = cursor.set_range(PENDING)
-        while more and bytes(cursor.key()).startswith(PENDING):
+        found = cursor.set_range(PENDING)
+        while found and bytes(cursor.key()).startswith(PENDING):
             numbers.append(NUMBER.unpack(bytes(cursor.key())[len(PENDING) :])[0])
-            more = cursor.next()
+            found = cursor.next()
     return numbers

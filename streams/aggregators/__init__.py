@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from streams.aggregators.aggregator import Aggregator, side_by_side
+    from streams.aggregators.aggregator import Aggregator, Takes, side_by_side
     from streams.aggregators.attention import TemporalAttention
     from streams.aggregators.conv_pooling import ConvPooling
     from streams.aggregators.convnet_lstm import ConvNetLSTM
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from streams.aggregators.gaussians import Gaussians
     from streams.aggregators.lrcn import LRCN
     from streams.aggregators.pooling import Pooling
-    from streams.aggregators.recurrent import Recurrent, deep_lstm
+    from streams.aggregators.recurrent import Norm, Recurrent, deep_lstm
+    from streams.aggregators.stepwise import PredictionRule, StepRule, mean_over_views
     from streams.aggregators.visual_attention import VisualAttention
     from streams.aggregators.vlad import ActionVLAD
     from streams.aggregators.windows import (
+        Ends,
+        Indices,
         back_and_forth,
         every_window,
+        matching_steps,
         random_window,
         spaced_windows,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,16 @@ def side_by_side(
     return torch.cat(columns, 2), count
 
 
+class Piece(NamedTuple):
+    """Of a loss that is gone back through in pieces."""
+
+    loss: Tensor
+    """Scalar."""
+    logits: Tensor
+    """(N, classes), without a gradient: the answer as far as the pieces have come."""
+    last: bool = True
+
+
 class Aggregator(nn.Module, ABC):
     """(N, T, D) or (N, T, D, h, w), lengths (N,) or None -> logits (N, classes)."""
 
@@ -89,6 +99,8 @@ class Aggregator(nn.Module, ABC):
             raise UserError(f"{width} features and {classes} classes must both be at least 1")
         self.width, self.classes = width, classes
         """D, and the number of logits."""
+        self.smoothing = 0.0
+        """Of the labels, in the loss."""
 
     @abstractmethod
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -104,7 +116,16 @@ class Aggregator(nn.Module, ABC):
 
     def losses(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Tensor]:
         """The loss as scalars to go back through one after the other; their sum is the loss."""
-        yield functional.cross_entropy(self(x, lengths), labels)
+        return (piece.loss for piece in self.pieces(x, labels, lengths))
+
+    def pieces(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Piece]:
+        """The same, with the answer; a piece is computed when it is asked for."""
+        logits = self(x, lengths)
+        yield Piece(self.cross_entropy(logits, labels), logits.detach())
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean over videos, labels smoothed."""
+        return functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
     def prepare(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """x with zeros behind each row's end, and where the valid steps are."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from storage.errors import UserError
-from streams.aggregators.aggregator import Aggregator
+from streams.aggregators.aggregator import Aggregator, Piece
 
 StepRule = Literal["last", "mean", "rising", "gain"]
 """How much step t of L counts, from 1 to L. last: the last step alone. mean: 1 / L. rising: in
@@ -111,6 +111,10 @@ class Stepwise(Aggregator):
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         each, _ = self.advance(x, mask, self.start(x, mask))
+        return self.answer(each, mask)
+
+    def answer(self, each: Tensor, mask: Tensor) -> Tensor:
+        """Logits at every step, (N, T, classes), to those of the video, (N, classes)."""
         if self.prediction == "max":
             return maximum_probability(each, mask)
         return mean_probability(each, step_weights(self.prediction, mask))
@@ -124,20 +128,28 @@ class Stepwise(Aggregator):
             if mask[:, part].any():
                 yield part, x[:, part], mask[:, part]
 
-    def losses(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Tensor]:
+    def pieces(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Piece]:
         x, mask = self.prepare(x, lengths)
         weights = step_weights(self.loss, mask)
         state = self.start(x, mask)
-        for part, own, valid in self.parts(x, mask):
+        so_far: list[Tensor] = []
+        parts = list(self.parts(x, mask))
+        for number, (part, own, valid) in enumerate(parts, 1):
             each, state = self.advance(own, valid, state)
             state = detached(state)
-            yield weighted_cross_entropy(each, labels, weights[:, part])
+            so_far.append(each.detach())
+            steps = torch.cat(so_far, 1)
+            answer = self.answer(steps, mask[:, : steps.shape[1]])
+            loss = self.step_loss(each, labels, weights[:, part])
+            yield Piece(loss, answer, number == len(parts))
 
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """(N, T, classes), (N,), (N, T) -> the weighted sum over steps, the mean over videos."""
-    rows, steps, _ = logits.shape
-    each = functional.cross_entropy(
-        logits.flatten(0, 1), labels.repeat_interleave(steps), reduction="none"
-    )
-    return (each.view(rows, steps) * weights).sum(1).mean()
+    def step_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """(N, T, classes), (N,), (N, T) -> the weighted sum over steps, the mean over videos."""
+        rows, steps, _ = logits.shape
+        each = functional.cross_entropy(
+            logits.flatten(0, 1),
+            labels.repeat_interleave(steps),
+            reduction="none",
+            label_smoothing=self.smoothing,
+        )
+        return (each.view(rows, steps) * weights).sum(1).mean()

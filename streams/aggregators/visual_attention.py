@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.aggregators.aggregator import mean_over_steps
+from streams.aggregators.aggregator import Piece, mean_over_steps
 from streams.aggregators.attention import AdditiveScores
 from streams.aggregators.stepwise import (
     PredictionRule,
@@ -18,7 +18,6 @@ from streams.aggregators.stepwise import (
     Stepwise,
     detached,
     step_weights,
-    weighted_cross_entropy,
 )
 
 Scores = Literal["content", "place"]
@@ -125,21 +124,26 @@ class VisualAttention(Stepwise):
         _, share, _ = self.glance(x, mask, self.start(x, mask))
         return share.unflatten(2, self.places)
 
-    def losses(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Tensor]:
-        """With a penalty one loss, cuts or not: it needs the weights of all steps at once."""
+    def pieces(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Piece]:
+        """With a penalty one piece, cuts or not: it needs the weights of all steps at once."""
         if not self.penalty:
-            yield from super().losses(x, labels, lengths)
+            yield from super().pieces(x, labels, lengths)
             return
         x, mask = self.prepare(x, lengths)
         weights = step_weights(self.loss, mask)
         state = self.start(x, mask)
-        losses, looks = [], []
+        losses, looks, steps = [], [], []
         for part, own, valid in self.parts(x, mask):
             each, share, state = self.glance(own, valid, state)
             state = detached(state)
-            losses.append(weighted_cross_entropy(each, labels, weights[:, part]))
+            losses.append(self.step_loss(each, labels, weights[:, part]))
             looks.append(share)
-        yield torch.stack(losses).sum() + self.penalty * unseen(torch.cat(looks, 1))
+            steps.append(each.detach())
+        seen = torch.cat(steps, 1)
+        yield Piece(
+            torch.stack(losses).sum() + self.penalty * unseen(torch.cat(looks, 1)),
+            self.answer(seen, mask[:, : seen.shape[1]]),
+        )
 
 
 def unseen(weights: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from storage.errors import UserError
-from streams.aggregators.aggregator import Aggregator
+from streams.aggregators.aggregator import Aggregator, Piece
 from streams.aggregators.stepwise import mean_probability
 
 Fusion = Literal["concatenated", "early", "late"]
@@ -161,12 +161,17 @@ class ActionVLAD(Aggregator):
         return [head(self.dropout(row)) for head, row in both]
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
-        each = torch.stack(self.stream_logits(x, mask), 1)
+        return self.fused(self.stream_logits(x, mask))
+
+    def fused(self, streams: Sequence[Tensor]) -> Tensor:
+        """Logits of each stream -> logits (N, classes)."""
+        each = torch.stack(list(streams), 1)
         if each.shape[1] == 1:
             return each[:, 0]
         return mean_probability(each, self.stream_weights.expand(each.shape[:2]))
 
-    def losses(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Tensor]:
+    def pieces(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Iterator[Piece]:
         """Under late fusion every stream has a loss of its own, as if trained alone."""
         streams = self.stream_logits(*self.prepare(x, lengths))
-        yield torch.stack([functional.cross_entropy(part, labels) for part in streams]).sum()
+        loss = torch.stack([self.cross_entropy(part, labels) for part in streams]).sum()
+        yield Piece(loss, self.fused([part.detach() for part in streams]))

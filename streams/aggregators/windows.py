@@ -93,6 +93,12 @@ def every_window(
     return np.stack([window_from(start, length, stride) for start in starts])
 
 
+def matching_steps(step: Indices, steps: int, other: int) -> Indices:
+    """Of another source with `other` steps the ones at the same places in the video:
+    floor((t + 1/2) other / steps), as `aggregator.side_by_side` takes them."""
+    return np.minimum((2 * step + 1) * other // (2 * steps), other - 1)
+
+
 def check_window(steps: int, length: int, stride: int = 1) -> None:
     if steps < 1:
         raise UserError(f"a video of {steps} steps has no window; leave it out of the list")

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
     from storage.store import Store, StoreConfig, VideoMeta
 
+Span = Literal["imagenet", "kinetics", "symmetric", "caffe"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MOMENTS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "kinetics": ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # (128, 117, 104) of red, green, blue in 0 ... 255, by 1.
+    "caffe": ((128 / 255, 117 / 255, 104 / 255), (1 / 255, 1 / 255, 1 / 255)),
+}
+"""What is taken away, and what that is divided by, of red, green and blue in 0 ... 1."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,18 @@ class RGB:
     """Frames of a clip (T); 1 is a single frame."""
     stride: int = field(default=1, metadata=NEWER)
     """Frames from one frame of a clip to the next."""
-    span: Literal["imagenet", "symmetric"] = field(default="imagenet", metadata=NEWER)
-    """Numbers that the network is given. imagenet: less ImageNet's mean, by its deviation.
-    symmetric: -1 to 1, as I3D's weights expect."""
+    span: Span = field(default="imagenet", metadata=NEWER)
+    """Numbers that the network is given. imagenet, kinetics: less that data set's mean, by its
+    deviation (kinetics: as torchvision's video networks). symmetric: -1 to 1, as I3D and GoogLeNet.
+    caffe: blue, green, red in 0 to 255, less a mean, as tsn-pytorch's BN-Inception."""
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.stride < 1:
             raise UserError(
                 f"--length {self.length} and --stride {self.stride} must both be at least 1"
             )
+        if self.span not in MOMENTS:
+            raise UserError(f"--span {self.span!r} is not one of {', '.join(MOMENTS)}")
 
     @property
     def steps(self) -> int:
@@ -79,8 +91,10 @@ class RGB:
     def normalise(self, picture: Tensor) -> Tensor:
         if self.span == "symmetric":
             return picture * 2 - 1
-        mean, std = (
-            picture.new_tensor(values * self.length).view(-1, 1, 1)
-            for values in (IMAGENET_MEAN, IMAGENET_STD)
+        mean, deviation = (
+            picture.new_tensor(values * self.length).view(-1, 1, 1) for values in MOMENTS[self.span]
         )
-        return (picture - mean) / std
+        ready = (picture - mean) / deviation
+        if self.span == "caffe":
+            return ready.unflatten(-3, (self.length, 3)).flip(-3).flatten(-4, -3)
+        return ready

@@ -8,13 +8,19 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.networks.build import build_entry, build_network, build_stream
+    from streams.networks.flow_error import judge_flow
+    from streams.networks.layouts import Look, in_our_names, layout_of, look_of
     from streams.networks.learnable import set_learnable
+    from streams.networks.motionnet import MotionNet
     from streams.networks.network import Network, Stage
     from streams.networks.options import BatchNorm, ConsensusRule, NetworkOptions
+    from streams.networks.photometric import motion_loss
     from streams.networks.stream_net import StreamNet, current_names, parameters_of
-    from streams.networks.table import NETWORKS, Entry, entry_of, names
+    from streams.networks.systems import NETWORK_SYSTEMS, System
+    from streams.networks.table import NETWORKS, Entry, entry_of, names, settings_from
     from streams.networks.torchvision_compat import models, v2
-    from streams.networks.weights import load_initial
+    from streams.networks.transfer import SameVideo
+    from streams.networks.weights import file_state, fill, load_initial
 
 __getattr__, __all__ = exports(__name__, __file__)
 

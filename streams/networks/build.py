@@ -67,6 +67,7 @@ def build_entry(
         if "unexpected keyword" not in str(error):
             raise
         raise UserError(f"--network {name}: {str(error).split('()')[-1].strip()}") from None
+    net.name = name
     return net
 
 

@@ -40,9 +40,11 @@ def build(
     size: int = 112,
     dropout: float = 0.5,
     batch_norm: bool = False,
+    width: float = 1.0,
 ) -> Network:
-    """C3D. Another number of frames or another size changes the width of fc6."""
-    return network(channels, classes, frames, size, dropout, batch_norm, first_step=1)
+    """C3D. Another number of frames or another size changes the inputs of fc6; `width` multiplies
+    the filters of all layers."""
+    return c3d_network(channels, classes, frames, size, dropout, batch_norm, 1, width)
 
 
 def build_3d_convnet(
@@ -53,12 +55,13 @@ def build_3d_convnet(
     size: int = 112,
     dropout: float = 0.5,
     batch_norm: bool = True,
+    width: float = 1.0,
 ) -> Network:
     """The 3D-ConvNet of Quo Vadis."""
-    return network(channels, classes, frames, size, dropout, batch_norm, first_step=2)
+    return c3d_network(channels, classes, frames, size, dropout, batch_norm, 2, width)
 
 
-def network(
+def c3d_network(
     channels: int,
     classes: int,
     frames: int,
@@ -66,8 +69,11 @@ def network(
     dropout: float,
     batch_norm: bool,
     first_step: int,
+    width: float,
 ) -> Network:
     """`first_step` is the temporal size and stride of pool1."""
+    if not width > 0:
+        raise UserError(f"width {width} must be positive")
     if frames < 16 or size < 32:
         raise UserError(
             f"C3D pools 16 frames and 32 pixels into one place; {frames} frames at {size} pixels "
@@ -83,18 +89,19 @@ def network(
     }
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     before = channels
-    for name, width in WIDTHS.items():
-        parts[name] = unit("conv", nn.Conv3d(before, width, 3, padding=1), batch_norm)
+    for name, published in WIDTHS.items():
+        filters = max(1, round(published * width))
+        parts[name] = unit("conv", nn.Conv3d(before, filters, 3, padding=1), batch_norm)
         if name in pools:
             parts[f"pool{name[4]}"] = pools[name]
-        before = width
+        before = filters
     parts["flatten"] = nn.Flatten()
     steps, side = frames // first_step // 8 // last, size // 16 // 2 + 1
-    flat = WIDTHS["conv5b"] * steps * side**2
-    parts["fc6"] = unit("linear", nn.Linear(flat, HIDDEN), batch_norm)
+    flat, hidden = before * steps * side**2, max(1, round(HIDDEN * width))
+    parts["fc6"] = unit("linear", nn.Linear(flat, hidden), batch_norm)
     parts["drop6"] = nn.Dropout(dropout)
-    parts["fc7"] = unit("linear", nn.Linear(HIDDEN, HIDDEN), batch_norm)
-    head = nn.Linear(HIDDEN, classes)
+    parts["fc7"] = unit("linear", nn.Linear(hidden, hidden), batch_norm)
+    head = nn.Linear(hidden, classes)
     nn.init.normal_(head.weight, std=0.01)
     nn.init.zeros_(head.bias)
     return Network(

@@ -15,8 +15,8 @@
         conv1 96x7x7 /2 | conv2 384x5x5 /2 in 2 groups | conv3 512 | conv4 512 in 2 groups |
         conv5 384 in 2 groups | 384 x 6 x 6 = 13,824 | fc6 4096 | fc7 4096
 
-Their fully connected layers take one size only. Weights start as He et al. have it, not from
-Gaussians of 0.01.
+Their fully connected layers take one size only: that which they are built for. Weights start as He
+et al. have it, not from Gaussians of 0.01.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from storage.errors import UserError
 from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
@@ -76,8 +77,21 @@ LRCN = (
     Layer(512, 3, 1, 1, 2),
     Layer(384, 3, 1, 1, 2, pooled=True),
 )
-SIDE = 6
-"""Places of the last map, in all three."""
+
+
+def last_side(layers: tuple[Layer, ...], size: int) -> int:
+    """Places of a side of the last map, at least 1: 6 in all three at the published size."""
+    asked = size
+    for layer in layers:
+        size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
+        if size < (3 if layer.pooled else 1):
+            raise UserError(
+                f"{asked} pixels leave no map before the fully connected layers; "
+                "raise --size to 64 or more"
+            )
+        if layer.pooled:
+            size = -(-(size - 3) // 2) + 1
+    return size
 
 
 def vgg_m(
@@ -87,25 +101,26 @@ def vgg_m(
     dropout: float = 0.5,
     second_norm: bool | None = None,
     width: int = 2048,
+    size: int = 224,
 ) -> Network:
-    """float (N, channels, 224, 224) -> (N, classes).
+    """float (N, channels, size, size) -> (N, classes).
 
     `second_norm` None: as in the two-stream network, for RGB only. `width` of fc7: 2048, 1024 or
     128 in Chatfield's, 4096 in CNN-M.
     """
     both = channels == 3 if second_norm is None else second_norm
     layers = VGG_M if both else VGG_M_TEMPORAL
-    return chain(channels, classes, layers, Norm(5e-4, 2, True), 224, width, dropout)
+    return chain(channels, classes, layers, Norm(5e-4, 2, True), size, width, dropout)
 
 
-def caffenet(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
-    """float (N, channels, 227, 227) -> (N, classes); 4096 features."""
-    return chain(channels, classes, CAFFENET, Norm(1e-4, 1, False), 227, 4096, dropout)
+def caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 227) -> Network:
+    """float (N, channels, size, size) -> (N, classes); 4096 features."""
+    return chain(channels, classes, CAFFENET, Norm(1e-4, 1, False), size, 4096, dropout)
 
 
-def lrcn_caffenet(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
-    """LRCN's frame network: float (N, channels, 227, 227) -> (N, classes); 4096 features."""
-    return chain(channels, classes, LRCN, Norm(1e-4, 1, False), 227, 4096, dropout)
+def lrcn_caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 227) -> Network:
+    """LRCN's frame network: float (N, channels, size, size) -> (N, classes); 4096 features."""
+    return chain(channels, classes, LRCN, Norm(1e-4, 1, False), size, 4096, dropout)
 
 
 def chain(
@@ -135,7 +150,7 @@ def chain(
         given = layer.width
     parts |= {
         "flatten": nn.Flatten(),
-        "fc6": nn.Linear(given * SIDE**2, 4096),
+        "fc6": nn.Linear(given * last_side(layers, size) ** 2, 4096),
         "relu6": nn.ReLU(),
         "drop6": nn.Dropout(dropout),
         "fc7": nn.Linear(4096, width),

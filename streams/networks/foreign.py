@@ -32,8 +32,9 @@ WHOLE = "model"
 TRIAL = 96
 """Pixels of the picture with which a chain is tried out."""
 
-Built = tuple[nn.Module, int, int, bool]
-"""A network without its classifier, its features' width, its size in pixels, fixed or not."""
+Built = tuple[nn.Module, int, int, bool, str]
+"""A network without its classifier, its features' width, its size in pixels, fixed or not, and what
+the library calls the classifier."""
 
 
 class Foreign(Network):
@@ -44,20 +45,27 @@ class Foreign(Network):
         parts: Mapping[str, nn.Module],
         head: nn.Module,
         origin: Mapping[str, str],
+        classifier: str,
         **rest: Any,
     ) -> None:
         super().__init__(parts, head, **rest)
         self.origin = dict(origin)
         """Part -> its name in the library's own network."""
+        self.own_classifier = classifier
+        """The name of its last layer there; empty where that is not known."""
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The library's state dict in our names, without its classifier."""
-        found = {}
+        """The library's state dict in our names; what this network lacks is called as there."""
+        names = {}
         for part, path in self.origin.items():
             prefix = f"{path}." if path else ""
             for name in self.backbone.get_submodule(part).state_dict():
-                if prefix + name in state:
-                    found[f"backbone.{part}.{name}"] = state[prefix + name]
+                names[prefix + name] = f"backbone.{part}.{name}"
+        if self.own_classifier:
+            names |= {f"{self.own_classifier}.{n}": f"head.{n}" for n in ("weight", "bias")}
+        found = {names.get(name, f"backbone.{name}"): value for name, value in state.items()}
+        if "head.weight" in found:  # SqueezeNet's is a convolution
+            found["head.weight"] = found["head.weight"].flatten(1)
         return found
 
 
@@ -85,7 +93,7 @@ def build(
     if library not in LIBRARIES or not model:
         allowed = " or ".join(f"{known}:NAME" for known in LIBRARIES)
         raise UserError(f"--network {name} is not {allowed}")
-    net, width, own, fixed = LIBRARIES[library](model, size, pretrained)
+    net, width, own, fixed, last = LIBRARIES[library](model, size, pretrained)
     first = first_convolution(net)
     if first is not None:
         layer = net.get_submodule(first)
@@ -102,6 +110,7 @@ def build(
         parts,
         classifier(width, classes),
         origin,
+        last,
         channels=channels,
         size=own,
         fixed_size=fixed,
@@ -129,7 +138,8 @@ def torchvision_network(name: str, size: int | None, pretrained: bool) -> Built:
         net.aux_logits = False
         for auxiliary in [n for n, _ in net.named_children() if n.lower().startswith("aux")]:
             setattr(net, auxiliary, None)
-    return net, without_classifier(net), own, fixed
+    width, last = without_classifier(net)
+    return net, width, own, fixed, last
 
 
 def timm_network(name: str, size: int | None, pretrained: bool) -> Built:
@@ -151,10 +161,11 @@ def timm_network(name: str, size: int | None, pretrained: bool) -> Built:
             raise UserError(
                 f"timm:{name} takes {config['input_size'][-1]} pixels only, not --size {size}"
             ) from None
+    last = config.get("classifier") or ""
     net.reset_classifier(0)
     # Some have a layer between the pooling and the classifier, and say its width apart.
     width = getattr(net, "head_hidden_size", None) or net.num_features
-    return net, width, own, fixed
+    return net, width, own, fixed, last if isinstance(last, str) else ""
 
 
 LIBRARIES: dict[str, Callable[[str, int | None, bool], Built]] = {
@@ -191,8 +202,9 @@ def replace(net: nn.Module, name: str, module: nn.Module) -> None:
     setattr(net.get_submodule(parent), last, module)
 
 
-def without_classifier(net: nn.Module) -> int:
-    """Take the last layer away, and a dropout just before it; returns the features' width.
+def without_classifier(net: nn.Module) -> tuple[int, str]:
+    """Take the last layer away, and a dropout just before it; returns the features' width and the
+    layer's name.
 
     The dropout goes because `Network` has its own there.
     """
@@ -206,7 +218,7 @@ def without_classifier(net: nn.Module) -> int:
         replace(net, before, nn.Identity())
     replace(net, name, nn.Identity())
     width: int = last.in_features if isinstance(last, nn.Linear) else last.in_channels  # type: ignore[assignment]
-    return width
+    return width, name
 
 
 class Pool(nn.Module):

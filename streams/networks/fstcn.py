@@ -154,7 +154,7 @@ def build(
     side = places(size)
     if side < 1 or frames < 2:
         raise UserError(
-            f"FstCN needs 2 frames and 52 pixels at least, not {frames} at {size} "
+            f"FstCN needs 2 frames and 53 pixels at least, not {frames} at {size} "
             "(--frames, --size)"
         )
     if not 0 < distance < frames:

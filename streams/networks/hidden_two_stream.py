@@ -15,6 +15,7 @@ needs. The optimiser sees all parameters in any case; `MotionNet` is the part `m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from storage.errors import UserError
 from streams.networks.build import build_network
 from streams.networks.motionnet import MotionNet, enlarged
 from streams.networks.network import Network
+from streams.networks.photometric import motion_loss
 from streams.settings import FLOW_UNIT
 
 BOUND = 20.0
@@ -78,6 +80,19 @@ class HiddenTwoStream(Network):
     @property
     def motion(self) -> MotionNet:
         return cast(MotionNet, self.backbone.motion)
+
+    def with_own_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features, and MotionNet's loss on the same frames."""
+        self.check(x)
+        pyramid = self.motion.pyramid(x)
+        pooled = self.after(enlarged(pyramid[0], x), "motion")
+        return pooled, motion_loss(pyramid, x).total
+
+    def start_from(self, state: Mapping[str, Tensor], source: str) -> str:
+        """MotionNet's weights, from a run of `twostream train motion`, start the motion part."""
+        if "network.conv_pr.weight" not in state:
+            return ""
+        return f"{self.motion.start_from(state, source)}; the temporal part starts anew"
 
     def flow(self, x: Tensor) -> Tensor:
         """(N, L, 2, H, W) in pixels: field i leads from frame i to frame i + 1."""

@@ -14,6 +14,7 @@ from some 20 px of it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,18 @@ class MotionNet(Network):
         """(N, L, 2, H, W) in pixels."""
         return self(x).unflatten(1, (self.length, 2))
 
+    def start_from(self, state: Mapping[str, Tensor], source: str) -> str:
+        given = {name.removeprefix("network."): value for name, value in state.items()}
+        try:
+            self.load_state_dict(given)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise UserError(
+                f"{source} does not fit this MotionNet: {reason}; check --length, and width and "
+                "scales (--extra)"
+            ) from None
+        return "all layers of MotionNet"
+
     def classify(self, features: Tensor) -> Tensor:
         raise UserError(
             "motionnet states flow and knows no classes: train it as it is, then classify with "
@@ -137,9 +150,15 @@ class MotionNet(Network):
 
 
 def build(
-    channels: int, classes: int = 0, *, width: float = 1.0, scales: int = 5, size: int = 224
+    channels: int,
+    classes: int = 0,
+    *,
+    width: float = 1.0,
+    scales: int = 5,
+    size: int = 224,
+    dropout: float = 0.0,
 ) -> MotionNet:
-    """`motionnet`. It has no use for `classes`, which all builders take."""
+    """`motionnet`. It has no use for `classes` and `dropout`, which all builders take."""
     return MotionNet(channels, width=width, scales=scales, size=size)
 
 

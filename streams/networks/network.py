@@ -74,6 +74,8 @@ class Network(nn.Module):
         """Frames of the shortest clip that does."""
         self.fixed_frames = fixed_frames
         """Clips must have just `frames` frames, whatever their size."""
+        self.name = ""
+        """By which `build_network` knows it; empty where a builder was called by itself."""
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -88,6 +90,18 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.features(x))
+
+    def with_own_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features (N, D), and a loss of the network's own, which needs no labels."""
+        raise UserError(
+            "this network has no loss of its own beside that of the classes; leave --own-loss "
+            "away, or train --network hidden-two-stream"
+        )
+
+    def start_from(self, state: Mapping[str, Tensor], source: str) -> str:
+        """Take weights that the network reads in a way of its own; says what was done, and nothing
+        where it reads them as all networks do."""
+        return ""
 
     def until(self, x: Tensor, stage: str) -> Tensor:
         """The map behind the part `stage`."""

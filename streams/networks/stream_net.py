@@ -7,10 +7,14 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from storage.errors import UserError
 from streams.networks.consensus import Consensus
 from streams.networks.learnable import set_learnable
 from streams.networks.network import Network
 from streams.networks.options import BatchNorm, ConsensusRule, Learning
+
+POOL = "pool"
+"""The tap before the classifier, of every network."""
 
 
 class StreamNet(nn.Module):
@@ -61,18 +65,42 @@ class StreamNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, K, C, H, W) -> pooled features (B, K, D), before dropout."""
-        snapshots = x.flatten(0, 1)
+        return self.network.features(self.snapshots(x)).unflatten(0, x.shape[:2])
+
+    def snapshots(self, x: Tensor) -> Tensor:
+        """(B, K, C, H, W) -> (B K, C, H, W), or clips (B K, c, T, H, W)."""
+        each = x.flatten(0, 1)
         if self.network.layout == "clip":
-            snapshots = snapshots.unflatten(1, (-1, self.network.channels)).transpose(1, 2)
-        return self.network.features(snapshots).unflatten(0, x.shape[:2])
+            each = each.unflatten(1, (-1, self.network.channels)).transpose(1, 2)
+        return each
+
+    def tapped(self, x: Tensor, at: str) -> Tensor:
+        """(B, K, C, H, W) -> what stands behind the part `at`, (B, K, D) or maps (B, K, D, h, w).
+
+        `pool` is what the classifier sees. Maps of a clip are averaged over its time.
+        """
+        each = self.snapshots(x)
+        self.network.check(each)
+        behind = self.network.features(each) if at == POOL else self.network.until(each, at)
+        if behind.ndim == 5:
+            behind = behind.mean(2)
+        if behind.ndim == 4 and behind.shape[2:] == (1, 1):
+            behind = behind.flatten(1)
+        if behind.ndim not in (2, 4):
+            raise UserError(f"behind --at {at} stand {tuple(behind.shape[1:])}; that is no map")
+        return behind.unflatten(0, x.shape[:2])
 
     def classify(self, features: Tensor) -> Tensor:
         """(B, K, D) -> (B, classes)."""
         logits: Tensor = self.consensus(features, self.network.classify)
         return logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.features(x))
+    def forward(self, x: Tensor, own_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """With `own_loss` also the network's own loss, a number that needs no labels."""
+        if not own_loss:
+            return self.classify(self.features(x))
+        features, loss = self.network.with_own_loss(self.snapshots(x))
+        return self.classify(features.unflatten(0, x.shape[:2])), loss
 
 
 OLDER = re.compile(r"^(towers\.\w+\.|)(?=(backbone|head)\.)")

@@ -30,30 +30,41 @@ class Entry:
     """Side of the published input, pixels."""
     weights: str = "none"
     """What --weights is unless told: imagenet where such weights can be had."""
+    span: str = "imagenet"
+    """Numbers that frames become, as its published weights expect them (`RGB.span`)."""
+    unit: float = 0.0
+    """Pixels of motion that become 1, as its published weights expect it (0: as everywhere)."""
     takes: tuple[str, ...] = ()
     """Which of frames and size its builder must be told."""
-    small: dict[str, Setting] = field(default_factory=dict)
-    """Settings with which it learns small pictures on a CPU."""
-    small_size: int = 64
-    small_frames: int = 0
-    """Steps in the recipe `small` (0: as published)."""
+    streams: tuple[str, ...] = ("spatial", "temporal", "difference")
+    """What `twostream train` trains it as."""
 
 
-def clip(module: str, build: str, frames: int, size: int, small_frames: int = 0) -> Entry:
+def clip(
+    module: str,
+    build: str,
+    frames: int,
+    size: int,
+    *,
+    stride: int = 1,
+    span: str = "imagenet",
+    unit: float = 0.0,
+) -> Entry:
     takes = ("frames", "size")
     return Entry(
         module,
         build,
         layout="clip",
         frames=frames,
+        stride=stride,
         size=size,
         takes=takes,
-        small_frames=small_frames,
+        span=span,
+        unit=unit,
     )
 
 
 def karpathy(kind: str, frames: int, *takes: str) -> Entry:
-    small: dict[str, Setting] = {"norm": "batch", "grid": 2, "width": 0.25}
     return Entry(
         "karpathy",
         f"build_{kind}",
@@ -61,7 +72,6 @@ def karpathy(kind: str, frames: int, *takes: str) -> Entry:
         frames=frames,
         size=170,
         takes=("size", *takes),
-        small=small,
     )
 
 
@@ -70,14 +80,14 @@ NETWORKS: dict[str, Entry] = {
         f"resnet{depth}": Entry("resnets", settings={"depth": depth}, weights="imagenet")
         for depth in (18, 34, 50, 101, 152)
     },
-    "inception-v1": Entry("inception_v1", weights="imagenet"),
+    "inception-v1": Entry("inception_v1", weights="imagenet", span="symmetric"),
     "bn-inception": Entry("bn_inception"),
     "vgg16": Entry("vgg", weights="imagenet"),
     "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
-    "vgg-m": Entry("caffe", "vgg_m"),
-    "caffenet": Entry("caffe", "caffenet", size=227),
-    "attention56": Entry("attention", settings={"depth": 56}, small={"small": True}),
-    "attention92": Entry("attention", settings={"depth": 92}, small={"small": True}),
+    "vgg-m": Entry("caffe", "vgg_m", takes=("size",)),
+    "caffenet": Entry("caffe", "caffenet", size=227, takes=("size",)),
+    "attention56": Entry("attention", settings={"depth": 56}),
+    "attention92": Entry("attention", settings={"depth": 92}),
     "karpathy-single": karpathy("single", 1),
     "karpathy-late": karpathy("late", 16, "frames"),
     "karpathy-early": karpathy("early", 10, "frames"),
@@ -85,26 +95,24 @@ NETWORKS: dict[str, Entry] = {
     "c3d": clip("c3d", "build", 16, 112),
     "3d-convnet": clip("c3d", "build_3d_convnet", 16, 112),
     "fstcn": clip("fstcn", "build", 16, 204),
-    "i3d": clip("i3d", "build", 64, 224, small_frames=16),
-    "r3d18": clip("video_resnets", "build_r3d18", 16, 112),
-    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112),
-    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112),
-    "s3d": clip("video_resnets", "build_s3d", 64, 224, small_frames=16),
-    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224, small_frames=16),
-    "t3d121": clip("t3d", "build", 32, 224, small_frames=16),
-    "motionnet": Entry("motionnet", frames=11, takes=("size",)),
+    "i3d": clip("i3d", "build", 64, 224, span="symmetric", unit=20.0),
+    "i3d-resnet50": clip("i3d_resnet", "build", 32, 224, stride=2),
+    "r3d18": clip("video_resnets", "build_r3d18", 16, 112, span="kinetics"),
+    "mc3-18": clip("video_resnets", "build_mc3_18", 16, 112, span="kinetics"),
+    "r2plus1d-18": clip("video_resnets", "build_r2plus1d_18", 16, 112, span="kinetics"),
+    "s3d": clip("video_resnets", "build_s3d", 64, 224, span="kinetics"),
+    "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224),
+    "t3d121": clip("t3d", "build", 32, 224),
+    "motionnet": Entry("motionnet", frames=11, takes=("size",), streams=("motion",)),
     "hidden-two-stream": Entry(
-        "hidden_two_stream",
-        "build_named",
-        frames=11,
-        takes=("size",),
-        small={"temporal": "resnet18", "width": 0.25, "scales": 3},
-        small_frames=6,
+        "hidden_two_stream", "build_named", frames=11, takes=("size",), streams=("spatial",)
     ),
 }
 
 FOREIGN = ("torchvision:", "timm:")
 """Beginnings of the names of networks that other packages define."""
+SYMMETRIC = ("torchvision:googlenet", "torchvision:inception_v3")
+"""torchvision's networks whose published weights want frames in -1 to 1 (`transform_input`)."""
 
 
 def names() -> list[str]:
@@ -118,7 +126,9 @@ def entry_of(name: str) -> Entry:
         return NETWORKS[name]
     for start in FOREIGN:
         if name.startswith(start) and len(name) > len(start):
-            return Entry("foreign", "build_named", settings={"name": name}, takes=("size",))
+            span = "symmetric" if name in SYMMETRIC else "imagenet"
+            settings: dict[str, Setting] = {"name": name}
+            return Entry("foreign", "build_named", settings=settings, takes=("size",), span=span)
     near = [known for known in NETWORKS if known[:3] == name[:3]]
     hint = f"did you mean {', '.join(near)}?" if near else "`twostream systems` lists them all"
     raise UserError(f"--network {name!r} is not known; {hint}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from storage.errors import UserError
-from streams.networks.initial import Rule, adapted
+from streams.networks.initial import DIMENSIONS, Rule, adapted
+from streams.networks.layouts import in_our_names
 from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
+
+log = logging.getLogger(__name__)
 
 IMAGENET = {"inception-v1": "googlenet", "vgg16-bn": "vgg16_bn"}
 """Network -> torchvision's name, where it is another one and the weights fit."""
@@ -23,7 +29,8 @@ def load_initial(net: Network, name: str, weights: str, rule: Rule = "rescaled")
         return "from scratch"
     source = f"ImageNet weights of {name}" if weights == "imagenet" else weights
     state = imagenet_state(name) if weights == "imagenet" else file_state(Path(weights))
-    return f"from {source}: {fill(net, state, source, rule)}"
+    done = net.start_from(state, source) or fill(net, state, source, rule)
+    return f"from {source}: {done}"
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:
@@ -49,7 +56,8 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
 
 
 def file_state(path: Path) -> dict[str, Tensor]:
-    """A state dict: torchvision's, or that of a run (its folder, or a checkpoint in it)."""
+    """The tensors of a file by name, or those of a run (its folder). Nothing else in the file is
+    brought to life."""
     if path.is_dir():
         path = run_weights(path)
     if not path.is_file():
@@ -57,16 +65,22 @@ def file_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return tensors_file(path)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Plain pickles of other protocols than torch's: read like all, or refused below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"--weights {path} cannot be read as PyTorch weights: {reason}") from None
+        raise UserError(
+            f"--weights {path} cannot be read as PyTorch weights: {reason.rstrip('.')}; only files "
+            "of tensors are read, as torch.save(net.state_dict(), FILE) writes them"
+        ) from None
     for key in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise UserError(f"--weights {path} holds no state dict (names and tensors)")
-    return {name.removeprefix("module."): value for name, value in loaded.items()}
+    return dict(loaded)
 
 
 def run_weights(folder: Path) -> Path:
@@ -87,65 +101,94 @@ def tensors_file(path: Path) -> dict[str, Tensor]:
         raise UserError(f"--weights {path} cannot be read as safetensors: {error}") from None
 
 
-def fill(net: Network, state: dict[str, Tensor], source: str, rule: Rule = "rescaled") -> str:
-    """Copy `state` into `net`: every shape must fit, but for the first layer's channels, which are
-    adapted, and a classifier of other classes, which starts anew."""
+class Misfit(UserError):
+    """Weights that do not fit a network, layer by layer."""
+
+    def __init__(
+        self, source: str, absent: list[str], left_over: list[str], reshaped: dict[str, str]
+    ) -> None:
+        self.absent, self.left_over, self.reshaped = absent, left_over, reshaped
+        parts = [f"has no {few(absent)}"] * bool(absent)
+        parts += [f"holds {few(left_over)}, which this network does not have"] * bool(left_over)
+        if reshaped:
+            first = next(iter(reshaped.values()))
+            more = f" ({len(reshaped)} such: {few(list(reshaped))})" if len(reshaped) > 1 else ""
+            parts += [first + more]
+        hint = "it is of another network" if absent or left_over else "another size or other steps"
+        super().__init__(f"{source} {'; '.join(parts)}: {hint}; check --network and --depth")
+        log.debug("%s", "\n".join([*absent, *left_over, *reshaped.values()]))
+
+
+def few(names: list[str], most: int = 3) -> str:
+    """A few of many names, and how many more."""
+    shown = ", ".join(name.removeprefix("backbone.") for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def fill(
+    net: Network,
+    state: Mapping[str, Tensor],
+    source: str,
+    rule: Rule = "rescaled",
+    *,
+    whole: bool = False,
+) -> str:
+    """Copy `state`, of any layout, into `net`; says what was done.
+
+    Every shape must fit, but for the first layer's channels, which are adapted, and a classifier of
+    other classes, which starts anew; `whole` takes neither.
+    """
     wanted = net.state_dict()
-    given = {renamed(name): value for name, value in state.items()}
+    given = in_our_names(state, net)
+    notes: list[str] = []
+    if not whole:
+        given, notes = adapted_to(net, given, source, rule)
+    check_fit(given, wanted, source, ("backbone.", "head.") if whole else ("backbone.",))
+    net.load_state_dict({n: v for n, v in given.items() if n in wanted}, strict=False)
+    return ", ".join(notes) or "all layers"
+
+
+def adapted_to(
+    net: Network, given: dict[str, Tensor], source: str, rule: Rule
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The first layer for as many channels as `net` has, and no classifier of other classes."""
+    wanted = net.state_dict()
     first = f"{net.first}.weight"
-    notes = []
     channels = wanted[first].shape[1]
+    notes: list[str] = []
     if first in given and given[first].shape[1] != channels:
-        if given[first].ndim not in (4, 5) or given[first].shape[1] != 3:
+        if given[first].ndim not in DIMENSIONS or given[first].shape[1] != 3:
             raise UserError(
                 f"{source}: the first layer has {given[first].shape[1]} input channels, this "
                 f"stream {channels}; give weights for RGB (3) or for {channels} (--length)"
             )
         given = adapted(given, net.first, channels, rule)
         notes.append(f"first layer turned from 3 into {channels} channels")
-    if any(
-        name in given and given[name].shape != wanted[name].shape
-        for name in wanted
-        if name.startswith("head.")
-    ):
+    heads = [name for name in wanted if name.startswith("head.")]
+    if any(name not in given or given[name].shape != wanted[name].shape for name in heads):
         given = {name: value for name, value in given.items() if not name.startswith("head.")}
         notes.append("new classifier")
-    check_fit(given, wanted, source)
-    net.load_state_dict({n: v for n, v in given.items() if n in wanted}, strict=False)
-    return ", ".join(notes) or "all layers"
+    return given, notes
 
 
-def check_fit(given: dict[str, Tensor], wanted: dict[str, Tensor], source: str) -> None:
-    """Raise UserError at the first tensor of the backbone that is missing, left over or of another
-    shape."""
+def check_fit(
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    source: str,
+    parts: tuple[str, ...] = ("backbone.",),
+) -> None:
+    """Raise `Misfit` where a tensor of `parts` is missing, left over or of another shape."""
     absent = [
-        n
-        for n in wanted
-        if n.startswith("backbone.") and n not in given and not n.endswith("num_batches_tracked")
+        name
+        for name in wanted
+        if name.startswith(parts) and name not in given and not name.endswith("num_batches_tracked")
     ]
-    if absent:
-        raise UserError(
-            f"{source} has no {absent[0].removeprefix('backbone.')} (and {len(absent) - 1} more): "
-            "it is of another network; check --network and --depth"
-        )
-    for name, value in given.items():
-        short = name.removeprefix("backbone.")
-        if name not in wanted:
-            if name.startswith("backbone."):
-                raise UserError(
-                    f"{source} holds {short}, which this network does not have: it is of another "
-                    "network; check --network and --depth"
-                )
-        elif value.shape != wanted[name].shape:
-            raise UserError(
-                f"{source}: {short} has shape {tuple(value.shape)}, this network needs "
-                f"{tuple(wanted[name].shape)}; check --network and --depth"
-            )
-
-
-def renamed(name: str) -> str:
-    """A run's or torchvision's name of a tensor -> ours."""
-    name = name.removeprefix("network.")
-    if name.startswith(("backbone.", "head.", "consensus.")):
-        return name
-    return f"head.{name[3:]}" if name.startswith("fc.") else f"backbone.{name}"
+    left_over = [name for name in given if name not in wanted]
+    reshaped = {
+        name: f"{name.removeprefix('backbone.')} has shape {tuple(value.shape)}, this network "
+        f"needs {tuple(wanted[name].shape)}"
+        for name, value in given.items()
+        if name in wanted and value.shape != wanted[name].shape
+    }
+    if absent or left_over or reshaped:
+        raise Misfit(source, absent, left_over, reshaped)

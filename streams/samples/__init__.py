@@ -7,12 +7,24 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.samples.batch import Batch, Rows, Sample, collate
     from streams.samples.crops import Box, Crop
-    from streams.samples.dataset import ClipDataset, quantiser_table, shared_moments
+    from streams.samples.dataset import ClipDataset, View, quantiser_table, shared_moments
     from streams.samples.flow_clips import FlowClips
-    from streams.samples.loader import Slices, make_loader, plainly, training_batches
+    from streams.samples.loader import (
+        Slices,
+        TrainingData,
+        make_loader,
+        plainly,
+        training_batches,
+    )
     from streams.samples.options import DataOptions, ShortPolicy
-    from streams.samples.sampling import Sampling, random_numbers, testing_dense, testing_moments
-    from streams.samples.source import Source, open_source
+    from streams.samples.sampling import (
+        Draw,
+        Sampling,
+        random_numbers,
+        testing_dense,
+        testing_moments,
+    )
+    from streams.samples.source import Source, check_classes, open_source, report_left_out
     from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from streams.samples.colours import NONE, Colour
 from streams.samples.crops import Box
 
 
@@ -28,6 +29,8 @@ class Sample:
     flip: bool
     view: Box
     """The crop within the stored picture: the same for all inputs."""
+    colour: Colour = NONE
+    """What is to be added to frames."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Batch:
     labels: Tensor
     """int64 (B,)."""
     videos: tuple[str, ...]
+    colours: Tensor | None = None
+    """float32 (B, 3): what is to be added to red, green and blue of frames, if anything."""
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -69,6 +74,7 @@ class Batch:
             self,
             planes={name: planes.pin_memory() for name, planes in self.planes.items()},
             labels=self.labels.pin_memory(),
+            colours=None if self.colours is None else self.colours.pin_memory(),
         )
 
     def to(self, device: torch.device) -> Batch:
@@ -76,6 +82,7 @@ class Batch:
             self,
             planes={k: planes.to(device, non_blocking=True) for k, planes in self.planes.items()},
             labels=self.labels.to(device, non_blocking=True),
+            colours=None if self.colours is None else self.colours.to(device, non_blocking=True),
         )
 
 
@@ -107,6 +114,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         runs,
         torch.tensor([sample.label for sample in ordered]),
         tuple(sample.video for sample in ordered),
+        torch.tensor([s.colour for s in ordered])
+        if any(s.colour != NONE for s in ordered)
+        else None,
     )
 
 

@@ -6,12 +6,13 @@ crop 224 of short side 256 is the box of 7/8 of the short side, resized to the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from storage.errors import UserError
+from streams.settings import NEWER
 
 CropRule = Literal["corners", "random", "area", "centre"]
 
@@ -42,12 +43,21 @@ class Crop:
     flip: bool = True
     """Mirror every other training sample (flow's x is negated); not where left and right are two
     classes."""
+    pairs: Literal["neighbour", "even"] = field(default="neighbour", metadata=NEWER)
+    """How width and height of corner crops are drawn. even: each pair of scales at most one place
+    apart alike, as TSN does. neighbour: the height, then one of its neighbours, which draws the
+    ends of the list more often."""
+    jitter: float = field(default=0.0, metadata=NEWER)
+    """Standard deviation of the colour jitter of training frames, along ImageNet's principal
+    colours (0.1 in AlexNet; 0: none)."""
 
     def __post_init__(self) -> None:
         if self.size < 8:
             raise UserError(f"--size {self.size} is below 8 pixels")
         if not 0 < self.test_share <= 1 or not all(0 < scale <= 1 for scale in self.scales):
             raise UserError("--test-share and --scales must lie in (0, 1]")
+        if self.jitter < 0:
+            raise UserError(f"--jitter {self.jitter} must not be negative")
         if not self.scales:
             raise UserError("--scales needs at least one number")
 
@@ -91,11 +101,19 @@ def training_box(height: int, width: int, crop: Crop, rng: np.random.Generator) 
         return Box(top, int(rng.integers(width - length + 1)), length, length)
     if crop.crops == "area":
         return area_box(height, width, rng)
-    first = int(rng.integers(len(crop.scales)))
-    near = [i for i in (first - 1, first, first + 1) if 0 <= i < len(crop.scales)]
-    second = near[int(rng.integers(len(near)))]
-    tall, wide = (side(height, width, crop.scales[i]) for i in (first, second))
+    tall, wide = (side(height, width, crop.scales[i]) for i in scale_pair(crop, rng))
     return place(height, width, tall, wide, int(rng.integers(5)))
+
+
+def scale_pair(crop: Crop, rng: np.random.Generator) -> tuple[int, int]:
+    """Places in the list of scales of a corner crop's height and width."""
+    count = len(crop.scales)
+    if crop.pairs == "even":
+        pairs = [(i, j) for i in range(count) for j in range(count) if abs(i - j) <= 1]
+        return pairs[int(rng.integers(len(pairs)))]
+    first = int(rng.integers(count))
+    near = [i for i in (first - 1, first, first + 1) if 0 <= i < count]
+    return first, near[int(rng.integers(len(near)))]
 
 
 def area_box(height: int, width: int, rng: np.random.Generator) -> Box:

@@ -18,9 +18,11 @@ from torch.utils.data import Dataset
 from storage.catalog import Clip
 from storage.store import Store, StoreConfig, VideoMeta, open_store
 from streams.inputs import Input
-from streams.samples.batch import Sample
+from streams.samples.batch import Batch, Sample, collate
+from streams.samples.colours import NONE, Colour, colour_shift
 from streams.samples.crops import Box, Crop, centre_box, training_box
 from streams.samples.sampling import (
+    COLOURS,
     CROPS,
     FLIPS,
     SNIPPETS,
@@ -40,6 +42,8 @@ class View:
     moments: tuple[int, ...]
     box: Box
     flip: bool
+    colour: Colour = NONE
+    """What is added to the frames' red, green and blue."""
 
 
 class ClipDataset(Dataset[Sample]):
@@ -86,7 +90,7 @@ class ClipDataset(Dataset[Sample]):
         return [clip.label for clip in self.clips]
 
     def training_view(self, draw: Draw, video: VideoMeta, moments: range) -> View:
-        """Moments, box and mirroring, each from a random stream of its own."""
+        """Moments, box, mirroring and colour, each from a random stream of its own."""
         streams = (
             random_numbers(self.seed, use, draw.position) for use in (SNIPPETS, CROPS, FLIPS)
         )
@@ -94,7 +98,11 @@ class ClipDataset(Dataset[Sample]):
         chosen = training_moments(len(moments), self.sampling, snippets)
         box = training_box(video.height, video.width, self.crop, crops)
         flip = self.crop.flip and bool(flips.random() < 0.5)
-        return View(tuple(moments[i] for i in chosen), box, flip)
+        colour = NONE
+        if self.crop.jitter:
+            drawn = random_numbers(self.seed, COLOURS, draw.position)
+            colour = colour_shift(self.crop.jitter, drawn)
+        return View(tuple(moments[i] for i in chosen), box, flip, colour)
 
     def testing_view(self, video: VideoMeta, moments: range) -> View:
         if self.sampling.snippets == "dense":
@@ -108,6 +116,10 @@ class ClipDataset(Dataset[Sample]):
         )
         return View(tuple(moments[i] for i in chosen), box, False)
 
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Samples to a batch."""
+        return collate(samples)
+
     def __getitem__(self, which: Draw | int) -> Sample:
         clip = self.clips[which.clip if isinstance(which, Draw) else which]
         video, config = self.store.video(clip.video), self.store.meta
@@ -116,10 +128,15 @@ class ClipDataset(Dataset[Sample]):
             view = self.training_view(which, video, moments)
         else:
             view = self.testing_view(video, moments)
+        return self.sample(clip, video, view)
+
+    def sample(self, clip: Clip, video: VideoMeta, view: View) -> Sample:
+        """What a view shows, as stored."""
+        config = self.store.meta
         planes, boxes = {}, {}
         for name, input_ in self.inputs.items():
             planes[name], boxes[name] = self.read(input_, video, config, view)
-        return Sample(clip.video, clip.label, planes, boxes, view.flip, view.box)
+        return Sample(clip.video, clip.label, planes, boxes, view.flip, view.box, view.colour)
 
     def read(
         self, input_: Input, video: VideoMeta, config: StoreConfig, view: View

@@ -5,26 +5,49 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
 from storage.errors import UserError, WorkFailed
-from streams.samples.batch import Batch, collate
-from streams.samples.dataset import ClipDataset
 from streams.samples.loader_end import WorkerStart
-from streams.samples.sampling import SampleStream, StepBatches
+from streams.samples.sampling import Draw, SampleStream, Sampling, StepBatches
+
+
+class TrainingData(Protocol):
+    """What the training loop asks of samples, whatever they are made of."""
+
+    @property
+    def labels(self) -> list[int]:
+        """Of each clip."""
+
+    @property
+    def seed(self) -> int:
+        """Of the order and of all other choices."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Whether classes are drawn equally often."""
+
+    def __len__(self) -> int:
+        """Clips."""
+
+    def __getitem__(self, which: Draw) -> Any:
+        """A training sample; of an integer, the testing sample of that clip."""
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Samples to a batch: with `labels`, `videos` and `to(device)`."""
 
 
 def make_loader(
-    data: ClipDataset, batches: Any, workers: int, pin: bool, keep: bool = False
+    data: TrainingData, batches: Any, workers: int, pin: bool, keep: bool = False
 ) -> DataLoader[Any]:
     """A loader whose content depends on `data` and `batches` alone."""
     return DataLoader(
-        data,
+        data,  # type: ignore[arg-type]
         batch_sampler=batches,
-        collate_fn=collate,
+        collate_fn=data.collate,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=WorkerStart(),
@@ -36,7 +59,7 @@ def make_loader(
 
 
 def training_batches(
-    data: ClipDataset,
+    data: TrainingData,
     *,
     batch: int,
     accumulate: int,
@@ -45,7 +68,7 @@ def training_batches(
     world: int,
     workers: int,
     pin: bool,
-) -> Iterator[Batch]:
+) -> Iterator[Any]:
     """Micro-batches from the first of `steps` on, `accumulate` a step."""
     if not len(data):
         raise UserError("there is no training video")
@@ -54,7 +77,7 @@ def training_batches(
     return plainly(make_loader(data, batches, workers, pin))
 
 
-def plainly(loader: DataLoader[Any]) -> Iterator[Batch]:
+def plainly(loader: DataLoader[Any]) -> Iterator[Any]:
     """The loader's batches; a user's mistake that a worker met is said as it was there, without
     the worker's traceback, and a worker that was killed is the end of the work."""
     try:

@@ -17,7 +17,7 @@ import numpy as np
 from storage.errors import UserError
 
 Rule = Literal["segments", "dense"]
-SNIPPETS, CROPS, FLIPS, ORDER, CLASSES = range(5)
+SNIPPETS, CROPS, FLIPS, ORDER, CLASSES, COLOURS = range(6)
 """What a random stream is for: each purpose draws from one of its own."""
 
 

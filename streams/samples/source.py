@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from storage.catalog import Catalog, Clip, load_catalog, match_clips
 from storage.errors import UserError
@@ -90,12 +90,14 @@ def open_source(
             )
         missing[part] = matched.missing
         clips[part], short[part] = long_enough(store, matched.clips, inputs, options.short)
-        report(part, missing[part], "not in the store", options.missing == "stop", "left out")
+        report_left_out(
+            part, missing[part], "not in the store", options.missing == "stop", "left out"
+        )
         done = "left out" if options.short == "skip" else "their last pair repeats"
         log.info("%s: %d videos", part, len(clips[part]))
-        report(part, short[part], "too short for the input", options.short == "stop", done)
+        report_left_out(part, short[part], "too short for the input", options.short == "stop", done)
     if "train" in clips:
-        check_classes(catalog, clips["train"], options)
+        check_classes(catalog, clips["train"], options, options.store)
     return Source(options.store, store.meta, catalog, options.split, clips, missing, short)
 
 
@@ -119,7 +121,7 @@ def long_enough(
     return used, short
 
 
-def report(part: str, videos: list[str], what: str, stop: bool, done: str) -> None:
+def report_left_out(part: str, videos: list[str], what: str, stop: bool, done: str) -> None:
     """Say what does not fit, or stop at it."""
     if not videos:
         return
@@ -130,7 +132,20 @@ def report(part: str, videos: list[str], what: str, stop: bool, done: str) -> No
     log.warning("%s: %s", text, done)
 
 
-def check_classes(catalog: Catalog, clips: Sequence[Clip], options: DataOptions) -> None:
+class Listed(Protocol):
+    """What is asked of the training part of some lists."""
+
+    @property
+    def labels(self) -> Path: ...
+
+    @property
+    def split(self) -> int: ...
+
+    @property
+    def empty_classes(self) -> bool: ...
+
+
+def check_classes(catalog: Catalog, clips: Sequence[Clip], options: Listed, store: Path) -> None:
     """A network for classes that it never sees is most often a mistake."""
     if not clips:
         raise UserError(
@@ -142,7 +157,7 @@ def check_classes(catalog: Catalog, clips: Sequence[Clip], options: DataOptions)
     if absent and not options.empty_classes:
         raise UserError(
             f"{len(absent)} of the {len(catalog.classes)} classes of {options.labels} have no "
-            f"training video in {options.store} ({', '.join(absent[:3])}"
+            f"training video in {store} ({', '.join(absent[:3])}"
             f"{', ...' if len(absent) > 3 else ''}): extract them, or pass --empty-classes"
         )
     if len(catalog.classes) < 2:

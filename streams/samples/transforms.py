@@ -1,7 +1,7 @@
 """From bytes to the network's input, on the training device, many samples at once.
 
-Order: decode (pixels of motion, or 0..1), crop, resize, mirror, normalise. Motion keeps the
-units of the stored picture when it is resized, as in every published protocol.
+Order: decode (pixels of motion, or 0..1), crop, resize, colour jitter, mirror, normalise. Motion
+keeps the units of the stored picture when it is resized, as in every published protocol.
 """
 
 from __future__ import annotations
@@ -34,10 +34,18 @@ def prepare(
         out = planes.new_empty(shape, dtype=torch.float32)
     for run in batch.runs[name]:
         pictures = cropped(decoded(planes, run, input_, table), run, size)
+        if batch.colours is not None and input_.kind == "rgb":
+            pictures = coloured(pictures, batch.colours[run.first : run.stop])
         out[run.first : run.stop] = input_.normalise(
             input_.mirror(pictures) if run.flip else pictures
         )
     return out
+
+
+def coloured(pictures: Tensor, colours: Tensor) -> Tensor:
+    """Frames (n, K, 3 T, h, w) in 0..1 with a colour (n, 3) added to each row's."""
+    steps = pictures.unflatten(2, (-1, 3))
+    return (steps + colours[:, None, None, :, None, None]).flatten(2, 3)
 
 
 def decoded(planes: Tensor, run: Rows, input_: Input, table: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ class Run:
     def validation(self) -> float:
         return float(self.settings["data"]["validation"])
 
+    @property
+    def adopted(self) -> bool:
+        """Of somebody else's weights: nothing is known here of what it was trained on."""
+        return "adopted" in self.settings["data"]
+
     def best(self) -> Weights:
         """The weights that did best on the validation part."""
         path = RunFolder(self.path).best_weights
@@ -78,6 +84,11 @@ class Run:
     def load(self, net: nn.Module) -> Weights:
         """Fill a network with the best weights."""
         weights = self.best()
+        self.fill(net, weights)
+        return weights
+
+    def fill(self, net: nn.Module, weights: Weights) -> None:
+        """Fill a network with weights of this run."""
         try:
             net.load_state_dict(current_names(weights.tensors))
         except RuntimeError as error:
@@ -85,10 +96,11 @@ class Run:
                 f"{self.path}: {RunFolder(self.path).best_weights.name} does not fit the network "
                 f"in config.json: {str(error).splitlines()[-1].strip()}"
             ) from None
-        return weights
 
-    def check_store(self, inputs: dict[str, Input], config: StoreConfig, path: Path) -> None:
+    def check_store(self, inputs: Mapping[str, Input], config: StoreConfig, path: Path) -> None:
         """The store must be made as the one that the run was trained on, as far as it matters."""
+        if self.adopted:
+            return
         then, now = self.settings["data"]["store"], config.to_json()
         for name in sorted({name for input_ in inputs.values() for name in input_.relies_on}):
             if then.get(name) != now[name]:

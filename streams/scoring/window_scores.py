@@ -104,7 +104,8 @@ def _stream_scores(
     features = []
     with Precision.choose("off", device).context():
         for crop in clips:  # (T, C, S, S)
-            parts = [scorer.net.features(few[None])[0] for few in crop.split(PICTURES)]
+            at_once = max(1, PICTURES // frames_of(scorer.inputs[scorer.kind]))
+            parts = [scorer.net.features(few[None])[0] for few in crop.split(at_once)]
             features.append(torch.cat(parts))
         stacked = torch.stack(features)
         whole = scorer.net.classify(stacked).float().mean(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ def draw_curve(rows: list[dict[str, Any]], path: Path, title: str) -> None:
         loss.plot(
             steps, [r["loss"] for r in part_rows], color=colour, marker=mark, ms=3, label=part
         )
-        top1.plot(steps, [100 * r["top1"] for r in part_rows], color=colour, marker=mark, ms=3)
+        top1.plot(
+            steps, [100 * r.get("top1", nan) for r in part_rows], color=colour, marker=mark, ms=3
+        )
     rates = [row for row in rows if "lr" in row]
     rate = loss.twinx()
     rate.plot([r["step"] for r in rates], [r["lr"] for r in rates], color="#0369a1", lw=0.8, ls=":")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
 
 from streams.training.distributed import Ranks
+from streams.training.task import Step, Task
 
 
 @dataclass
@@ -18,25 +19,42 @@ class Tally:
     top1: Tensor | float = 0.0
     top5: Tensor | float = 0.0
     count: float = 0
+    measures: dict[str, float] = field(default_factory=dict)
+    """Sums of what else a task measures; its names are given at the start."""
+    answers: bool = True
+    """Whether there are answers to count."""
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """`loss` is the mean of this batch; logits (B, classes)."""
+    @classmethod
+    def of(cls, task: Task) -> Tally:
+        """Ready for the validation of a task."""
+        return cls(measures=dict.fromkeys(task.measures, 0.0), answers=task.answers)
+
+    def add(self, step: Step, labels: Tensor) -> None:
+        """A step over this batch; its numbers are means."""
         n = len(labels)
+        self.loss = self.loss + step.loss.detach().double() * n
+        self.count += n
+        for name in self.measures:
+            self.measures[name] += step.measures[name] * n
+        if step.logits is None:
+            return
+        logits = step.logits
         best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-        self.loss = self.loss + loss.detach().double() * n
         self.top1 = self.top1 + best[:, 0].sum()
         self.top5 = self.top5 + best.sum()
-        self.count += n
 
     def sums(self) -> list[float]:
-        """Of this process, in the order of the fields."""
+        """Of this process: loss, top1, top5, count."""
         return [float(self.loss), float(self.top1), float(self.top5), float(self.count)]
 
     def result(self, where: Ranks) -> dict[str, float]:
-        """loss, top1 and top5 (parts of 1) over all processes."""
-        loss, top1, top5, count = where.total(self.sums())
-        count = max(count, 1)
-        return {"loss": loss / count, "top1": top1 / count, "top5": top5 / count}
+        """loss, top1 and top5 (parts of 1) where there are answers, and what else is measured, over
+        all processes."""
+        sums = where.total([*self.sums(), *self.measures.values()])
+        loss, top1, top5, count, *others = sums
+        right = {"top1": top1, "top5": top5} if self.answers else {}
+        values = {"loss": loss, **right, **dict(zip(self.measures, others, strict=True))}
+        return {name: value / max(count, 1) for name, value in values.items()}
 
 
 def better(
@@ -45,7 +63,7 @@ def better(
     """More right answers, and at equality the lower loss; or the lower loss alone."""
     if old is None:
         return True
-    if by == "loss":
+    if by == "loss" or "top1" not in new:
         return new["loss"] < old["loss"]
     return (new["top1"], -new["loss"]) > (old["top1"], -old["loss"])
 

@@ -32,9 +32,11 @@ class Optimisation:
     weight_decay: float = 5e-4
     """On weights; not on biases and batch norms."""
     schedule: Literal["cosine", "steps", "constant"] = "cosine"
-    """cosine: down to 0. steps: a tenth at each of --milestones."""
+    """cosine: down to 0. steps: times --factor at each of --milestones."""
     milestones: tuple[float, ...] = ()
-    """Parts of the whole training at which `steps` divides the rate by 10."""
+    """Parts of the whole training at which `steps` lowers the rate."""
+    factor: float = field(default=0.1, metadata=NEWER)
+    """What `steps` multiplies the rate by."""
     warmup: float = 0.05
     """Part of the whole training in which the rate rises from 0."""
     head_lr: float = 1.0
@@ -43,6 +45,9 @@ class Optimisation:
     """Greatest norm of the gradient (0: not clipped)."""
     smoothing: float = 0.1
     """Label smoothing."""
+    own_loss: float = field(default=0.0, metadata=NEWER)
+    """Weight of the network's own loss, which needs no labels, beside that of the classes:
+    hidden-two-stream has one, that of its motion (0: none)."""
     ema: float = 0.0
     """Decay a step of the averaged weights that are validated and kept (0: none)."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
@@ -72,5 +77,7 @@ class Optimisation:
             raise UserError(f"--lr {self.lr} must be positive")
         if not 0 <= self.ema < 1 or not 0 <= self.smoothing < 1 or not 0 <= self.warmup < 1:
             raise UserError("--ema, --smoothing and --warmup must lie in [0, 1)")
+        if not 0 < self.factor < 1 or self.own_loss < 0:
+            raise UserError("--factor must lie in (0, 1), --own-loss must not be negative")
         if self.nesterov and self.momentum == 0:
             raise UserError("--nesterov needs --momentum above 0")

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from storage.errors import UserError
+from streams.inputs import Span
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,29 @@ class LoopOptions:
         if self.workers >= 0:
             return self.workers
         return max(1, min(16, len(os.sched_getaffinity(0)) // world))
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """How the weights look at a video, where it is not as their origin has it."""
+
+    length: int | None = None
+    """Frames of a clip, or flow fields of a stack (default: as the weights' origin)."""
+    stride: int | None = None
+    """Frames from one step to the next (default: as the weights' origin)."""
+    size: int | None = None
+    """Side of the network's input, pixels (default: as published)."""
+    span: Span | None = None
+    """Numbers that frames become (default: as the weights' origin)."""
+    unit: float | None = None
+    """Pixels of motion that become 1 (default: as the weights' origin)."""
+    test_share: float = 0.875
+    """Side of a testing crop as a part of the short side: 224 of 256."""
+    dropout: float = 0.5
+    """For fine-tuning: share of the pooled features that is dropped before the classifier."""
+    extra: tuple[str, ...] = ()
+    """Settings of the network's own, NAME=VALUE."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_share <= 1:
+            raise UserError(f"--test-share {self.test_share} must lie in (0, 1]")

@@ -10,6 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from storage.progress import Bar, progress_bar
 from streams.training.board import Board
 from streams.training.curve import draw_curve
+from streams.training.metrics import percent
 from streams.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Progress:
     def trained(self, step: int, row: dict[str, float]) -> None:
         self._write("train", step, row)
         if self.bar is not None:
-            self.bar.set_postfix_str(f"loss {row['loss']:.3f} top-1 {row['top1']:.1%}")
+            self.bar.set_postfix_str(in_words(row))
 
     def validated(self, step: int, row: dict[str, float], best: bool) -> None:
         self._write("validation", step, row)
@@ -49,10 +50,9 @@ class Progress:
             return
         with logging_redirect_tqdm():
             log.info(
-                "step %d: validation top-1 %.1f %%, loss %.3f%s",
+                "step %d: validation %s%s",
                 step,
-                100 * row["top1"],
-                row["loss"],
+                in_words(row),
                 " (best so far)" if best else "",
             )
         if time.monotonic() - self._drawn > REDRAW_SECONDS:
@@ -82,3 +82,14 @@ class Progress:
         board, self.board = self.board, None
         if board is not None:
             board.close()
+
+
+def in_words(row: dict[str, float], of: int = 0) -> str:
+    """Top-1, loss and what else was measured; of so many videos, if that is given."""
+    words = []
+    if "top1" in row:
+        words.append(f"top-1 {percent(row['top1'], of) if of else format(row['top1'], '.1%')}")
+    words.append(f"loss {row['loss']:.3f}")
+    known = ("loss", "top1", "top5", "lr", "epoch")
+    words += [f"{name} {value:.3f}" for name, value in row.items() if name not in known]
+    return ", ".join(words)

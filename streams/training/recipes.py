@@ -11,8 +11,13 @@ from streams.networks import NetworkOptions, entry_of
 from streams.samples import Crop, Sampling
 from streams.settings import tuples, values_of
 from streams.training.optimisation import Optimisation
+from streams.training.published import as_published
+from streams.training.small import Small, small_of
 
-KINDS = ("spatial", "temporal", "difference")
+KINDS = ("spatial", "temporal", "difference", "motion")
+FRAMES_ONLY = ("motion",)
+"""Kinds that are no stream, and learn from frames as the spatial stream does."""
+MOTION_RECIPES = ("modern", "published", "small")
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,10 @@ def published_2014(kind: str) -> Recipe:
             NetworkOptions(weights="none", dropout=0.9),
             Optimisation(lr=1e-2, steps=80_000, milestones=(50 / 80, 70 / 80), **common),
         )
-    optim = Optimisation(lr=1e-3, steps=20_000, milestones=(14 / 20,), **common)
+    optim = Optimisation(lr=1e-2, steps=20_000, milestones=(14 / 20,), **common)
     input_ = RGB() if kind == "spatial" else RGBDifference()
-    return Recipe(input_, sampling, crop, NetworkOptions(dropout=0.9), optim)
+    jittered = replace(crop, jitter=0.1)
+    return Recipe(input_, sampling, jittered, NetworkOptions(dropout=0.9), optim)
 
 
 def published_tsn(kind: str) -> Recipe:
@@ -71,15 +77,15 @@ def published_tsn(kind: str) -> Recipe:
         return Recipe(
             RGB(),
             sampling,
-            Crop(),
+            Crop(pairs="even"),
             NetworkOptions(batch_norm="partial", dropout=0.8),
             Optimisation(lr=1e-3, epochs=80, milestones=(30 / 80, 60 / 80), clip=40, **common),
         )
     return Recipe(
         FlowStack(length=5) if kind == "temporal" else RGBDifference(length=5),
         sampling,
-        Crop(scales=(1.0, 0.875, 0.75)),
-        NetworkOptions(batch_norm="partial", dropout=0.7),
+        Crop(scales=(1.0, 0.875, 0.75), pairs="even"),
+        NetworkOptions(batch_norm="partial", dropout=0.7, first_layer="mean"),
         Optimisation(lr=5e-3, epochs=340, milestones=(190 / 340, 300 / 340), clip=20, **common),
     )
 
@@ -117,7 +123,14 @@ def small(kind: str) -> Recipe:
     )
 
 
-RECIPES = {"2014": published_2014, "tsn": published_tsn, "modern": modern, "small": small}
+RECIPES = {
+    "2014": published_2014,
+    "tsn": published_tsn,
+    "modern": modern,
+    "published": modern,
+    "small": small,
+}
+"""Name -> the recipe of a kind of stream; `published` and `small` go on by the network."""
 
 
 def recipe(name: str, kind: str, network: str = "") -> Recipe:
@@ -126,33 +139,67 @@ def recipe(name: str, kind: str, network: str = "") -> Recipe:
         raise UserError(f"--recipe {name!r} is not one of {', '.join(RECIPES)}")
     if kind not in KINDS:
         raise UserError(f"stream {kind!r} is not one of {', '.join(KINDS)}")
-    base = RECIPES[name](kind)
-    return for_network(base, network, little=name == "small") if network else base
+    if kind == "motion":
+        if name not in MOTION_RECIPES:
+            raise UserError(f"--recipe {name} trains streams; motion: {', '.join(MOTION_RECIPES)}")
+        network = network or "motionnet"
+    base = RECIPES[name]("spatial" if kind in FRAMES_ONLY else kind)
+    if network:
+        base = for_network(base, kind, network)
+    if kind == "motion":
+        base = without_labels(base)
+    if name == "published":
+        return as_published(base, network)
+    return smaller(base, small_of(network)) if network and name == "small" else base
 
 
-def for_network(base: Recipe, name: str, *, little: bool) -> Recipe:
+def without_labels(base: Recipe) -> Recipe:
+    """Adam, as Zhu et al., and the validation of the lowest loss."""
+    optim = replace(
+        base.optim, optimiser="adamw", lr=1e-4, nesterov=False, smoothing=0.0, best="loss"
+    )
+    return replace(base, optim=optim)
+
+
+def for_network(base: Recipe, kind: str, name: str) -> Recipe:
     """The recipe with a network of another name, which looks at what it was published with."""
     entry = entry_of(name)
-    input_: AnyInput = base.input
-    sampling = base.sampling
+    if kind not in entry.streams:
+        raise UserError(
+            f"--network {name} is trained by `twostream train {' or '.join(entry.streams)}`, "
+            f"not as the {kind} stream"
+        )
+    input_, sampling = base.input, base.sampling
     if entry.layout == "clip" or entry.frames > 1:
-        steps = entry.small_frames or entry.frames if little else entry.frames
-        input_ = replace(base.input, length=steps)
+        input_ = replace(input_, length=entry.frames)
         if not isinstance(input_, RGBDifference):
             input_ = replace(input_, stride=entry.stride)
         sampling = replace(sampling, segments=1)
-    elif base.input.kind == "rgb":
-        input_ = replace(base.input, length=1)
-    settings = entry.small if little else {}
+    elif input_.kind == "rgb":
+        input_ = replace(input_, length=1)
+    if isinstance(input_, RGB):
+        input_ = replace(input_, span=entry.span)  # type: ignore[arg-type]
+    elif isinstance(input_, FlowStack) and entry.unit:
+        input_ = replace(input_, unit=entry.unit)
     return replace(
         base,
         input=input_,
         sampling=sampling,
-        crop=replace(base.crop, size=entry.small_size if little else entry.size),
+        crop=replace(base.crop, size=entry.size),
+        network=replace(base.network, network=name, weights=entry.weights),
+    )
+
+
+def smaller(base: Recipe, small: Small) -> Recipe:
+    """The same at a small network's size, from scratch."""
+    return replace(
+        base,
+        input=replace(base.input, length=small.frames) if small.frames else base.input,
+        crop=replace(base.crop, size=small.size),
         network=replace(
             base.network,
-            network=name,
-            weights="none" if little else entry.weights,
-            extra=tuple(f"{key}={str(value).lower()}" for key, value in settings.items()),
+            weights="none",
+            extra=tuple(f"{key}={value}" for key, value in small.settings.items()),
         ),
+        optim=replace(base.optim, lr=small.lr),
     )

@@ -144,13 +144,17 @@ class RunFolder:
         """The lines of metrics.jsonl; a half-written last one is left out."""
         if not self.metrics.exists():
             return []
-        found = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        rows: list[dict[str, Any]] = []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
             try:
-                found.append(json.loads(line))
+                rows.append(json.loads(line))
             except ValueError:
-                break
-        return found
+                if number < len(lines):
+                    raise UserError(
+                        f"{self.metrics}, line {number}, is no JSON; delete the line"
+                    ) from None
+        return rows
 
     def log(self, row: dict[str, Any]) -> None:
         with atomic.naming(self.metrics), self.metrics.open("a", encoding="utf-8") as file:

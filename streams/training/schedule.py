@@ -25,5 +25,5 @@ def learning_rate(optim: Optimisation, step: int, total: int) -> float:
         return optim.lr
     if optim.schedule == "steps":
         passed = sum(step >= round(milestone * total) for milestone in optim.milestones)
-        return optim.lr * 0.1**passed
+        return optim.lr * optim.factor**passed
     return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))

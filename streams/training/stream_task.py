@@ -20,6 +20,9 @@ VALIDATION_SNAPSHOTS = 3
 class StreamTask:
     """The spatial, the temporal or the difference stream."""
 
+    answers = True
+    measures: tuple[str, ...] = ()
+
     def __init__(self, kind: str, recipe: Recipe, source: Source, seed: int) -> None:
         self.kind = kind
         self.recipe, self.source, self.seed = recipe, source, seed
@@ -73,9 +76,12 @@ class StreamTask:
         return ready
 
     def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
-        logits = model(self.inputs(batch)).float()
-        smoothing = self.optim.smoothing
-        return Step(nnf.cross_entropy(logits, batch.labels, label_smoothing=smoothing), logits)
+        weight, smoothing = self.optim.own_loss, self.optim.smoothing
+        inputs = self.inputs(batch)
+        logits, own = model(inputs, own_loss=True) if weight else (model(inputs), None)
+        logits = logits.float()
+        loss = nnf.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+        return Step(loss if own is None else loss + weight * own, logits)
 
 
 def stream_net(recipe: Recipe, classes: int) -> StreamNet:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from streams.samples import Batch, ClipDataset
+from streams.samples import TrainingData
 from streams.training.optimisation import Optimisation
 
 
@@ -17,22 +17,33 @@ class Step:
     """What a model says of a batch, or of a piece of one."""
 
     loss: Tensor
-    """Scalar: what is to be made small; the mean over the videos."""
-    logits: Tensor
-    """float (B, classes), for the metrics."""
+    """Scalar: what is to be made small; the mean over the videos. Of a batch in pieces, the loss
+    is the sum of theirs."""
+    logits: Tensor | None
+    """float (B, classes), for the metrics; None where the task has no labels."""
     state: Any = None
     """What the next piece of the same batch goes on from; None after the last one. So a long
     sequence is trained on piece by piece (truncated back-propagation)."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What else the validation is to say, by name: means over the batch."""
 
 
-class Task(Protocol):
-    """One thing to be trained. The loop knows a task, an `Optimisation` and a run folder."""
+B = TypeVar("B", contravariant=True)
+
+
+class Task(Protocol[B]):
+    """One thing to be trained, from batches B. The loop knows a task, an `Optimisation` and a run
+    folder."""
 
     kind: str
     """spatial, temporal, difference, fusion ...: which code can use the run."""
     classes: tuple[str, ...]
     optim: Optimisation
     seed: int
+    answers: bool
+    """Whether steps have logits, to be compared with labels."""
+    measures: tuple[str, ...]
+    """The names in `Step.measures` of a validation batch."""
 
     def settings(self) -> dict[str, Any]:
         """JSON values that decide the result: kept in the run folder, compared when resuming."""
@@ -44,10 +55,10 @@ class Task(Protocol):
         """For the optimiser; a group's `scale` multiplies the recipe's learning rate (default 1),
         and its `weight_decay` replaces the recipe's."""
 
-    def data(self, part: str) -> ClipDataset:
+    def data(self, part: str) -> TrainingData:
         """Samples of the part `train` or `validation`."""
 
-    def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
+    def step(self, model: Callable[..., Any], batch: B, state: Any = None) -> Step:
         """Run the model on a batch that is on its device. Of a batch in pieces, `state` is what
         the step before gave."""
 

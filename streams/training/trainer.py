@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from storage import atomic
 from storage.errors import UserError, WorkFailed
 from streams.networks import current_names
-from streams.samples import Batch, Slices, make_loader, plainly, training_batches
+from streams.samples import Slices, make_loader, plainly, training_batches
 from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
@@ -63,7 +63,7 @@ class Trainer:
     """One sitting of a run."""
 
     def __init__(
-        self, task: Task, folder: RunFolder, where: Ranks, options: LoopOptions, *, quiet: bool
+        self, task: Task[Any], folder: RunFolder, where: Ranks, options: LoopOptions, *, quiet: bool
     ) -> None:
         self.task, self.folder, self.where, self.options = task, folder, where, options
         self.optim = task.optim
@@ -74,7 +74,7 @@ class Trainer:
         self.workers = options.loading_processes(where.world)
         self.precision = Precision.choose(self.optim.amp, where.device)
         self.state = State()
-        self.tally = Tally()
+        self.tally = Tally(answers=task.answers)
         """Of the steps since the last line of metrics.jsonl."""
         self.progress = Progress(folder, self.total, where.first, quiet)
         if options.deterministic:
@@ -108,7 +108,7 @@ class Trainer:
             if self.state.finished and self.state.step == self.folder.lengthened_at():
                 self.state.finished, self.state.worse = False, 0
             if self.where.first:
-                self.tally = Tally(*saved["tally"])
+                self.tally = replace(Tally(*saved["tally"]), answers=self.task.answers)
         self.forward: Any = self.model
         if self.where.world > 1:
             on_gpu = self.where.device.type == "cuda"
@@ -145,7 +145,7 @@ class Trainer:
                 if state.step % ROW_EVERY == 0 or due:
                     self.check_finite(losses)
                     self.progress.trained(state.step, self.row(tally))
-                    tally, losses = Tally(), []
+                    tally, losses = Tally(answers=self.task.answers), []
                 self.progress.step(state.step)
                 if due:
                     self.validate()
@@ -162,7 +162,7 @@ class Trainer:
         self.progress.end()
         return state
 
-    def read(self, batches: Iterator[Batch], tally: Tally, losses: list[Tensor]) -> list[Batch]:
+    def read(self, batches: Iterator[Any], tally: Tally, losses: list[Tensor]) -> list[Any]:
         """The micro-batches of a step, all before it begins: so the end of a reading process comes
         between two steps, and what was learnt until then is kept."""
         try:
@@ -176,7 +176,7 @@ class Trainer:
                 f"{error}; {self.folder.last} holds the state after step {self.state.step}"
             ) from None
 
-    def train_step(self, batches: list[Batch], tally: Tally) -> Tensor:
+    def train_step(self, batches: list[Any], tally: Tally) -> Tensor:
         """One step of the optimiser over its micro-batches; their mean loss, on the device."""
         torch.manual_seed(hash_of(self.seed, self.state.step, self.where.rank))
         rate = learning_rate(self.optim, self.state.step, self.total)
@@ -188,11 +188,13 @@ class Trainer:
         for part in range(parts):
             batch = batches[part].to(self.where.device)
             waits = self.where.world > 1 and part < parts - 1
+            loss = torch.zeros((), device=self.where.device)
             with self.forward.no_sync() if waits else nullcontext():
                 for step in self.pieces(self.forward, batch):
                     self.scaler.scale(step.loss / parts).backward()
-                    sum_of_losses += step.loss.detach() / parts
-            tally.add(step.loss, step.logits, batch.labels)
+                    loss += step.loss.detach()
+            sum_of_losses += loss / parts
+            tally.add(replace(step, loss=loss), batch.labels)
         if self.optim.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip)
@@ -203,7 +205,7 @@ class Trainer:
             self.average.follow(self.state.step)
         return sum_of_losses
 
-    def pieces(self, model: Any, batch: Batch) -> Iterator[Step]:
+    def pieces(self, model: Any, batch: Any) -> Iterator[Step]:
         """The task's steps over one batch: one, unless it takes the batch in pieces."""
         state: Any = None
         while True:
@@ -228,11 +230,12 @@ class Trainer:
     def validate(self) -> None:
         """Measure on the validation part, and keep the weights if they are the best so far."""
         model = (self.average.model if self.average is not None else self.model).eval()
-        tally = Tally()
+        tally = Tally.of(self.task)
         for batch in plainly(self.checking):
             batch = batch.to(self.where.device)
-            *_, step = self.pieces(model, batch)
-            tally.add(step.loss, step.logits, batch.labels)
+            steps = list(self.pieces(model, batch))
+            loss = torch.stack([step.loss for step in steps]).sum()
+            tally.add(replace(steps[-1], loss=loss), batch.labels)
         result = tally.result(self.where)
         # Without validation videos the last weights are the ones to keep.
         improved = len(self.checking.dataset) == 0 or better(
@@ -343,7 +346,7 @@ def hash_of(*numbers: int) -> int:
 
 
 def train(
-    task: Task,
+    task: Task[Any],
     folder: RunFolder,
     where: Ranks,
     options: LoopOptions,

@@ -201,3 +201,17 @@ def test_a_stored_video_keeps_its_id(tmp_path: Path) -> None:
     avi, mp4 = (str(tmp_path / name) for name in ("a.avi", "a.mp4"))
     assert assign_ids(found, {avi: "a"}) == ["a", "a.mp4"]
     assert assign_ids(found, {avi: "a", mp4: "a.mp4"}) == ["a", "a.mp4"]
+
+
+def test_a_second_link_to_a_folder_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "v.avi").touch()
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with caplog.at_level("INFO"):
+        found, _ = find_videos([str(tmp_path / "in")])
+    assert [name_of(file) for file in found] == ["a/v.avi"]
+    assert f"{tmp_path / 'in' / 'b'} leads to" in caplog.text

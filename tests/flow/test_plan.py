@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow.extraction.extract import file_identity
-from flow.extraction.failures import Failure, read_failures, record_failures
+from flow.extraction.failures import Failure, gather_failures, read_failures, record_failures
 from flow.extraction.plan import Plan, Share, make_plan
 from flow.video.find import find_videos
 from storage.errors import UserError
@@ -143,6 +145,63 @@ def test_failures_are_kept_until_they_are_settled(tmp_path: Path) -> None:
     assert read_failures(tmp_path) == [failure("a", "cannot open"), failure("c")]
     record_failures(tmp_path, [], ["a", "c"])
     assert read_failures(tmp_path) == []
+
+
+def test_failures_are_lines_until_they_are_gathered(tmp_path: Path) -> None:
+    names = ["a", "b", "line\u2028end\n", "surrogate \udcff"]
+    record_failures(tmp_path, [failure(name) for name in names])
+    assert not (tmp_path / "failures.json").exists()
+    gather_failures(tmp_path)
+    assert read_failures(tmp_path) == [failure(name) for name in sorted(names)]
+    content = (tmp_path / "failures.json").read_text(encoding="utf-8")
+    assert [entry["video"] for entry in json.loads(content)["failures"]] == sorted(names)
+    assert not (tmp_path / "failures.jsonl").exists()
+    record_failures(tmp_path, [], ["b"])
+    with open(tmp_path / "failures.jsonl", "ab") as file:
+        file.write(b'\n{"video": "cut sh')  # a process killed as it wrote
+    record_failures(tmp_path, [failure("c")])
+    assert [entry.video for entry in read_failures(tmp_path)] == sorted({*names, "c"} - {"b"})
+    before = read_failures(tmp_path)
+    gather_failures(tmp_path)
+    assert read_failures(tmp_path) == before
+
+
+def test_a_failure_costs_the_same_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_failures(tmp_path, [failure(str(number)) for number in range(10_000)])
+    gather_failures(tmp_path)
+    size = (tmp_path / "failures.json").stat().st_size
+
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError("what is on record was read or written again")
+
+    monkeypatch.setattr(Path, "read_text", never)
+    monkeypatch.setattr(Path, "write_text", never)
+    record_failures(tmp_path, [failure("more")])
+    record_failures(tmp_path, [], ["7"])
+    monkeypatch.undo()
+    assert (tmp_path / "failures.json").stat().st_size == size
+    assert (tmp_path / "failures.jsonl").stat().st_size < 300
+    assert len(read_failures(tmp_path)) == 10_000
+
+
+def note_failures(folder: Path, name: str) -> None:
+    for number in range(100):
+        record_failures(folder, [failure(f"{name}{number}")])
+        if number % 10 == 9:
+            gather_failures(folder)
+
+
+def test_runs_that_end_beside_others_lose_no_failure(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=note_failures, args=(tmp_path, name)) for name in "abcd"]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    assert len(read_failures(tmp_path)) == 400
 
 
 def test_a_damaged_failures_file_stops_nothing(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def store(path: Path, videos: list[str]) -> Path:
 
 def run(path: Path) -> Path:
     path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps({"settings": {"lr": 0.01, "note": HOSTILE}}))
+    (path / "config.json").write_text(
+        json.dumps({"format": 1, "settings": {"lr": 0.01, "note": HOSTILE}})
+    )
     rows = [{"step": i, "part": "train", "loss": 2 / (i + 1), "top1": i / 9} for i in range(8)]
     (path / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return path

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion.network.recipe import Fusing, FusionRecipe
+from fusion.network.recipe import FusionOptions, FusionRecipe
 from fusion.network.task import FusionTask, shared_crop
 from fusion.network.towers import Tower
 from storage.catalog.catalog import Catalog, Clip, Listing
@@ -36,7 +36,9 @@ from streams.scoring.scoring import Views, score_clips
 from streams.scoring.window_scores import score_window
 from streams.training.options import LoopOptions
 from streams.training.recipes import Recipe
+from streams.training.weights_file import Weights
 
+NO_WEIGHTS = Weights({}, {}, "none")
 QUANTIZER = Quantizer("round")
 REST, SPEED = int(QUANTIZER.zero), 220
 UNIT = float(QUANTIZER.table[SPEED] - QUANTIZER.table[REST])
@@ -107,13 +109,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(path, open_store(path).meta, catalog, 1, parts, {}, {})
 
 
-def make_task(source: Source, stack: FlowStack, crop: Crop, fusing: Fusing) -> FusionTask:
+def make_task(source: Source, stack: FlowStack, crop: Crop, fusion: FusionOptions) -> FusionTask:
     towers = []
     for kind, made in (("spatial", RGB()), ("temporal", stack)):
         settings = {"kind": kind, "data": source.settings()}
         run = Run(Path(kind), kind, source.classes, settings, {})
-        towers.append(Tower(run, Recipe(made, crop=crop), "none"))
-    return FusionTask(*towers, FusionRecipe(fusing), source, seed=5)
+        towers.append(Tower(run, Recipe(made, crop=crop), NO_WEIGHTS))
+    return FusionTask(*towers, FusionRecipe(fusion), source, seed=5)
 
 
 @dataclass
@@ -153,7 +155,7 @@ def check(inputs: tuple[Tensor, Tensor], stack: FlowStack) -> Marks:
 def test_training_views(source: Source, stack: FlowStack, crops: Any, snapshots: int) -> None:
     """One batch holds pictures of several sizes, one of them too short, mirrored and not."""
     crop = Crop(size=SIZE, crops=crops)
-    task = make_task(source, stack, crop, Fusing(snapshots=snapshots, gap=3))
+    task = make_task(source, stack, crop, FusionOptions(snapshots=snapshots, gap=3))
     data = task.data("train")
     batch = collate([data[Draw(i, i % len(VIDEOS))] for i in range(20)])
     seen = check(task.inputs(batch), stack)
@@ -172,7 +174,7 @@ def test_training_views(source: Source, stack: FlowStack, crops: Any, snapshots:
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_the_validation_view(source: Source, stack: FlowStack) -> None:
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     data = task.data("validation")
     seen = check(task.inputs(collate([data[i] for i in range(len(data))])), stack)
     assert seen.frames.shape == (len(VIDEOS), 3, SIZE, SIZE)
@@ -181,7 +183,7 @@ def test_the_validation_view(source: Source, stack: FlowStack) -> None:
 def test_segments_too(source: Source) -> None:
     """Another sampling rule: random moments in equal parts of the video."""
     stack = STACKS["forward"]
-    task = make_task(source, stack, Crop(size=SIZE), Fusing())
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions())
     data = task.data("train")
     data.sampling = Sampling(4)
     batch = collate([data[Draw(i, i % len(VIDEOS))] for i in range(20)])
@@ -193,7 +195,7 @@ class Looking:
 
     def __init__(self, task: FusionTask) -> None:
         self.inputs, self.crop = task.tower_inputs, task.crop
-        self.sampling = task.recipe.fusing.sampling
+        self.sampling = task.recipe.fusion.sampling
         self.net: nn.Module = nn.Identity()
         self.provenance: dict[str, Any] = {}
         self.seen: list[tuple[Tensor, Tensor]] = []
@@ -207,7 +209,7 @@ class Looking:
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("crops", [1, 2, 5, 10])
 def test_testing_views(source: Source, stack: FlowStack, crops: int) -> None:
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     scorer = Looking(task)
     clips, views = source.parts["test"], Views(6, crops)
     cpu, loop = torch.device("cpu"), LoopOptions(workers=0)
@@ -228,7 +230,7 @@ def test_testing_views(source: Source, stack: FlowStack, crops: int) -> None:
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
     """What `twostream predict` shows the network."""
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     for video in VIDEOS:
         about = open_store(source.store).video(video)
         flows = {"forward": codes(video), "backward": codes(video, first=1)}
@@ -247,13 +249,13 @@ def test_views_of_a_video_in_memory(source: Source, stack: FlowStack) -> None:
 )
 def test_the_check_can_fail(source: Source, wrong: RGB) -> None:
     stack = STACKS["forward"]
-    task = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    task = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     task.tower_inputs["spatial"] = wrong
     data = task.data("validation")
     inputs = task.inputs(collate([data[i] for i in range(len(data))]))
     with pytest.raises(AssertionError, match="not close"):
         check(inputs, stack)
-    right = make_task(source, stack, Crop(size=SIZE), Fusing(snapshots=3, gap=2))
+    right = make_task(source, stack, Crop(size=SIZE), FusionOptions(snapshots=3, gap=2))
     frames, flow = right.inputs(collate([right.data("validation")[i] for i in range(len(data))]))
     with pytest.raises(AssertionError, match="not close"):
         check((frames.flip(-1), flow), stack)  # mirrored in one input alone

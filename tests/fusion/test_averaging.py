@@ -66,7 +66,22 @@ def test_the_average_of_three_streams() -> None:
         "weights": [1.0, 2.0, 0.5],
     }
     assert fused.groups == tables[0].groups
-    assert average(tables, None, "zscore").kind == "logits"
+    kinds = {how: average(tables, None, how).kind for how in NORMALISATIONS}
+    assert kinds == {
+        "logits": "logits",
+        "softmax": "probabilities",
+        "l1": "probabilities",
+        "l2": "scores",
+        "zscore": "scores",
+    }
+
+
+def test_scores_of_neither_kind_are_not_taken_for_probabilities() -> None:
+    other = average([made_up("spatial"), made_up("temporal")], None, "zscore")
+    for how in ("softmax", "l2"):
+        with pytest.raises(UserError, match="needs logits or probabilities"):
+            normalise(other, how)
+    np.testing.assert_allclose(normalise(other, "logits"), other.scores)
 
 
 def test_streams_of_one_name_are_told_apart() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
-from streams.networks.resnet import StreamNet
 from torch import nn
 
 from fusion.network.joins import BilinearJoin, ConvJoin, SumJoin, make_join
 from fusion.network.net import ConvFusionNet, fused_logits
-from fusion.network.pooling import SnapshotPool
+from fusion.network.pooling import FusedPool, SnapshotPool
+from fusion.network.recipe import fusion_recipe_from
 from fusion.network.start import PENALTY, align, fit_head, set_scales
+from fusion.network.task import fusion_net
 from storage.errors import UserError
-from streams.networks.build import build_stream
+from streams.networks import StreamNet, build_network, build_stream, current_names
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")
@@ -86,8 +89,9 @@ def test_both_losses_reach_the_temporal_tower_s_own_head(
 def test_what_lies_behind_the_last_join_is_cut(towers: tuple[StreamNet, StreamNet]) -> None:
     net = ConvFusionNet(*towers, stages=("layer2",), join="sum")
     kept = {name for name, _ in net.tower("temporal").named_parameters()}
-    assert any(name.startswith("backbone.layer2") for name in kept)
-    assert not any(name.startswith(("backbone.layer3", "backbone.layer4", "head")) for name in kept)
+    assert any(name.startswith("network.backbone.layer2") for name in kept)
+    cut = ("network.backbone.layer3", "network.backbone.layer4", "network.head")
+    assert not any(name.startswith(cut) for name in kept)
 
 
 @pytest.mark.parametrize("stage", ["layer2", "layer3", "layer4"])
@@ -116,14 +120,15 @@ def test_concatenation_starts_as_a_sum_where_a_stage_follows(
 def test_the_aligned_start_is_late_sum_fusion(
     towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], join: str
 ) -> None:
-    net = ConvFusionNet(*towers, join=join, pool="2d").eval()
+    stages = ("last-1", "last") if join == "conv" else ("last",)
+    net = ConvFusionNet(*towers, join=join, stages=stages, hidden=16).eval()
     scales = set_scales(net, [inputs])
     assert align(net, towers[0].head, towers[1].head)
     with torch.no_grad():
         late = towers[0](inputs[0]) + towers[1](inputs[1])
         started = fused_logits(net(inputs))
     assert 0.05 < scales["layer4"] < 20
-    twice = ConvFusionNet(*towers, join=join, stages=("layer3", "layer4"))
+    twice = ConvFusionNet(*towers, join="sum", stages=("layer3", "layer4"))
     assert not align(twice, towers[0].head, towers[1].head)
     torch.testing.assert_close(started, late, rtol=1e-3, atol=1e-3)
 
@@ -190,7 +195,7 @@ def test_the_classifier_is_fitted_to_the_fused_features(
 
 
 def test_maps_that_do_not_align(towers: tuple[StreamNet, StreamNet]) -> None:
-    net = ConvFusionNet(*towers).eval()
+    net = ConvFusionNet(*towers, stages=("layer4",)).eval()
     frames, flow = torch.zeros(1, 1, 3, 64, 64), torch.zeros(1, 1, 2 * LENGTH, 96, 64)
     with pytest.raises(UserError, match="do not align after layer4: 2x2 and 3x2"):
         net((frames, flow))
@@ -221,7 +226,7 @@ def test_towers_of_different_depth_are_joined(inputs: tuple[torch.Tensor, torch.
         net = ConvFusionNet(spatial, temporal, stages=("layer3",), join=join, sketch=64).eval()
         with torch.no_grad():
             assert fused_logits(net(inputs)).shape == (2, CLASSES)
-    net = ConvFusionNet(spatial, temporal, join="conv", pool="2d").eval()
+    net = ConvFusionNet(spatial, temporal, join="conv", stages=("layer4",)).eval()
     for head in (spatial.head, temporal.head):
         nn.init.normal_(head.weight, std=0.2)
     one = tuple(value[:1, :1] for value in inputs)
@@ -240,7 +245,7 @@ def test_only_what_follows_is_tuned(
     learns = {name for name, p in net.named_parameters() if p.requires_grad}
     assert learns
     for name in learns:
-        assert name.startswith(("joins.", "head.", "towers.spatial.backbone.layer4")), name
+        assert name.startswith(("joins.", "head.", "towers.spatial.network.backbone.layer4")), name
     net.train()
     before = {n: b.clone() for n, b in net.named_buffers() if "temporal" in n}
     net(inputs)
@@ -249,12 +254,36 @@ def test_only_what_follows_is_tuned(
             assert torch.equal(buffer, before[name]), name
 
 
-@pytest.mark.parametrize("stages", [(), ("layer1",), ("layer5",), ("layer4", "fc")])
+@pytest.mark.parametrize(
+    "stages", [(), ("layer0",), ("last-9",), ("layer4", "fc"), ("layer4:layer5",)]
+)
 def test_a_stage_that_does_not_exist(
     towers: tuple[StreamNet, StreamNet], stages: tuple[str, ...]
 ) -> None:
     with pytest.raises(UserError, match=r"--stages.*layer2, layer3, layer4"):
         ConvFusionNet(*towers, stages=stages)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (("layer3", "last-1"), "behind the one before"),
+        (("layer3:layer4", "layer4:layer3"), "behind the one before"),
+        (("layer3:layer4",), None),
+    ],
+)
+def test_places_lie_in_order_and_have_one_size(
+    towers: tuple[StreamNet, StreamNet],
+    inputs: tuple[torch.Tensor, torch.Tensor],
+    stages: tuple[str, ...],
+    message: str | None,
+) -> None:
+    if message:
+        with pytest.raises(UserError, match=message):
+            ConvFusionNet(*towers, stages=stages)
+    else:
+        with pytest.raises(UserError, match="layer3 and layer4: 3x3 and 2x2"):
+            ConvFusionNet(*towers, stages=stages)(inputs)
 
 
 @pytest.mark.parametrize(
@@ -315,3 +344,106 @@ def test_pooling_by_hand() -> None:
     assert SnapshotPool("conv3d", 1)(maps).flatten().tolist() == [11, 23]
     odd = torch.rand(1, 2, 4, 3, 5)
     assert SnapshotPool("3d", 4)(odd).shape == (1, 4)
+
+
+def test_3d_fused_has_the_parameters_of_quo_vadis() -> None:
+    """Two Inception-v1 (5,599,904 numbers for RGB, 5,653,216 for ten pairs of flow), 27 x 2048 x
+    512 filters with 512 biases, and a classifier of 512 x 400 + 400: 39 M in the paper."""
+    with torch.device("meta"):
+        pair = [
+            StreamNet(build_network("inception-v1", kind, 400, length=length))
+            for kind, length in (("rgb", 1), ("flow", 10))
+        ]
+        net = ConvFusionNet(pair[0], pair[1], join="3d-fused", stages=("last",))
+        frames, flow = torch.zeros(1, 5, 3, 224, 224), torch.zeros(1, 5, 20, 224, 224)
+        assert fused_logits(net.eval()((frames, flow))).shape == (1, 400)
+    assert parameters(net) == 39_770_384
+
+
+def test_3d_fused_pools_as_torch_does() -> None:
+    torch.manual_seed(0)
+    pool, maps = FusedPool(4), torch.randn(2, 5, 4, 7, 7)
+    volume = pool.filters(maps.transpose(1, 2)).relu()
+    wanted = nn.functional.max_pool3d(volume, 3, 2, 1).mean(dim=(2, 3, 4))
+    torch.testing.assert_close(pool(maps), wanted)
+
+
+@pytest.mark.parametrize("name", ["vgg16-bn", "inception-v1", "bn-inception", "r3d18"])
+def test_other_networks_are_fused(name: str) -> None:
+    """On the meta device: shapes, and gradients into both towers."""
+    clip = name == "r3d18"
+    with torch.device("meta"):
+        pair = [
+            StreamNet(build_network(name, kind, CLASSES, length=8 if clip else length))
+            for kind, length in (("rgb", 1), ("flow", 5))
+        ]
+        net = ConvFusionNet(pair[0], pair[1], join="conv", hidden=8)
+        side = pair[0].network.size
+        channels = (24, 16) if clip else (3, 10)
+        frames, flow = (torch.zeros(1, 2, c, side, side) for c in channels)
+        logits = fused_logits(net((frames, flow)))
+        assert logits.shape == (1, CLASSES)
+        logits.sum().backward()
+    for kind in ("spatial", "temporal"):
+        first = net.tower(kind).network.get_submodule(net.tower(kind).network.first)
+        assert first.weight.grad is not None
+
+
+def test_a_concatenation_that_cannot_be_widened_is_refused() -> None:
+    pair = [StreamNet(build_network("inception-v1", "rgb", CLASSES)) for _ in range(2)]
+    with pytest.raises(UserError, match="--join concat: maxpool3, which follows inception3b"):
+        ConvFusionNet(pair[0], pair[1], join="concat", stages=("inception3b:inception3b",))
+
+
+def test_pooling_that_other_layers_forbid() -> None:
+    with torch.device("meta"):
+        pair = [StreamNet(build_network("vgg16", "rgb", CLASSES)) for _ in range(2)]
+        with pytest.raises(UserError, match="--pool 3d needs a network whose last map"):
+            ConvFusionNet(pair[0], pair[1], pool="3d")
+
+
+def test_the_sketch_s_root_is_taken_of_what_is_pooled(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    settings = {"join": "bilinear", "stages": ("last",), "sketch": 64}
+    net = ConvFusionNet(*towers, root="pooled", **settings).eval()  # type: ignore[arg-type]
+    with torch.no_grad():
+        sketch = net.maps(*inputs)[0].unflatten(0, inputs[0].shape[:2]).mean(dim=(1, 3, 4))
+        features, _ = net.features(inputs)
+    rooted = sketch.sign() * ((sketch.abs() + 1e-3).sqrt() - 1e-3**0.5)
+    wanted = rooted / (rooted.square().mean(1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(features, wanted)
+
+
+OLDER = {
+    "fusing": {
+        "join": "conv", "stages": ["layer4"], "pool": "2d", "snapshots": 5, "gap": 2,
+        "two_towers": 0.0, "tune": "all", "tower_lr": 0.1, "dropout": 0.5, "sketch": 2048,
+        "align": True, "probe": 0,
+    },
+    "optim": {"epochs": 20, "lr": 0.01},
+}  # fmt: skip
+"""As config.json of a run holds them that was made before there were hidden layers."""
+
+
+@pytest.mark.parametrize("join", ["conv", "bilinear"])
+def test_a_run_of_before_hidden_layers_is_what_it_was(
+    towers: tuple[StreamNet, StreamNet], inputs: tuple[torch.Tensor, torch.Tensor], join: str
+) -> None:
+    settings = {**OLDER, "fusing": {**OLDER["fusing"], "join": join}}
+    recipe = fusion_recipe_from(settings)
+    assert (recipe.fusion.hidden, recipe.fusion.root) == (0, "place")
+    assert json.loads(json.dumps(recipe.settings()))["fusing"] == settings["fusing"]
+    net = fusion_net(recipe, *towers).eval()
+    older = {
+        name.replace(".network.", "."): value for name, value in net.state_dict().items()
+    }  # the names that such a run's weights have
+    assert {"towers.spatial.backbone.conv1.weight", "head.bias"} <= older.keys()
+    assert not any("hidden" in name for name in older)
+    again = fusion_net(recipe, *towers).eval()
+    again.load_state_dict(current_names(older))
+    with torch.no_grad():
+        assert torch.equal(fused_logits(again(inputs)), fused_logits(net(inputs)))
+        if join == "conv":  # linear: the classifier of the mean of the filtered maps
+            maps = net.maps(*inputs)[0].unflatten(0, inputs[0].shape[:2]).mean(dim=(1, 3, 4))
+            torch.testing.assert_close(fused_logits(net(inputs)), net.head(maps))

@@ -8,7 +8,7 @@ from made_up_scores import made_up
 
 import fusion
 from fusion.judge.evaluation import evaluate
-from fusion.judge.groups import groups_of
+from fusion.judge.groups import group_names
 from fusion.judge.metrics import judge
 from fusion.judge.provenance import costs_of
 from storage import UserError
@@ -131,17 +131,70 @@ def test_no_table_and_tables_of_one_name() -> None:
 def test_groups_come_from_the_tables_or_from_the_names_of_known_data_sets() -> None:
     ucf = [f"Archery/v_Archery_g{g:02d}_c{c:02d}" for g in (1, 2, 10) for c in (1, 2)]
     table = made_up(videos=6, groups=3)
-    assert groups_of([table])[0].tolist() == [0, 0, 1, 1, 2, 2]
-    group, source = groups_of([replace(table, videos=tuple(ucf), groups=())])
-    assert group.tolist() == [0, 0, 1, 1, 2, 2]
+    assert group_names([table])[0] == ("g0", "g0", "g1", "g1", "g2", "g2")
+    names, source = group_names([replace(table, videos=tuple(ucf), groups=())])
+    assert names == tuple(f"Archery_g{g:02d}" for g in (1, 1, 2, 2, 10, 10))
     assert "the videos' names" in source
     hmdb = [f"wave/{film}_wave_f_nm_np1_fr_med_{k}" for film in ("A", "B", "C") for k in (0, 1)]
-    assert groups_of([replace(table, videos=tuple(hmdb), groups=())])[0].tolist() == [
-        0, 0, 1, 1, 2, 2,
-    ]  # fmt: skip
-    group, source = groups_of([replace(table, groups=())])
-    assert len(set(group.tolist())) == 6
+    assert group_names([replace(table, videos=tuple(hmdb), groups=())])[0] == tuple("AABBCC")
+    names, source = group_names([replace(table, groups=())])
+    assert names == table.videos
     assert "each video" in source
+
+
+def test_a_film_that_two_splits_test_is_one_group_though_its_clips_differ() -> None:
+    """Thirty films, of which each split tests other clips: what one split says of a film, the other
+    repeats, so two splits know no more than one."""
+    generator = np.random.default_rng(0)
+    known = generator.random(30) < 0.6  # a film is right or wrong as a whole
+    films = [f"film{i // 4:02d}" for i in range(120)]
+    labels = np.arange(120) % 5
+    answers = np.where(np.repeat(known, 4), labels, (labels + 1) % 5)
+    tables = [
+        made_up(
+            videos=120,
+            split=split,
+            scores=np.eye(5)[answers],
+            labels=labels,
+        )
+        for split in (1, 2)
+    ]
+    tables = [
+        replace(
+            t,
+            videos=tuple(f"split{t.split}/clip{i:03d}" for i in range(120)),
+            groups=tuple(films),
+        )
+        for t in tables
+    ]
+    evaluation = evaluate(tables, draws=2000)
+    one, mean = evaluation.splits[0].figures[0].top[1], evaluation.mean["spatial"]
+    assert (mean.high or 0) - (mean.low or 0) == pytest.approx(
+        (one.high or 0) - (one.low or 0), rel=0.1
+    )
+
+
+def test_averages_of_neither_kind_have_no_calibration_and_no_log_loss() -> None:
+    streams = [made_up("spatial"), made_up("temporal")]
+    for how in ("l2", "zscore"):
+        fused = fusion.average(streams, normalise=how)
+        figures = evaluate([fused], draws=100).splits[0].figures[0]
+        assert (fused.kind, figures.calibration, figures.log_loss) == ("scores", None, None)
+        assert figures.accuracy == np.mean(fused.scores.argmax(1) == fused.labels)
+    calibrated = evaluate([fusion.average(streams)], draws=100).splits[0].figures[0]
+    assert calibrated.calibration is not None
+    assert calibrated.log_loss is not None
+
+
+def test_scores_of_lists_that_were_not_learned_from_are_doubtful() -> None:
+    for made in ({"other_lists": True}, {"trained_on_split": 2}):
+        strange = made_up("spatial", skill=9, provenance=made)
+        fused = fusion.average([strange, made_up("temporal")])
+        split = evaluate([strange, made_up("temporal"), fused], draws=100).splits[0]
+        assert [f.doubtful for f in split.figures] == [True, False, True]
+        assert split.best.name == "temporal"
+    honest = made_up(provenance={"other_lists": False, "trained_on_split": 1})
+    assert not evaluate([honest], draws=100).splits[0].figures[0].doubtful
 
 
 def test_intervals_know_the_groups() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fusion.network.net import fused_logits
-from fusion.network.recipe import Fusing, FusionRecipe
+from fusion.network.recipe import FusionOptions, FusionRecipe
 from fusion.network.task import NAMES, FusionTask
 from fusion.network.towers import load_tower
 from scripts.cli import main
@@ -82,8 +82,8 @@ def test_conv_starts_near_late_sum_fusion(house: Path, pool: str, points: int) -
     data = DataOptions(house / "store", house / "sample/lists")
     inputs = {tower.kind: tower.recipe.input for tower in towers}
     source = open_source(data, inputs, ("train", "validation", "test"))
-    fusing = Fusing(pool=pool, snapshots=3)  # type: ignore[arg-type]
-    task = FusionTask(towers[0], towers[1], FusionRecipe(fusing), source, seed=0)
+    options = FusionOptions(pool=pool, snapshots=3, hidden=64)  # type: ignore[arg-type]
+    task = FusionTask(towers[0], towers[1], FusionRecipe(options), source, seed=0)
     net = task.build_model(initial=True).eval()
     alone = [tower.net().eval() for tower in towers]
     videos = task.data("test")

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn import metrics as truth
 
 from fusion.judge.calibration import calibration
-from fusion.judge.metrics import confusion, judge, log_loss, per_class, top_k
+from fusion.judge.metrics import confusion, judge, log_loss, per_class
 
 
 @pytest.mark.parametrize("elements", [90, 1 << 20])
@@ -18,10 +18,10 @@ def test_figures_are_those_of_scikit_learn(elements: int) -> None:
     judged = judge(table, elements)
     predicted = table.scores.argmax(1)
     labels = range(12)
-    assert top_k(judged, 1) == truth.accuracy_score(table.labels, predicted)
+    assert (judged.rank < 1).mean() == truth.accuracy_score(table.labels, predicted)
     for k in (5, 10):
         expected = truth.top_k_accuracy_score(table.labels, table.scores, k=k, labels=labels)
-        assert top_k(judged, k) == expected
+        assert (judged.rank < k).mean() == expected
     by_class = per_class(judged, table.labels, 12)
     expected = truth.precision_recall_fscore_support(
         table.labels, predicted, labels=labels, zero_division=np.nan
@@ -44,7 +44,7 @@ def test_of_equal_scores_the_first_class_is_predicted_and_ties_are_counted() -> 
     judged = judge(table)
     assert judged.predicted.tolist() == [0] * 10
     assert judged.rank.tolist() == [0, 1, 2, 3, 4] * 2
-    assert top_k(judged, 1) == np.mean(judged.predicted == table.labels) == 0.2
+    assert (judged.rank < 1).mean() == np.mean(judged.predicted == table.labels) == 0.2
     assert judged.tied == 10
 
 
@@ -60,7 +60,7 @@ def test_a_class_without_videos_is_left_out_of_the_mean_and_not_counted_as_wrong
 
 def test_a_single_video_of_a_single_class() -> None:
     judged = judge(made_up(classes=1, videos=1, groups=1))
-    assert (top_k(judged, 1), log_loss(judged), judged.tied) == (1.0, 0.0, 0)
+    assert ((judged.rank < 1).mean(), log_loss(judged), judged.tied) == (1.0, 0.0, 0)
 
 
 def test_a_certain_and_wrong_video_has_a_finite_log_loss() -> None:

@@ -315,3 +315,28 @@ def test_400_classes_and_20000_videos_fit_in_2_gb_and_the_page_in_15_mb(tmp_path
     assert int(done.stdout) * 1024 < 2e9
     assert (tmp_path / "big.html").stat().st_size < 15e6
     assert len(json.loads((tmp_path / "big.json").read_text())["splits"][0]["classes"]) == 400
+
+
+def test_other_lists_are_red_and_scores_of_neither_kind_have_no_calibration(tmp_path: Path) -> None:
+    """And what the networks computed in is said."""
+    strange = made_up("spatial", provenance={"other_lists": True, "precision": "bf16"})
+    plain = made_up("temporal", provenance={"precision": "float32"})
+    ranked = fusion.average([made_up("a"), made_up("b")], normalise="zscore")
+    inputs = ReportInputs([strange, plain, ranked], draws=100, map_method="none")
+    written = write_report(inputs, tmp_path / "report.html", latex=True)
+    page = Page(written.paths[0].read_text("utf-8"))
+    text = " ".join(" ".join(page.text).split())
+    assert "Scored on other lists than were learned from (--other-lists): spatial" in text
+    reds = [a for tag, a in page.tags if tag == "tr" and "is-leak" in (a.get("class") or "")]
+    assert len(reds) == 1
+    assert "bf16" in text
+    assert "float32" in text
+    tables = {t["name"]: t for t in written.data["splits"][0]["tables"]}
+    assert tables["spatial"]["learned_lists"]
+    for key in ("log_loss", "ece", "overconfidence", "reliability"):
+        assert tables[ranked.stream][key] is None
+        assert tables["temporal"][key] is not None
+    with (tmp_path / "report.videos.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["table"] == ranked.stream]
+    assert {row["probability"] for row in rows} == {""}
+    assert "spatial$^\\dagger$" in (tmp_path / "report.tex").read_text("utf-8")

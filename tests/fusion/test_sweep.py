@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from made_up_scores import made_up
+from made_up_scores import accuracy, made_up
 
 from fusion.judge.bootstrap import resample
-from fusion.judge.metrics import judge, top_k
 from fusion.scores.averaging import average
 from fusion.scores.sweep import weight_curve, weight_curves, winning_shares
 
@@ -18,8 +17,8 @@ def test_every_point_is_the_accuracy_of_that_very_fusion(how: str) -> None:
     a, b = made_up("spatial", videos=200), made_up("temporal", videos=200)
     group = np.arange(200) // 10
     curve = weight_curve(a, b, how, group, resample(20, 200), points=21)
-    for share, accuracy in zip(curve.share, curve.accuracy, strict=True):
-        assert accuracy == top_k(judge(average([a, b], [1 - share, share], how)), 1)
+    for share, found in zip(curve.share, curve.accuracy, strict=True):
+        assert found == accuracy(average([a, b], [1 - share, share], how))
     assert (curve.low <= curve.accuracy).all()
     assert (curve.accuracy <= curve.high).all()
     assert curve.part == "test"

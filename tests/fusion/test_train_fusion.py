@@ -82,7 +82,7 @@ def test_a_fusion_is_scored_fused_and_judged_like_a_stream(
     shown = {one["name"]: one for one in judged}
     conv = shown["fusion"]
     assert conv["fusion"]["streams"] == list(KINDS)
-    assert conv["fusion"]["method"] == "conv after layer4"
+    assert conv["fusion"]["method"] == "conv after layer3, layer4"
     assert conv["test"]["against"] in KINDS
     assert not conv["fitted_on_test"]
     assert {"value", "low", "high"} <= conv["top1"].keys()
@@ -90,27 +90,32 @@ def test_a_fusion_is_scored_fused_and_judged_like_a_stream(
     for key in ("parameters", "flops", "seconds_per_video"):
         assert costs["late"][key] == pytest.approx(sum(costs[k][key] for k in KINDS))
         assert costs["fusion"][key] == tables["fusion"].provenance[key] > 0
-    # The towers, and what joins them: 1 x 1 filters over both maps, 3 x 3 x 3 over the result.
+    # The towers, and what joins them after two stages: 1 x 1 filters over both maps, a hidden layer
+    # of 64 filters of 3 x 3; then 3 x 3 x 3 over the result.
+    joins = sum(2 * w * w + w + 9 * 2 * w * 64 + 64 + 64 * w + w for w in (256, 512))
     more = costs["fusion"]["parameters"] - costs["late"]["parameters"]
-    assert more == (2 * 512 * 512 + 512) + (27 * 512 * 512 + 512) - (512 + 1) * 4
+    assert more == joins + (27 * 512 * 512 + 512) - (512 + 1) * 4
     assert costs["fusion"]["flops"] > costs["late"]["flops"]
 
 
-def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path) -> None:
+KINDS_OF_FUSION = (
+    "--join bilinear --stages layer3 --sketch 64",
+    "--join concat --stages layer2 layer4 --pool 2d",
+    "--join multiply --two-towers 0.5 --ema 0.9",
+    "--join max --tune after --clip 1",
+    "--join 3d-fused",
+)
+
+
+@pytest.mark.parametrize("words", KINDS_OF_FUSION)
+def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path, words: str) -> None:
     """The whole loop in its usual memory order, with what the kinds have of their own."""
-    for number, more in enumerate(
-        (
-            ["--join", "bilinear", "--stages", "layer3", "--sketch", "64"],
-            ["--join", "concat", "--stages", "layer2", "layer4", "--pool", "2d"],
-            ["--join", "multiply", "--two-towers", "0.5", "--ema", "0.9"],
-            ["--join", "max", "--tune", "after", "--clip", "1"],
-        )
-    ):
-        out = tmp_path / str(number)
-        assert main(command(tiny, towers, out, *more, "--steps", "1", "--snapshots", "2")) == 0
-        rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        assert [row["part"] for row in rows] == ["train", "validation"]
-        score(tiny, out, tmp_path / f"{number}.npz")
+    out = tmp_path / "run"
+    more = (*words.split(), "--steps", "1", "--snapshots", "2")
+    assert main(command(tiny, towers, out, *more)) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["part"] for row in rows] == ["train", "validation"]
+    score(tiny, out, tmp_path / "scores.npz")
 
 
 @pytest.mark.slow
@@ -234,8 +239,11 @@ def test_towers_that_do_not_fit(
 
 
 MISTAKES = {
-    "--stages layer5": "layer5 is no stage to fuse after; choose from layer2, layer3, layer4",
-    "--stages layer1 layer4": "layer1 is no stage to fuse after",
+    "--stages layer5": "layer5 is no stage to fuse after in the spatial network; choose from last",
+    "--stages last-9 last": "last-9 is no stage to fuse after",
+    "--stages layer4 last": "each place must lie behind the one before",
+    "--join 3d-fused --hidden 8": "it takes --stages last and --hidden 0 only",
+    "--hidden -1": "--hidden -1 must be 0 or more",
     "--join average": "invalid choice",
     "--pool 4d": "invalid choice",
     "--gap 11": "--gap 11 must lie in 1 to 10 frames",
@@ -275,7 +283,7 @@ def test_unfinished_and_damaged_towers(
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
     assert "best.safetensors is damaged" in said(run)
     best.unlink()
-    assert "has no best checkpoint yet" in said(run)
+    assert "has no best weights yet" in said(run)
 
 
 def test_going_on_with_other_settings_or_towers(

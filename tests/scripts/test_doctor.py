@@ -18,31 +18,31 @@ from surroundings import ROOT
 
 from flow.tvl1.compute import ENGINES
 from scripts import doctor
-from scripts.common import health as _health
+from scripts.health import findings
 
 Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    return _health.examine()
+    return findings.examine()
 
 
 def remedies(report: dict[str, Any]) -> dict[str, str]:
-    return {problem["what"]: problem["remedy"] for problem in _health.problems(report)}
+    return {problem["what"]: problem["remedy"] for problem in findings.problems(report)}
 
 
 def test_every_dependency_is_looked_at() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {Requirement(text).name for text in project["dependencies"]}
-    assert set(_health.REQUIRED.values()) == needed
+    assert set(findings.REQUIRED.values()) == needed
     extras = set(project["optional-dependencies"]) - {"dev"}
-    offered = " ".join(install for _, install in _health.OPTIONAL.values())
+    offered = " ".join(install for _, install in findings.OPTIONAL.values())
     assert all(f"[{extra}]" in offered for extra in extras)
 
 
 def test_everything_needed_is_here(report: dict[str, Any]) -> None:
-    for package in _health.REQUIRED.values():
+    for package in findings.REQUIRED.values():
         assert report["packages"][package]["version"], package
     assert not [problem for problem in report["problems"] if problem["stops"]]
 
@@ -64,7 +64,7 @@ def test_the_machine_is_described(report: dict[str, Any]) -> None:
 def test_the_page_and_the_json_say_the_same(
     report: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_health, "examine", lambda: report)
+    monkeypatch.setattr(findings, "examine", lambda: report)
     assert doctor.main(["--json"]) == 0
     assert json.loads(capsys.readouterr().out) == report
     assert doctor.main([]) == 0
@@ -101,13 +101,13 @@ def test_it_works_where_most_is_missing(tmp_path: Path) -> None:
 def test_what_is_broken_becomes_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("h5py", "av", "streams.networks.torchvision_compat", "flow.tvl1.compute"):
         monkeypatch.setitem(sys.modules, module, None)
-    packages = _health.look_at_packages()
+    packages = findings.look_at_packages()
     assert packages["h5py"]["version"] is None
     assert "h5py" in packages["h5py"]["reason"]
-    assert _health.look_at_torchvision(packages) is None
+    assert findings.look_at_torchvision(packages) is None
     assert packages["torchvision"]["version"] is None
-    assert _health.libav() is None
-    (engines,) = _health.look_at_engines().values()
+    assert findings.libav() is None
+    (engines,) = findings.look_at_engines().values()
     assert "flow.tvl1.compute" in engines["every engine"]
 
 
@@ -116,8 +116,8 @@ def test_a_problem_that_stops_the_main_job_is_exit_code_1(
 ) -> None:
     broken = dict(report["packages"]["lmdb"]) | {"version": None, "reason": "ImportError: no so"}
     ill = report | {"packages": report["packages"] | {"lmdb": broken}}
-    ill["problems"] = _health.problems(ill)
-    monkeypatch.setattr(_health, "examine", lambda: ill)
+    ill["problems"] = findings.problems(ill)
+    monkeypatch.setattr(findings, "examine", lambda: ill)
     assert doctor.main([]) == 1
     page = capsys.readouterr().out
     assert "MISSING: ImportError: no so" in page
@@ -129,7 +129,7 @@ def test_a_problem_that_stops_the_main_job_is_exit_code_1(
 def test_the_options_are_read_even_without_tyro(
     report: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_health, "examine", lambda: report)
+    monkeypatch.setattr(findings, "examine", lambda: report)
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     assert doctor.main(["--json"]) == 0
     assert json.loads(capsys.readouterr().out) == report
@@ -145,18 +145,18 @@ def test_an_unused_gpu_is_noted_with_the_right_extra(
     tool.write_text(f"#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, {driver}, 9.0'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    gpus = _health.look_at_gpus()
+    gpus = findings.look_at_gpus()
     assert [gpu["name"] for gpu in gpus] == ["NVIDIA H200"]
     engines = {"opencv-cuda": {"gpu": "no CuPy", "cpu": "ok"}}
     found = remedies(report | {"gpus": gpus, "engines": engines})
     assert found == {"a GPU is here and unused: no CuPy": f"pip install 'twostream[{extra}]'"}
-    page = doctor.page(report | {"gpus": gpus})
+    page = doctor.report_text(report | {"gpus": gpus})
     assert f"NVIDIA H200, 143771 MiB, compute capability 9.0, driver {driver}" in page
 
 
 def test_little_room_is_noted(report: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(1e9, 9e8, 64e6))
-    found = remedies(report | {"machine": _health.look_at_machine()})
+    found = remedies(report | {"machine": findings.look_at_machine()})
     assert any("0.1 GB free" in what for what in found)
     assert any("64 MB of shared memory" in what for what in found)
 
@@ -168,7 +168,7 @@ def test_opencv_packages_over_each_other_are_noted(
         SimpleNamespace(metadata={"Name": name})
         for name in ("opencv-python", "opencv-contrib-python")
     ]
-    monkeypatch.setattr(_health, "distributions", lambda: both)
+    monkeypatch.setattr(findings, "distributions", lambda: both)
     (remedy,) = (text for what, text in remedies(report).items() if "opencv-python" in what)
     assert "pip uninstall opencv-contrib-python opencv-python" in remedy
 
@@ -179,6 +179,6 @@ def test_only_slow_engines_is_noted(report: dict[str, Any]) -> None:
 
 
 def test_a_program_that_fails_or_is_missing_says_nothing(tmp_path: Path) -> None:
-    assert _health.first_line("no-such-program-here") is None
-    assert _health.first_line("false") is None
-    assert _health.first_line("echo", "hello") == "hello"
+    assert findings.first_line("no-such-program-here") is None
+    assert findings.first_line("false") is None
+    assert findings.first_line("echo", "hello") == "hello"

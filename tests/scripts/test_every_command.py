@@ -181,8 +181,11 @@ def test_values_that_cannot_be(
 
 WRONG = {
     "STORE": ("nowhere", "notes.txt", "empty folder", "other folder", "torn store", "noise.npz"),
+    "FEATURES": ("nowhere", "notes.txt", "empty folder", "STORE", "noise.npz"),
     "LISTS": ("nowhere", "empty file", "empty folder", "other folder", "noise.npz"),
     "RUN": ("nowhere", "notes.txt", "empty folder", "broken run", "torn run", "strange run"),
+    "WEIGHTS": ("nowhere", "notes.txt", "noise.npz", "other.npz", "empty file", "empty folder"),
+    "CLASSES": ("nowhere", "noise.npz", "empty file", "empty folder"),
     "SCORES": ("nowhere", "notes.txt", "noise.npz", "other.npz", "empty file", "empty folder"),
     "VIDEO": ("nowhere", "notes.txt", "empty file", "noise.npz", "empty folder"),
     "VIDEOS": ("nowhere", "empty folder", "other folder"),

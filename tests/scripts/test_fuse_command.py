@@ -25,7 +25,7 @@ def table(stream: str, part: str = "test", skill: float = 1.0) -> ScoreTable:
         scores=scores.astype(np.float32),
         stream=stream,
         part=part,
-        groups=tuple(f"g{i // 3}" for i in range(60)),
+        groups=tuple(f"{part}{i // 3}" for i in range(60)),
     )
 
 

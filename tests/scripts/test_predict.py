@@ -25,23 +25,25 @@ from flow.video.reader import VideoReader
 from flow.video.resize import Resize, to_grey
 from fusion import average
 from fusion.judge.normalisation import probabilities
-from fusion.network.recipe import Fusing as ConvFusing
-from fusion.network.recipe import FusionRecipe
+from fusion.network.recipe import FusionOptions, FusionRecipe
 from fusion.network.task import FusionTask, fusion_net
 from fusion.network.towers import load_tower
 from fusion.report.video_timeline import Fusing
 from scripts import predict as command
-from scripts.prediction.prediction import Looking, Pass, Trained, plan_passes, predict
+from scripts.prediction.prediction import Looking, Pass, plan_passes, predict
+from scripts.prediction.trained import Trained, open_runs
 from scripts.samples.sample_videos import SampleData, make_sample_data
 from storage import Quantizer, ScoreTable, UserError, open_store
 from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import plan_import
 from storage.convert.importer import import_flow
+from streams.networks.torchvision_compat import models
 from streams.samples.options import DataOptions
 from streams.samples.source import open_source
 from streams.scoring.scoring import Views, score_table
 from streams.scoring.window_scores import score_window
-from streams.training.options import LoopOptions
+from streams.training.adoption import adopt
+from streams.training.options import Adoption, LoopOptions
 from streams.training.recipes import recipe
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import StreamTask
@@ -73,7 +75,7 @@ def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
 def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
     """A run of two such runs, fused and never trained."""
     pair = [load_tower(towers / kind, kind) for kind in KINDS]
-    fusing = ConvFusing(snapshots=3, gap=2, two_towers=0.5)
+    fusing = FusionOptions(snapshots=3, gap=2, two_towers=0.5)
     data = DataOptions(store, lists, validation=0, empty_classes=True)
     source = open_source(data, {t.kind: t.recipe.input for t in pair}, ("test",))
     task = FusionTask(pair[0], pair[1], FusionRecipe(fusing), source, seed=3)
@@ -315,9 +317,74 @@ def test_the_command_prints_a_table(house: Path, capsys: pytest.CaptureFixture[s
     assert printed.err == ""
 
 
+def clip_run(folder: Path, house: Path) -> None:
+    """A run of a network for clips of 8 frames, its weights somebody else's."""
+    torch.manual_seed(2)
+    net = models.video.r3d_18(weights=None, num_classes=4)
+    torch.save(net.state_dict(), folder.with_suffix(".pth"))
+    classes = list(Trained.open(house / "spatial", "spatial", CPU).run.classes)
+    adopt(
+        folder.with_suffix(".pth"),
+        folder,
+        network="r3d18",
+        modality="rgb",
+        classes=classes,
+        store=FAST.config().to_json(),
+        asked=Adoption(length=8, stride=1, size=32),
+    )
+
+
+def test_runs_of_any_kind_are_given_by_run(house: Path, tmp_path: Path) -> None:
+    """An adopted network for clips beside a temporal and a second spatial run: each is scored as
+    in a store, and the average is that of all."""
+    clip_run(tmp_path / "clips", house)
+    paths = [tmp_path / "clips", house / "temporal", house / "spatial"]
+    runs = open_runs({}, paths, CPU)
+    assert list(runs) == ["spatial", "temporal", "spatial (spatial)"]
+    source_of = DataOptions(house / "store", house / "lists", validation=0, empty_classes=True)
+    views = Views(3, 1)
+    tables = []
+    for name, trained in runs.items():
+        source = open_source(source_of, trained.scorer.inputs, ("test",))
+        loop = LoopOptions(workers=0)
+        tables.append(
+            score_table(
+                trained.scorer, source, "test", views, CPU, loop, stream=name, provenance={}
+            )
+        )
+    fused = probabilities(average(tables))
+    video = tables[0].videos[0]
+    passes = plan_passes(runs, "auto", 1)
+    fusing = Fusing(tables[0].classes, tuple(runs))
+    found = predict(str(house / "videos" / f"{video}.avi"), passes, fusing, looking(views), CPU)
+    for name, table in zip(runs, tables, strict=True):
+        wanted = probabilities(table)[0]
+        assert found.streams[name].probabilities == pytest.approx(wanted, abs=1e-4)
+    assert found.whole.probabilities == pytest.approx(fused[0], abs=1e-4)
+
+
+def test_a_fusion_beside_runs_answers_alone(
+    house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ["--run", str(house / "spatial"), "--run", str(house / "temporal"), "--views", "3x1"]
+    answers = []
+    for fusion in ("average", str(house / "fusion")):
+        words = [a_video(house), *runs, "--fusion", fusion, "--json", "--quiet"]
+        assert command.main(words) == 0
+        answers.append(json.loads(capsys.readouterr().out)["videos"][0])
+    averaged, alone = answers
+    assert list(averaged["streams"]) == ["spatial", "temporal"]
+    assert alone["top"] == alone["streams"]["fusion"]
+    assert {k: v for k, v in alone["streams"].items() if k != "fusion"} == averaged["streams"]
+    assert averaged["top"] not in list(averaged["streams"].values())
+
+
 MISTAKES = [
     ([], "name at least one video"),
     (["VIDEO"], "give a trained run"),
+    (["VIDEO", "--fusion", "average"], "give a trained run"),
+    (["VIDEO", "--run", "RUN", "--run", "nowhere"], "nowhere is not a run folder"),
+    (["VIDEO", "--run", "RUN", "--run", "RUN", "--weights", "1"], "1 weights for 2"),
     (["nowhere.mp4", "--spatial", "RUN"], "nowhere.mp4 does not exist"),
     (["VIDEO", "--spatial", "nowhere"], "nowhere is not a run folder"),
     (["VIDEO", "--temporal", "RUN"], "is a spatial run; give it as --spatial"),

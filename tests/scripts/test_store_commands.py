@@ -74,7 +74,7 @@ def test_verify_finds_and_repairs(store: Path, capsys: pytest.CaptureFixture[str
     assert call("verify", store, "--repair") == 1
     page = capsys.readouterr().out
     assert "damaged: a/b (shard 000000)" in page
-    assert "`twostream extract`" in page
+    assert "the command that made the store redoes it" in page
     assert call("verify", store) == 0
     assert "all is whole" in capsys.readouterr().out
 

@@ -381,3 +381,23 @@ def test_one_list_of_a_folder_is_answered_with_the_folder(tmp_path: Path, name: 
     (tmp_path / name).write_text("Jump/v_Jump_g01_c01.avi 1\n")
     with pytest.raises(UserError, match=f"{name} is one of .*give the folder: --labels {tmp_path}"):
         load_catalog(tmp_path / name)
+
+
+def test_a_csv_may_name_the_groups(tmp_path: Path) -> None:
+    """Clips of one film under names that say nothing of it: one group, never parted."""
+    rows = [f"clip{i:02d},{'xy'[i % 2]},train,film{i // 4}" for i in range(40)]
+    file = tmp_path / "mine.csv"
+    file.write_text("\n".join(["video,label,split,group", *rows, "last,x,test,", "end,y,test,f"]))
+    catalog = load_catalog(file)
+    assert [c.group for c in catalog.part(1, "test")] == ["last", "f"]  # its name, where not said
+    films = [{c.group for c in catalog.part(1, part)} for part in ("train", "validation")]
+    assert films[0] | films[1] == {f"film{i}" for i in range(10)}
+    assert films[0].isdisjoint(films[1])
+    file.write_text(file.read_text().replace("film3", "film4"))
+    assert load_catalog(file).fingerprint != catalog.fingerprint
+
+
+def test_without_named_groups_the_fingerprint_is_that_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("video,label,split\na,x,train\nb,y,train\nc,x,test\nd,y,test\n")
+    assert load_catalog(file).fingerprint == "f537cf83047c8543"

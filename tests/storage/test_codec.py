@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.codecs.codec import Half, Jpeg, flow_codec, frame_codec, halve
+from storage.codecs.codec import Half, Jpeg, double, flow_codec, frame_codec, halve
 from storage.codecs.quantize import Quantizer
 from storage.errors import StoreError, UserError
 
@@ -134,3 +134,15 @@ def test_a_picture_of_another_size_is_an_error() -> None:
 def test_unknown_codecs_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="choose"):
         flow_codec(name)
+
+
+@given(SIZES, SIZES, st.integers(0, 9))
+def test_doubling_repeats_every_value_in_both_directions(
+    height: int, width: int, seed: int
+) -> None:
+    """Of an odd size the last row and column stand alone."""
+    half = noise((height + 1) // 2, (width + 1) // 2, seed)
+    out = np.empty((2, height, width), np.uint8)
+    double(half, out)
+    repeated = half.repeat(2, axis=1).repeat(2, axis=2)
+    assert np.array_equal(out, repeated[:, :height, :width])

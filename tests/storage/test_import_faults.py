@@ -244,6 +244,74 @@ def test_a_damaged_hdf5_is_refused(tmp_path: Path) -> None:
     assert "cut.h5" in result.failed["cut"]
 
 
+def test_an_hdf5_brings_no_bytes_of_other_files(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret").write_bytes(bytes(8 * 8 * 4))
+    with h5py.File(tmp_path / "elsewhere.h5", "w") as file:
+        file["deep/x"] = np.zeros((8, 8), np.float32)
+    for name in ("good", "external", "virtual", "soft", "away"):
+        with h5py.File(tmp_path / "in" / f"{name}.h5", "w") as file:
+            for axis in "xy":
+                for number in range(3):
+                    file[f"flow_{axis}_{number:05d}"] = np.zeros((8, 8), np.float32)
+            del file["flow_x_00001"]
+            if name == "good":
+                file["flow_x_00001"] = np.zeros((8, 8), np.float32)
+            if name == "external":
+                outside = [(str(tmp_path / "secret"), 0, 256)]
+                file.create_dataset("flow_x_00001", (8, 8), "f4", external=outside)
+            if name == "virtual":
+                layout = h5py.VirtualLayout((8, 8), "f4")
+                layout[:] = h5py.VirtualSource(str(tmp_path / "elsewhere.h5"), "deep/x", (8, 8))
+                file.create_virtual_dataset("flow_x_00001", layout)
+            if name in ("soft", "away"):
+                file["group/away"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "deep")
+                file["flow_x_00001"] = (
+                    h5py.SoftLink("/group/away/x")
+                    if name == "soft"
+                    else h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "deep/x")
+                )
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
+    result = import_flow(plan, tmp_path / "store")
+    assert (result.done, sorted(result.failed)) == (
+        ["good"],
+        ["away", "external", "soft", "virtual"],
+    )
+
+
+def test_a_small_hdf5_does_not_grow_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set that is nothing but its shape, one in a huge chunk, one under many names."""
+    monkeypatch.setattr("storage.convert.flow_files.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("storage.convert.flow_files.LEAST_BUDGET", 2 << 20)
+    (tmp_path / "in").mkdir()
+    for name in ("good", "shape", "chunk", "names"):
+        with h5py.File(tmp_path / "in" / f"{name}.h5", "w") as file:
+            for axis in "xy":
+                file[f"flow_{axis}_00000"] = np.zeros((8, 8), np.float32)
+                if name == "shape":
+                    file.create_dataset(f"flow_{axis}_00001", (30_000, 30_000), "f8")
+                if name == "chunk":
+                    file.create_dataset(
+                        f"flow_{axis}_00001",
+                        (8, 8),
+                        "f4",
+                        chunks=(1024, 1024),
+                        maxshape=(None,) * 2,
+                    )
+                if name == "names":
+                    del file[f"flow_{axis}_00000"]
+                    many = file.create_dataset("many" + axis, (200, 200), "f4")
+                    for number in range(400):
+                        file[f"flow_{axis}_{number:05d}"] = many
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
+    result = import_flow(plan, tmp_path / "store")
+    assert (result.done, sorted(result.failed)) == (["good"], ["chunk", "names", "shape"])
+    for reason in result.failed.values():
+        assert "unpack to more" in reason
+
+
 def test_nan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.full((3, 8, 8, 2), np.nan, np.float32))
@@ -258,6 +326,16 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     (tmp_path / "in" / "v" / "up").symlink_to(tmp_path / "in", target_is_directory=True)
     plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
     assert [video.video for video in plan.videos] == ["v"]
+
+
+def test_two_links_to_one_folder_are_two_videos(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "v", files_of(codes(5), frames(6)))
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        link = tmp_path / "in" / name
+        link.symlink_to(tmp_path / "elsewhere" / "v", target_is_directory=True)
+    plan = plan_import([tmp_path / "in"], ImportOptions(bound=20))
+    assert import_flow(plan, tmp_path / "store").done == ["a", "b"]
 
 
 def test_nothing_to_import_is_a_mistake(tmp_path: Path) -> None:

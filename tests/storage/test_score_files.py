@@ -180,7 +180,7 @@ def test_json_with_nan_or_with_strange_fields_is_refused(tmp_path: Path) -> None
         ('"split": 2', '"split": "two"', "split = 'two'"),
         ('"split": 2', '"colour": 2', "colour = 2"),
         ('"made": {', '"made": {"x": ' + "[" * 60 + "]" * 60 + ", ", "nested more than 40 deep"),
-        ('"version": 1', '"version": 99', "newer than 1"),
+        ('"version": 1', '"version": 99', "newer than 2"),
         ('"videos": ["a"', '"videos": [7', "needs a name"),
     ]:
         assert old in text
@@ -266,6 +266,38 @@ def test_hdf5_does_not_follow_links_out_of_the_file(tmp_path: Path) -> None:
         file["scores"] = h5py.ExternalLink("secret.h5", "x")
     with pytest.raises(UserError, match=r"holds no array"):
         read_scores(tmp_path / "t.h5")
+
+
+def test_hdf5_brings_no_bytes_of_other_files(tmp_path: Path) -> None:
+    """By whatever way: a soft link through an external one, external or virtual storage, a
+    reference."""
+    import h5py
+
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["deep/x"] = np.ones((3, 2))
+    (tmp_path / "secret.txt").write_text("root:x:0:0:" * 20)
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["group/away"] = h5py.ExternalLink("secret.h5", "deep")
+        file["soft"] = h5py.SoftLink("/group/away/x")
+        layout = h5py.VirtualLayout((3, 2), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "deep/x", (3, 2))
+        file.create_virtual_dataset("virtual", layout)
+        outside = [(str(tmp_path / "secret.txt"), 0, 48)]
+        file.create_dataset("external", (3, 2), "f8", external=outside)
+        file["plain/scores"] = np.ones((3, 2))
+        file["hidden"] = h5py.SoftLink("/plain/scores")
+    with pytest.raises(UserError, match=r"holds no array"):
+        read_scores(tmp_path / "in.h5")
+    with h5py.File(tmp_path / "names.mat", "w") as file:
+        file["scores"] = np.arange(6.0).reshape(2, 3)
+        file["scores"].attrs["MATLAB_class"] = np.bytes_("double")
+        outside = [(str(tmp_path / "secret.txt"), 0, 6)]
+        file.create_dataset("r/0", (1, 3), "u2", external=outside)
+        refs = [file["r/0"].ref] * 3
+        file.create_dataset("videos", data=np.array([refs], h5py.ref_dtype))
+        file["videos"].attrs["MATLAB_class"] = np.bytes_("cell")
+    with pytest.raises(UserError, match="lies in another file"):
+        read_scores(tmp_path / "names.mat")
 
 
 def test_declared_sizes_of_mat_and_hdf5_are_bounded(tmp_path: Path) -> None:

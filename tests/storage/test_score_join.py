@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_tables import same, table
 
-from storage import UserError
+from storage import ScoreTable, UserError
 from storage.scores.joining import join
 
 
@@ -18,6 +18,26 @@ def test_joining_puts_rows_and_columns_in_order_by_name() -> None:
     )
     joined = join([first, swapped])[1]
     same(replace(joined, stream="spatial"), first)
+
+
+def of_run(stream: str, run: str, weights: str, step: int) -> ScoreTable:
+    made = {"run": run, "weights": weights, "step": step}
+    return replace(table(stream=stream), provenance=made)
+
+
+def test_tables_of_one_run_but_other_weights_are_refused_together() -> None:
+    first, again = of_run("early", "runs/a", "11", 10), of_run("late", "runs/a", "22", 20)
+    message = (
+        r"early and late are scores of one run, runs/a, but of two states of it: weights 11 "
+        r"\(step 10\) and 22 \(step 20\); score both again with `twostream score runs/a`"
+    )
+    with pytest.raises(UserError, match=message):
+        join([first, again])
+    join([first, replace(first, stream="other views"), of_run("b", "runs/b", "22", 20)])
+    join([first, replace(again, provenance={"run": "runs/a"})])  # of older tables nobody knows
+    inner = replace(table(stream="fused"), provenance={"sources": {"late": again.provenance}})
+    with pytest.raises(UserError, match="early and fused are scores of one run"):
+        join([first, inner])
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from small_tables import table
 
-from storage import UserError
+from storage import ScoreTable, UserError
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,12 @@ def test_a_single_video_of_a_single_class_is_a_table() -> None:
         videos=("a",), labels=[0], classes=("x",), scores=np.ones((1, 1)), groups=(), provenance={}
     )
     assert repr(one) == "ScoreTable(spatial, split 2 validation: 1 videos x 1 classes of logits)"
+
+
+def test_a_third_kind_is_written_as_a_newer_version_and_the_others_are_not(tmp_path: Path) -> None:
+    """So an older program says that it must be updated, and still reads all it ever could."""
+    for kind, version in (("logits", 1), ("probabilities", 1), ("scores", 2)):
+        given = table(kind=kind, scores=np.full((3, 2), 0.5))
+        given.save(tmp_path / "t.npz")
+        assert given.header["version"] == version
+        assert ScoreTable.load(tmp_path / "t.npz").kind == kind

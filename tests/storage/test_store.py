@@ -169,7 +169,7 @@ def test_forks_disturb_no_transaction(tmp_path: Path) -> None:
 
 
 def test_metas_leave_no_transaction_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.store.store.BATCH", 5)
+    monkeypatch.setattr("storage.store.sharded.BATCH", 5)
     for count in (0, 4, 5, 6, 13):
         folder = tmp_path / str(count)
         filled(folder, {str(number): 0 for number in range(count)}).close()

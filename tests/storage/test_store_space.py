@@ -112,14 +112,14 @@ def test_a_limit_on_file_size_loses_nothing(tmp_path: Path) -> None:
     assert not verify(tmp_path / "s").damaged
 
 
-@pytest.mark.parametrize("with_lock", [True, False])
-def test_a_read_only_file_system_can_be_read(tmp_path: Path, with_lock: bool) -> None:
+@pytest.mark.parametrize("with_claim", [True, False])
+def test_a_read_only_file_system_can_be_read(tmp_path: Path, with_claim: bool) -> None:
     if not ROOT:
         pytest.skip("only root can mount a file system read-only")
     folder = tmp_path / "s"
     filled(folder, {"a": 5, "b": 40}).close()
-    if not with_lock:
-        (folder / "shards" / "000000" / "lock.mdb").unlink()
+    if not with_claim:
+        (folder / "shards" / "000000" / "claim").unlink()
     mount("--bind", folder, folder)
     try:
         mount("-o", "remount,ro,bind", folder)

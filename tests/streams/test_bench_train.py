@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.bench import train as bench
-from scripts.bench.train import Row, TrainBench
+from scripts.bench.train import StreamSpeeds, TrainBench
 from scripts.cli import main
 from storage.errors import UserError, WorkFailed
 
@@ -38,7 +38,7 @@ def test_different_batches_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_verdicts() -> None:
-    row = Row("spatial", [100], [1000], [95], [0.95], [1], [1])
+    row = StreamSpeeds("spatial", [100], [1000], [95], [0.95], [1], [1])
     assert row.verdict() == "the network limits"
     assert "loading limits" in replace(row, loading=[50], both=[49], shares=[0.5]).verdict()
     assert "share the cores" in replace(row, loading=[200], both=[80], shares=[0.8]).verdict()

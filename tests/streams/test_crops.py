@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import UserError
-from streams.samples.crops import Box, Crop, centre_box, five_boxes, place, training_box
+from streams.samples.crops import Box, Crop, centre_box, five_boxes, place, scale_pair, training_box
 
 
 def test_the_ten_crops_of_a_standard_picture() -> None:
@@ -32,6 +32,30 @@ def test_corner_crops_are_those_of_tsn() -> None:
     assert {(box.height, box.width) for box in boxes} == pairs
     expected = {place(256, 340, h, w, where) for h, w in pairs for where in range(5)}
     assert boxes == expected
+
+
+@pytest.mark.parametrize(
+    ("pairs", "shares"), [("even", (0.1, 0.1)), ("neighbour", (0.125, 1 / 12))]
+)
+def test_how_often_a_pair_of_scales_is_drawn(pairs: str, shares: tuple[float, float]) -> None:
+    """Four scales have ten pairs; TSN draws each alike. As older runs drew them, (1, 1) and
+    (1, .875) come more often than (.875, .875)."""
+    crop = Crop(pairs=pairs)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    drawn = [scale_pair(crop, rng) for _ in range(20_000)]
+    assert drawn.count((0, 1)) / len(drawn) == pytest.approx(shares[0], abs=0.01)
+    assert drawn.count((1, 1)) / len(drawn) == pytest.approx(shares[1], abs=0.01)
+
+
+def test_older_runs_draw_the_crops_that_they_drew() -> None:
+    rng = np.random.default_rng(7)
+    found = [training_box(256, 340, Crop(), rng) for _ in range(4)]
+    assert found == [
+        (87, 171, 169, 169),
+        (87, 171, 169, 169),
+        (0, 0, 169, 192),
+        (16, 42, 224, 256),
+    ]
 
 
 @given(

@@ -212,3 +212,33 @@ def test_short_videos_have_no_moments() -> None:
     assert len(FlowStack(4, stack="bidirectional").moments(video, config)) == 0
     assert FlowStack(4).repeatable(video)
     assert not FlowStack(4).repeatable(VideoMeta("v", 1, 0, 6, 8, 25))
+
+
+@pytest.mark.parametrize(
+    ("span", "black", "white"),
+    [
+        ("imagenet", [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], None),
+        ("kinetics", [-0.43216 / 0.22803, -0.394666 / 0.22145, -0.37645 / 0.216989], None),
+        ("symmetric", [-1, -1, -1], [1, 1, 1]),
+        ("caffe", [-104, -117, -128], [151, 138, 127]),
+    ],
+)
+def test_frames_become_the_numbers_that_published_weights_expect(
+    span: str, black: list[float], white: list[float] | None
+) -> None:
+    made = RGB(length=2, span=span)  # type: ignore[arg-type]
+    for level, wanted in ((0.0, black), (1.0, white)):
+        if wanted is not None:
+            seen = made.normalise(torch.full((1, 6, 2, 2), level))
+            assert seen[0, :, 0, 0].tolist() == pytest.approx(wanted * 2, abs=1e-3)
+
+
+def test_caffes_channels_are_blue_green_red_in_every_frame() -> None:
+    colour = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]).view(1, 6, 1, 1)  # red, then green
+    seen = RGB(length=2, span="caffe").normalise(colour).flatten()
+    assert seen.tolist() == pytest.approx([-104, -117, 127, -104, 138, -128], abs=1e-3)
+
+
+def test_a_span_that_is_none_is_refused() -> None:
+    with pytest.raises(UserError, match="--span 'wide' is not one of imagenet, kinetics"):
+        RGB(span="wide")  # type: ignore[arg-type]

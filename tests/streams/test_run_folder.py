@@ -23,6 +23,7 @@ from streams.training.precision import Precision
 from streams.training.recipes import RECIPES, recipe, recipe_from
 from streams.training.run_folder import RunFolder, differences
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
+from streams.training.task import Step
 
 CPU = torch.device("cpu")
 
@@ -43,8 +44,12 @@ def test_published_values() -> None:
     rates = [learning_rate(temporal.optim, s, total) for s in (0, 49_999, 50_000, 70_000, 79_999)]
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4])
     rates = [learning_rate(spatial.optim, s, 20_000) for s in (0, 13_999, 14_000)]
-    assert rates == pytest.approx([1e-3, 1e-3, 1e-4])
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3])
+    assert (spatial.crop.jitter, temporal.crop.jitter) == (0.1, 0.0)
+    for kind in ("spatial", "temporal"):
+        assert recipe("tsn", kind).crop.pairs == "even"
     tsn = recipe("tsn", "temporal")
+    assert tsn.network.first_layer == "mean"
     assert (tsn.input.length, tsn.sampling.segments, tsn.network.dropout) == (5, 3, 0.7)
     assert (tsn.network.batch_norm, tsn.optim.clip, tsn.optim.lr) == ("partial", 20, 5e-3)
 
@@ -174,12 +179,17 @@ def test_differences_in_words() -> None:
 def test_tallies_add_up() -> None:
     tally, where = Tally(), Ranks(0, 1, CPU)
     logits = torch.eye(8)[[0, 1, 2]]
-    tally.add(torch.tensor(1.0), logits, torch.tensor([0, 1, 7]))
-    tally.add(torch.tensor(3.0), logits[:1], torch.tensor([3]))
+    tally.add(Step(torch.tensor(1.0), logits), torch.tensor([0, 1, 7]))
+    tally.add(Step(torch.tensor(3.0), logits[:1]), torch.tensor([3]))
     result = tally.result(where)
     assert result["loss"] == pytest.approx(1.5)
     assert result["top1"] == 0.5
     assert Tally().result(where) == {"loss": 0, "top1": 0, "top5": 0}
+    unlabelled = Tally(measures={"epe": 0.0}, answers=False)
+    unlabelled.add(Step(torch.tensor(1.0), None, measures={"epe": 2.0}), torch.zeros(3))
+    unlabelled.add(Step(torch.tensor(5.0), None, measures={"epe": 6.0}), torch.zeros(1))
+    assert unlabelled.result(where) == {"loss": 2, "epe": 3}
+    assert better({"loss": 1}, {"loss": 2})
     assert better({"top1": 0.5, "loss": 1}, None)
     assert better({"top1": 0.5, "loss": 1}, {"top1": 0.5, "loss": 2})
     assert not better({"top1": 0.5, "loss": 1}, {"top1": 0.6, "loss": 9})

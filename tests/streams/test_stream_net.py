@@ -86,9 +86,9 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     file = tmp_path / "r18.pth"
     torch.save(rgb_state, file)
-    with pytest.raises(UserError, match=r"r18.pth has no layer1.2.conv1.weight .* --depth"):
+    with pytest.raises(UserError, match=r"r18.pth has no layer1.2.conv1.weight, .* --depth"):
         load_initial(resnet(34, 3), "resnet34", str(file))
-    with pytest.raises(UserError, match=r"layer1.0.conv1.weight has shape .*\(64, 64, 1, 1\)|no "):
+    with pytest.raises(UserError, match=r"layer1.0.conv1.weight has shape .*\(64, 64, 1, 1\)"):
         load_initial(resnet(50, 3), "resnet50", str(file))
     torch.save(resnet(34, 3).state_dict(), file)
     with pytest.raises(UserError, match="which this network does not have"):

@@ -16,10 +16,11 @@ from storage.store.config import StoreConfig
 from storage.store.store import open_store
 from streams.inputs.contract import Input
 from streams.inputs.flow import FlowStack
-from streams.inputs.frames import RGB
+from streams.inputs.frames import IMAGENET_STD, RGB
 from streams.inputs.lookup import looked_up
 from streams.networks.torchvision_compat import torchvision
-from streams.samples.batch import Sample, collate
+from streams.samples.batch import Batch, Sample, collate
+from streams.samples.colours import DIRECTIONS, VARIANCES, colour_shift
 from streams.samples.crops import Box, Crop
 from streams.samples.dataset import ClipDataset, quantiser_table, shared_moments
 from streams.samples.sampling import Draw, Sampling
@@ -201,3 +202,34 @@ def test_codes_are_looked_up_alike_everywhere() -> None:
     codes = torch.arange(256, dtype=torch.uint8).view(2, 128)[:, ::2]
     table = torch.rand(256)
     assert torch.equal(looked_up(codes, table), table[codes.long()])
+
+
+def test_colour_jitter_shifts_all_frames_of_a_sample_alike_and_flow_not_at_all(store: Path) -> None:
+    inputs: dict[str, Input] = {"rgb": RGB(length=2), "flow": FlowStack(length=2)}
+
+    def batch_of(jitter: float) -> Batch:
+        crop = Crop(size=16, crops="random", jitter=jitter)
+        sampling = Sampling(segments=2)
+        data = ClipDataset(store, CLIPS[:2], inputs, sampling=sampling, crop=crop, seed=4)
+        return collate([data[Draw(3, 0)], data[Draw(8, 1)]])
+
+    plain, jittered = batch_of(0.0), batch_of(0.1)
+    table = quantiser_table(CONFIG)
+    assert plain.colours is None
+    assert jittered.colours is not None
+    for name, input_ in inputs.items():
+        one, other = (prepare(b, name, input_, table, 16) for b in (plain, jittered))
+        if name == "flow":
+            assert torch.equal(one, other)
+            continue
+        shift = (other - one).unflatten(2, (2, 3)) * torch.tensor(IMAGENET_STD).view(3, 1, 1)
+        wanted = jittered.colours[:, None, None, :, None, None].expand_as(shift)
+        torch.testing.assert_close(shift, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_colour_jitter_has_the_deviations_that_were_published() -> None:
+    """Along the first principal colour 0.1 x 0.2175, which is nearly grey."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([colour_shift(0.1, rng) for _ in range(4000)]) @ DIRECTIONS
+    np.testing.assert_allclose(drawn.std(0), 0.1 * VARIANCES, rtol=0.05)
+    np.testing.assert_allclose(DIRECTIONS.T @ DIRECTIONS, np.eye(3), atol=1e-3)

@@ -7,13 +7,21 @@ that nobody reads, so it costs 84 minimum and maximum operations.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
 from flow.tvl1.cpu.simd import LANES, exchange, lanes, load, load_at, store, store_at
+
+if TYPE_CHECKING:
+    from llvmlite.ir import IRBuilder, Value
+    from numba.core.cpu import CPUContext
+    from numba.core.types import Type
+    from numba.core.typing import Context as TypingContext
+    from numba.core.typing import Signature
 
 SIDE = 5
 SORT_COLUMN = ((0, 1), (3, 4), (2, 4), (2, 3), (1, 4), (0, 3), (0, 2), (1, 3), (1, 2))
@@ -40,10 +48,14 @@ EDGE = 16
 
 
 @intrinsic
-def _sort_columns(typing_context: Any, array: Any, rows: Any, out: Any, at: Any, by: Any) -> Any:
+def _sort_columns(
+    typing_context: TypingContext, array: Type, rows: Type, out: Type, at: Type, by: Type
+) -> Any:
     """Sort down 16 columns whose five rows begin at the indices `rows`; to out[at + r * by]."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         array, rows, out, at, by = args
         wires = [
             load_at(context, builder, sig.args[0], array, builder.extract_value(rows, r), 0)
@@ -59,10 +71,12 @@ def _sort_columns(typing_context: Any, array: Any, rows: Any, out: Any, at: Any,
 
 
 @intrinsic
-def _middle(typing_context: Any, array: Any, at: Any, by: Any) -> Any:
+def _middle(typing_context: TypingContext, array: Type, at: Type, by: Type) -> Any:
     """The medians of 16 windows: the five sorted columns around array[at + r * by + lane]."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         array, at, by = args
         wires = []
         for _ in range(SIDE):

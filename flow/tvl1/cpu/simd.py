@@ -12,13 +12,22 @@ nothing is reordered, so a result does not depend on anything but the machine.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+
+if TYPE_CHECKING:
+    from llvmlite.ir import IRBuilder, Value
+    from llvmlite.ir import Type as IRType
+    from numba.core.cpu import CPUContext
+    from numba.core.datamodel import DataModelManager
+    from numba.core.types import Literal, Type
+    from numba.core.typing import Context as TypingContext
+    from numba.core.typing import Signature
 
 LANES = 16
 
@@ -41,18 +50,20 @@ lanes = LanesType()
 
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Any) -> None:
+    def __init__(self, dmm: DataModelManager, fe_type: Type) -> None:
         super().__init__(dmm, fe_type, _VECTOR)
 
 
-def _register_operator(function: Any, instruction: str) -> None:
+def _register_operator(function: Callable[..., object], instruction: str) -> None:
     @infer_global(function)
     class _Template(AbstractTemplate):
-        def generic(self, args: Any, kws: Any) -> Any:
+        def generic(self, args: Sequence[Type], kws: dict[str, Type]) -> Any:
             return signature(lanes, lanes, lanes) if args == (lanes, lanes) else None
 
     @lower_builtin(function, lanes, lanes)
-    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def _lower(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         return getattr(builder, instruction)(*args, flags=_FLAGS)
 
 
@@ -69,7 +80,9 @@ for _symbol, _instruction in (
 def _call(name: str, arguments: int) -> Any:
     """What an intrinsic returns that is LLVM's function `name` of so many lanes values."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * arguments)
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
         return builder.call(function, args, fastmath=_FLAGS)
@@ -78,80 +91,88 @@ def _call(name: str, arguments: int) -> Any:
 
 
 @intrinsic
-def square_root(typing_context: Any, value: Any) -> Any:
+def square_root(typing_context: TypingContext, value: Type) -> Any:
     """The square root of each lane."""
     return _call("sqrt", 1)
 
 
 @intrinsic
-def floor(typing_context: Any, value: Any) -> Any:
+def floor(typing_context: TypingContext, value: Type) -> Any:
     """The largest whole number not over each lane."""
     return _call("floor", 1)
 
 
 @intrinsic
-def minimum(typing_context: Any, a: Any, b: Any) -> Any:
+def minimum(typing_context: TypingContext, a: Type, b: Type) -> Any:
     """The smaller of two, lane by lane."""
     return _call("minnum", 2)
 
 
 @intrinsic
-def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+def maximum(typing_context: TypingContext, a: Type, b: Type) -> Any:
     """The larger of two, lane by lane."""
     return _call("maxnum", 2)
 
 
-def _splat(builder: Any, scalar: Any, kind: Any = _VECTOR) -> Any:
+def _splat(builder: IRBuilder, scalar: Value, kind: IRType = _VECTOR) -> Any:
     empty = ir.Constant(kind, ir.Undefined)
     one = builder.insert_element(empty, scalar, ir.Constant(_I32, 0))
     zeros = ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count)
     return builder.shuffle_vector(one, empty, zeros)
 
 
-def _pick(builder: Any, a: Any, b: Any, order: Sequence[int]) -> Any:
+def _pick(builder: IRBuilder, a: Value, b: Value, order: Sequence[int]) -> Any:
     """The lanes of a, then those of b, in this order."""
     mask = ir.Constant(ir.VectorType(_I32, len(order)), list(order))
     return builder.shuffle_vector(a, b, mask)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _address(
+    context: CPUContext, builder: IRBuilder, array_type: Type, array: Value, index: Value
+) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
     return builder.gep(data, [index])
 
 
-def _load(builder: Any, address: Any, kind: Any = _VECTOR) -> Any:
+def _load(builder: IRBuilder, address: Value, kind: IRType = _VECTOR) -> Any:
     return builder.load(builder.bitcast(address, kind.as_pointer()), align=4)
 
 
-def _store(builder: Any, value: Any, address: Any) -> None:
+def _store(builder: IRBuilder, value: Value, address: Value) -> None:
     builder.store(value, builder.bitcast(address, value.type.as_pointer()), align=4)
 
 
 @intrinsic
-def splat(typing_context: Any, scalar: Any) -> Any:
+def splat(typing_context: TypingContext, scalar: Type) -> Any:
     """Sixteen times the same float32."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         return _splat(builder, args[0])
 
     return lanes(types.float32), generate
 
 
 @intrinsic
-def load(typing_context: Any, array: Any, index: Any) -> Any:
+def load(typing_context: TypingContext, array: Type, index: Type) -> Any:
     """array[index : index + 16] of a flat float32 array; unchecked."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         return _load(builder, _address(context, builder, sig.args[0], *args))
 
     return lanes(array, types.intp), generate
 
 
 @intrinsic
-def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+def store(typing_context: TypingContext, array: Type, index: Type, value: Type) -> Any:
     """array[index : index + 16] = value; unchecked."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         _store(builder, args[2], _address(context, builder, sig.args[0], *args[:2]))
         return context.get_dummy_value()
 
@@ -159,30 +180,36 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def after_last(typing_context: Any, before: Any, here: Any) -> Any:
+def after_last(typing_context: TypingContext, before: Type, here: Type) -> Any:
     """The lane before each of `here`: the last of `before`, then the first fifteen of `here`."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         return _pick(builder, args[0], args[1], range(LANES - 1, 2 * LANES - 1))
 
     return lanes(lanes, lanes), generate
 
 
 @intrinsic
-def until_first(typing_context: Any, here: Any, beyond: Any) -> Any:
+def until_first(typing_context: TypingContext, here: Type, beyond: Type) -> Any:
     """The lane after each of `here`: its last fifteen, then the first of `beyond`."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         return _pick(builder, args[0], args[1], range(1, LANES + 1))
 
     return lanes(lanes, lanes), generate
 
 
 @intrinsic
-def lane_sum(typing_context: Any, value: Any) -> Any:
+def lane_sum(typing_context: TypingContext, value: Type) -> Any:
     """The sum of all lanes, as float32."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         function = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(_F32, [_F32, _VECTOR]),
@@ -194,10 +221,12 @@ def lane_sum(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
-def store_whole(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+def store_whole(typing_context: TypingContext, array: Type, index: Type, value: Type) -> Any:
     """array[index : index + 16] = the lanes as int32; they must be whole numbers."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         whole = builder.fptosi(args[2], ir.VectorType(_I32, LANES))
         _store(builder, whole, _address(context, builder, sig.args[0], *args[:2]))
         return context.get_dummy_value()
@@ -206,10 +235,14 @@ def store_whole(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def store_quads(typing_context: Any, array: Any, index: Any, a: Any, b: Any, c: Any) -> Any:
+def store_quads(
+    typing_context: TypingContext, array: Type, index: Type, a: Type, b: Type, c: Type
+) -> Any:
     """Sixteen pixels of four floats each, (a, b, c, 0), from array[index] on."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         array, index, a, b, c = args
         pairs = _pick(builder, a, b, range(2 * LANES))
         rest = _pick(builder, c, ir.Constant(_VECTOR, [0.0] * LANES), range(2 * LANES))
@@ -227,11 +260,15 @@ def store_quads(typing_context: Any, array: Any, index: Any, a: Any, b: Any, c: 
 
 
 @intrinsic(prefer_literal=True)
-def load_plane_of_quads(typing_context: Any, array: Any, index: Any, plane: Any) -> Any:
+def load_plane_of_quads(
+    typing_context: TypingContext, array: Type, index: Type, plane: Literal
+) -> Any:
     """Plane 0, 1 or 2 (a literal) of sixteen pixels that lie as quads from array[index] on."""
     which = plane.literal_value
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         array, index, _ = args
         parts = []
         for part in range(4):
@@ -247,14 +284,14 @@ def load_plane_of_quads(typing_context: Any, array: Any, index: Any, plane: Any)
 
 @intrinsic
 def weigh_taps(
-    typing_context: Any,
-    image: Any,
-    corner: Any,
-    stride: Any,
-    weights: Any,
-    place: Any,
-    out: Any,
-    out_index: Any,
+    typing_context: TypingContext,
+    image: Type,
+    corner: Type,
+    stride: Type,
+    weights: Type,
+    place: Type,
+    out: Type,
+    out_index: Type,
 ) -> Any:
     """A 4 x 4 neighbourhood of quads, weighed: one quad, the three planes interpolated at once.
 
@@ -263,15 +300,17 @@ def weigh_taps(
     weights of rows 0..3 lie in `weights` at place, place + 16, ...; those of columns after them.
     """
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(
+        context: CPUContext, builder: IRBuilder, sig: Signature, args: Sequence[Value]
+    ) -> Any:
         image, corner, stride, weights, place, out, out_index = args
 
-        def weight(number: int, kind: Any) -> Any:
+        def weight(number: int, kind: IRType) -> Any:
             index = builder.add(place, ir.Constant(place.type, number * LANES))
             scalar = builder.load(_address(context, builder, sig.args[3], weights, index))
             return _splat(builder, scalar, kind)
 
-        def add_product(total: Any, a: Any, b: Any) -> Any:
+        def add_product(total: Value, a: Value, b: Value) -> Any:
             product = builder.fmul(a, b, flags=_FLAGS)
             return product if total is None else builder.fadd(total, product, flags=_FLAGS)
 
@@ -291,7 +330,7 @@ def weigh_taps(
     return types.void(image, whole, whole, weights, whole, out, whole), generate
 
 
-def exchange(builder: Any, wires: list[Any], network: Sequence[tuple[int, int]]) -> None:
+def exchange(builder: IRBuilder, wires: list[Value], network: Sequence[tuple[int, int]]) -> None:
     """Compare-exchanges in turn: (i, j) leaves the smaller on wire i and the larger on wire j.
 
     For other intrinsics to build on. An output that nobody reads is dropped by LLVM.
@@ -307,14 +346,21 @@ def exchange(builder: Any, wires: list[Any], network: Sequence[tuple[int, int]])
         wires[j] = builder.call(high, both, fastmath=_FLAGS)
 
 
-def load_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, by: int) -> Any:
+def load_at(
+    context: CPUContext, builder: IRBuilder, array_type: Type, array: Value, index: Value, by: int
+) -> Any:
     """Sixteen floats from array[index + by] on, inside another intrinsic."""
     place = builder.add(index, ir.Constant(index.type, by))
     return _load(builder, _address(context, builder, array_type, array, place))
 
 
 def store_at(
-    context: Any, builder: Any, array_type: Any, array: Any, index: Any, value: Any
+    context: CPUContext,
+    builder: IRBuilder,
+    array_type: Type,
+    array: Value,
+    index: Value,
+    value: Value,
 ) -> None:
     """array[index : index + 16] = value, inside another intrinsic."""
     _store(builder, value, _address(context, builder, array_type, array, index))

@@ -57,9 +57,9 @@ function makeClasses(root, split) {
     );
     table.tBodies[0].replaceChildren(...rows.map((row) => {
       const cell = (value, text, name) => {
-        const made = element("td", { "data-value": value ?? "" }, text);
-        if (name) made.className = name;
-        return made;
+        const node = element("td", { "data-value": value ?? "" }, text);
+        if (name) node.className = name;
+        return node;
       };
       const line = element("tr", { "data-class": row.i });
       const drawn = cell(row.shown, "", "wide");

@@ -44,8 +44,8 @@ function makeMaps(root, split, videos) {
       if (best === null) return hideTip();
       const row = map.rows[best];
       const shown = split.tables.findIndex((each) => each.name === map.stream);
-      const said = split.classes[videos.predicted[shown][row]];
-      showTip(event, [split.classes[videos.labels[row]], videos.videos[row], `${map.stream} says ${said}`]);
+      const answer = split.classes[videos.predicted[shown][row]];
+      showTip(event, [split.classes[videos.labels[row]], videos.videos[row], `${map.stream} says ${answer}`]);
     });
     canvas.addEventListener("pointerleave", () => { over = null; hideTip(); draw(); });
     redraws.push(draw);

@@ -9,7 +9,7 @@ function open(tag) {
     ready.add(tag);
     for (const table of root.querySelectorAll("table.sortable:not(.classes)")) makeSortable(table);
     makeClasses(root, numbers.splits[i]);
-    makeConfusion(root, numbers.splits[i], detail.splits[i]);
+    new Confusion(root, numbers.splits[i], detail.splits[i]);
     makeMaps(root, numbers.splits[i], detail.splits[i]);
     for (const figure of root.querySelectorAll("[data-chart]")) makeReadable(figure);
   }

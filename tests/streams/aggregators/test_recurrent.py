@@ -19,7 +19,6 @@ from streams.aggregators.stepwise import (
     detached,
     mean_probability,
     step_weights,
-    weighted_cross_entropy,
 )
 
 RULES = get_args(StepRule)
@@ -225,7 +224,7 @@ def test_truncation_keeps_the_loss_and_is_the_gradient_by_hand(
         each, state = net.steps(x[:, t : t + 1], None, state)
         if t == 0:
             total = torch.zeros(()).double()
-        total = total + weighted_cross_entropy(each, labels, weights[:, t : t + 1].double())
+        total = total + net.step_loss(each, labels, weights[:, t : t + 1].double())
         if (t + 1) % truncation == 0:
             state = detached(state)
     total.backward()

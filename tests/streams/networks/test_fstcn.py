@@ -98,7 +98,7 @@ def test_other_sizes_fit_when_they_are_asked_for(frames: int, size: int) -> None
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(UserError, match="52 pixels at least, not 16 at 40"):
+    with pytest.raises(UserError, match="53 pixels at least, not 16 at 40"):
         build(3, 4, size=40)
     with pytest.raises(UserError, match="differences over 16 frames do not fit"):
         build(3, 4, distance=16)

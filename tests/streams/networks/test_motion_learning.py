@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from streams.networks import hidden_two_stream, motionnet
-from streams.networks.judge_flow import judge_flow
-from streams.networks.motion_loss import inside, motion_loss, warp
+from streams.networks.flow_error import judge_flow
 from streams.networks.motionnet import MotionNet
 from streams.networks.network import Network
+from streams.networks.photometric import inside, motion_loss, warp
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SIZE, LENGTH, FASTEST = 64, 2, 3.0

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from storage.errors import UserError
-from streams.networks import motion_loss as ml
+from streams.networks import photometric as ml
 
 
 def constant(flow: tuple[float, float], size: int, count: int = 1) -> Tensor:

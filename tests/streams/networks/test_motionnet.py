@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.networks import hidden_two_stream, motionnet
-from streams.networks.judge_flow import judge_flow
+from streams.networks.flow_error import judge_flow
 from streams.networks.learnable import learnable
-from streams.networks.motion_loss import motion_loss
 from streams.networks.network import Network
+from streams.networks.photometric import motion_loss
 from streams.networks.torchvision_compat import models
 from streams.settings import FLOW_UNIT
 

@@ -17,6 +17,7 @@ REQUIRED = {
     "av": "av",
     "cv2": "opencv-contrib-python",
     "h5py": "h5py",
+    "safetensors": "safetensors",
     "jinja2": "jinja2",
     "joblib": "joblib",
     "lmdb": "lmdb",
@@ -36,6 +37,7 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
+    "timm": ("networks by the name timm:NAME", "'twostream[timm]'"),
 }
 """Module -> what it is for, and what to install."""
 FIRST_DRIVER_WITH_CUDA_13 = 580
@@ -49,7 +51,7 @@ def examine() -> Report:
     """Everything, as JSON values; `problems` says what is wrong and what to do about it."""
     packages = look_at_packages()
     report: Report = {
-        "twostream": installed_version("twostream") or "run from a checkout",
+        "twostream": version_of("twostream") or "run from a checkout",
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "packages": packages,
@@ -65,18 +67,18 @@ def examine() -> Report:
 
 def look_at_packages() -> dict[str, Finding]:
     """Every package is imported, since an installed one can still be broken."""
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for module, package in REQUIRED.items():
         if module != "torchvision":  # it has a door of its own
-            found[package] = {"needed": True, **try_import(module, package)}
-    found["torchvision"] = {"needed": True, "version": installed_version("torchvision")}
+            findings[package] = {"needed": True, **try_import(module, package)}
+    findings["torchvision"] = {"needed": True, "version": version_of("torchvision")}
     for module, (purpose, install) in OPTIONAL.items():
         if find_spec(module) is None:
             reason = f"for {purpose}; pip install {install}"
-            found[module] = {"needed": False, "version": None, "reason": reason}
+            findings[module] = {"needed": False, "version": None, "reason": reason}
         else:
-            found[module] = {"needed": False, **try_import(module, module)}
-    return found
+            findings[module] = {"needed": False, **try_import(module, module)}
+    return findings
 
 
 def try_import(module: str, package: str) -> Finding:
@@ -86,7 +88,7 @@ def try_import(module: str, package: str) -> Finding:
     except Exception as error:
         # Broken packages fail with whatever they like, and the doctor has to report it.
         return {"version": None, "reason": one_line(error)}
-    return {"version": installed_version(package) or known or "unknown"}
+    return {"version": version_of(package) or known or "unknown"}
 
 
 def look_at_torchvision(packages: dict[str, Finding]) -> str | None:
@@ -111,8 +113,8 @@ def look_at_engines() -> dict[str, dict[str, str]]:
 def look_at_gpus() -> list[dict[str, str]]:
     """NVIDIA GPUs, as the driver's own tool lists them."""
     fields = ("name", "memory.total", "driver_version", "compute_cap")
-    said = first_lines("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
-    rows = [line.split(", ") for line in said or []]
+    lines = first_lines("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
+    rows = [line.split(", ") for line in lines or []]
     return [dict(zip(fields, row, strict=True)) for row in rows if len(row) == len(fields)]
 
 
@@ -173,10 +175,10 @@ def first_lines(*command: str) -> list[str] | None:
 
 def problems(report: Report) -> list[dict[str, Any]]:
     """What is wrong, whether it stops the main job, and the remedy in one line."""
-    found: list[dict[str, Any]] = []
+    findings: list[dict[str, Any]] = []
 
     def add(stops: bool, what: str, remedy: str) -> None:
-        found.append({"stops": stops, "what": what, "remedy": remedy})
+        findings.append({"stops": stops, "what": what, "remedy": remedy})
 
     for package, seen in report["packages"].items():
         if seen["needed"] and seen["version"] is None:
@@ -212,14 +214,14 @@ def problems(report: Report) -> list[dict[str, Any]]:
             f"only {machine['shared_memory_free'] / 1e6:.0f} MB of shared memory for loaders",
             "start the container with --ipc=host or --shm-size=8g, or train with --workers 0",
         )
-    return found
+    return findings
 
 
 def installed_names() -> set[str]:
     return {str(one.metadata["Name"]).lower() for one in distributions()}
 
 
-def installed_version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,0 +1,52 @@
+"""The recipe `small`, network by network: what it looks at, and with what settings.
+
+So it learns the sample data on two cores in minutes; docs/systems.md has what was measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Small:
+    """How one network becomes small."""
+
+    size: int = 64
+    """Side of the input, pixels."""
+    frames: int = 0
+    """Steps in time (0: as published)."""
+    lr: float = 0.02
+    """Without batch norm a network bears less than others."""
+    settings: dict[str, str | int | float] = field(default_factory=dict)
+    """Settings of the network's own."""
+
+
+KARPATHY = Small(settings={"norm": "batch", "grid": 2, "width": 0.25})
+
+SMALL: dict[str, Small] = {
+    "vgg16": Small(32, lr=0.005),
+    "vgg16-bn": Small(32),
+    "vgg-m": Small(lr=0.005),
+    "caffenet": Small(lr=0.005),
+    **{f"karpathy-{kind}": KARPATHY for kind in ("single", "late", "early", "slow")},
+    "c3d": Small(32, 16, 0.005, {"width": 0.25}),
+    "3d-convnet": Small(32, 16, settings={"width": 0.25}),
+    "fstcn": Small(56, 8, 0.005),
+    "i3d": Small(frames=8),
+    "r3d18": Small(32, 8),
+    "mc3-18": Small(32, 8),
+    "r2plus1d-18": Small(32, 8),
+    "s3d": Small(frames=8),
+    "densenet3d-121": Small(frames=8),
+    "t3d121": Small(32, 8),
+    "motionnet": Small(frames=6, lr=2e-3, settings={"width": 0.25, "scales": 3}),
+    "hidden-two-stream": Small(
+        frames=6, settings={"temporal": "resnet18", "width": 0.25, "scales": 3}
+    ),
+}
+
+
+def small_of(network: str) -> Small:
+    """Of a network that is not named here, 64 pixels and nothing else."""
+    return SMALL.get(network, Small())
