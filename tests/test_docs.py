@@ -112,9 +112,11 @@ def test_a_command_opens_with_examples(command: str) -> None:
 
 
 def test_the_page_of_systems_is_the_table() -> None:
-    from scripts.docs.systems import page
+    from scripts.docs.systems import systems_page
 
-    assert (ROOT / "docs" / "systems.md").read_text(encoding="utf-8") == page(), "run `make docs`"
+    assert (ROOT / "docs" / "systems.md").read_text(encoding="utf-8") == systems_page(), (
+        "run `make docs`"
+    )
 
 
 def test_the_command_pages_are_the_help() -> None:

@@ -227,7 +227,7 @@ def test_a_folder_named_flow_does_not_hide_an_editable_install(tmp_path: Path) -
         assert all(Path(file).is_relative_to(source) for file in done.stdout.split())
     for words in (["--version"], ["extract", "--help"]):
         done = subprocess.run(
-            [environment / "bin" / "twostream", *words],
+            [str(environment / "bin" / "twostream"), *words],
             cwd=data,
             env=outside(data),
             capture_output=True,

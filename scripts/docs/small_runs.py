@@ -39,4 +39,5 @@ RUNS = (
     SmallRun("vgg-m", "spatial", 86, 0.50),
     SmallRun("caffenet", "temporal", 75, 0.53125),
     SmallRun("inception-v1", "temporal", 58, 0.50),
+    SmallRun("bn-inception", "spatial", 72, 0.50),
 )

@@ -75,7 +75,7 @@ def small_parameters(chosen: Any) -> int:
         return parameters_of(stream_net(chosen, 4))
 
 
-def page() -> str:
+def systems_page() -> str:
     """The whole of docs/systems.md."""
     parts = [HEAD, *systems_table(rows()), ""]
     parts += [
@@ -91,4 +91,4 @@ def page() -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
+    Path(sys.argv[1]).write_text(systems_page(), encoding="utf-8")

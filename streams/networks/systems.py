@@ -39,7 +39,7 @@ TORCHVISION = "torchvision, ImageNet's 1000 classes"
 MODEL_ZOO = "torchvision, Kinetics-400"
 
 
-def network(
+def single_network(
     name: str,
     paper: str,
     year: int,
@@ -52,12 +52,12 @@ def network(
 
 
 NETWORK_SYSTEMS: tuple[System, ...] = (
-    network("resnet18", RESNET, 2016, FRAME, 11.689512, TORCHVISION),
-    network("resnet34", RESNET, 2016, FRAME, 21.797672, TORCHVISION),
-    network("resnet50", RESNET, 2016, FRAME, 25.557032, TORCHVISION),
-    network("resnet101", RESNET, 2016, FRAME, 44.549160, TORCHVISION),
-    network("resnet152", RESNET, 2016, FRAME, 60.192808, TORCHVISION),
-    network(
+    single_network("resnet18", RESNET, 2016, FRAME, 11.689512, TORCHVISION),
+    single_network("resnet34", RESNET, 2016, FRAME, 21.797672, TORCHVISION),
+    single_network("resnet50", RESNET, 2016, FRAME, 25.557032, TORCHVISION),
+    single_network("resnet101", RESNET, 2016, FRAME, 44.549160, TORCHVISION),
+    single_network("resnet152", RESNET, 2016, FRAME, 60.192808, TORCHVISION),
+    single_network(
         "inception-v1",
         "Going deeper with convolutions (Szegedy et al., CVPR 2015)",
         2015,
@@ -65,8 +65,8 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
         12,
         "Quo Vadis, table 1: both streams",
     ),
-    network("bn-inception", "Temporal segment networks (Wang et al., ECCV 2016)", 2016),
-    network(
+    single_network("bn-inception", "Temporal segment networks (Wang et al., ECCV 2016)", 2016),
+    single_network(
         "vgg16",
         "Very deep convolutional networks (Simonyan and Zisserman, ICLR 2015)",
         2015,
@@ -74,7 +74,7 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
         138,
         "the paper, table 2: ImageNet's 1000 classes",
     ),
-    network(
+    single_network(
         "vgg16-bn",
         "Very deep convolutional networks (Simonyan and Zisserman, ICLR 2015)",
         2015,
@@ -82,27 +82,35 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
         138.365992,
         TORCHVISION,
     ),
-    network("vgg-m", "Two-stream networks (Simonyan and Zisserman, NIPS 2014)", 2014),
-    network("caffenet", "ImageNet classification (Krizhevsky et al., NIPS 2012)", 2012),
-    network("attention56", ATTENTION, 2017, FRAME, 31.9, "the paper: ImageNet's 1000 classes"),
-    network("attention92", ATTENTION, 2017, FRAME, 51.3, "the paper: ImageNet's 1000 classes"),
-    network("karpathy-single", KARPATHY, 2014),
-    network("karpathy-late", KARPATHY, 2014, "what repeats every 15 frames; all between its two"),
-    network("karpathy-early", KARPATHY, 2014, SHORT),
-    network("karpathy-slow", KARPATHY, 2014, SHORT),
-    network(
+    single_network("vgg-m", "Two-stream networks (Simonyan and Zisserman, NIPS 2014)", 2014),
+    single_network("caffenet", "ImageNet classification (Krizhevsky et al., NIPS 2012)", 2012),
+    single_network(
+        "attention56", ATTENTION, 2017, FRAME, 31.9, "the paper: ImageNet's 1000 classes"
+    ),
+    single_network(
+        "attention92", ATTENTION, 2017, FRAME, 51.3, "the paper: ImageNet's 1000 classes"
+    ),
+    single_network("karpathy-single", KARPATHY, 2014),
+    single_network(
+        "karpathy-late", KARPATHY, 2014, "what repeats every 15 frames; all between its two"
+    ),
+    single_network("karpathy-early", KARPATHY, 2014, SHORT),
+    single_network("karpathy-slow", KARPATHY, 2014, SHORT),
+    single_network(
         "c3d",
         "Learning spatiotemporal features with 3D networks (Tran et al., ICCV 2015)",
         2015,
         SHORT,
     ),
-    network("3d-convnet", QUO_VADIS, 2017, SHORT, 79, "Quo Vadis, table 1"),
-    network("fstcn", "Factorized spatio-temporal networks (Sun et al., ICCV 2015)", 2015, SHORT),
-    network("i3d", QUO_VADIS, 2017, SHORT, 25, "Quo Vadis, table 1: both streams"),
-    network("r3d18", CLOSER, 2018, SHORT, 33.371472, MODEL_ZOO),
-    network("mc3-18", CLOSER, 2018, SHORT, 11.695440, MODEL_ZOO),
-    network("r2plus1d-18", CLOSER, 2018, SHORT, 31.505325, MODEL_ZOO),
-    network(
+    single_network("3d-convnet", QUO_VADIS, 2017, SHORT, 79, "Quo Vadis, table 1"),
+    single_network(
+        "fstcn", "Factorized spatio-temporal networks (Sun et al., ICCV 2015)", 2015, SHORT
+    ),
+    single_network("i3d", QUO_VADIS, 2017, SHORT, 25, "Quo Vadis, table 1: both streams"),
+    single_network("r3d18", CLOSER, 2018, SHORT, 33.371472, MODEL_ZOO),
+    single_network("mc3-18", CLOSER, 2018, SHORT, 11.695440, MODEL_ZOO),
+    single_network("r2plus1d-18", CLOSER, 2018, SHORT, 31.505325, MODEL_ZOO),
+    single_network(
         "s3d",
         "Rethinking spatiotemporal feature learning (Xie et al., ECCV 2018)",
         2018,
@@ -110,14 +118,16 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
         8.320048,
         MODEL_ZOO,
     ),
-    network("densenet3d-121", T3D, 2017, SHORT),
-    network("t3d121", T3D, 2017, SHORT),
-    network(
+    single_network("densenet3d-121", T3D, 2017, SHORT),
+    single_network("t3d121", T3D, 2017, SHORT),
+    single_network(
         "motionnet",
         HIDDEN,
         2018,
         "classes: it states motion alone",
         stream="motion",
     ),
-    network("hidden-two-stream", HIDDEN, 2018, "appearance but through its motion; " + SHORT),
+    single_network(
+        "hidden-two-stream", HIDDEN, 2018, "appearance but through its motion; " + SHORT
+    ),
 )

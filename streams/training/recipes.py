@@ -127,23 +127,23 @@ RECIPES = {
     "2014": published_2014,
     "tsn": published_tsn,
     "modern": modern,
-    "published": modern,
     "small": small,
 }
-"""Name -> the recipe of a kind of stream; `published` and `small` go on by the network."""
+"""Name -> the recipe of a kind of stream. Beside them `published` stands for what the paper of a
+network states; it starts from `modern`."""
 
 
 def recipe(name: str, kind: str, network: str = "") -> Recipe:
     """A recipe by name, for one kind of stream, and for a network if one is named."""
-    if name not in RECIPES:
-        raise UserError(f"--recipe {name!r} is not one of {', '.join(RECIPES)}")
+    if name not in (*RECIPES, "published"):
+        raise UserError(f"--recipe {name!r} is not one of {', '.join(RECIPES)}, published")
     if kind not in KINDS:
         raise UserError(f"stream {kind!r} is not one of {', '.join(KINDS)}")
     if kind == "motion":
         if name not in MOTION_RECIPES:
             raise UserError(f"--recipe {name} trains streams; motion: {', '.join(MOTION_RECIPES)}")
         network = network or "motionnet"
-    base = RECIPES[name]("spatial" if kind in FRAMES_ONLY else kind)
+    base = RECIPES.get(name, modern)("spatial" if kind in FRAMES_ONLY else kind)
     if network:
         base = for_network(base, kind, network)
     if kind == "motion":

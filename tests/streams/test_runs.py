@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from feature_material import write_made
 from streams_tiny import Tiny, start
 from surroundings import ROOT
 from test_ends import loaders
@@ -131,6 +132,45 @@ def test_a_finished_run_is_made_longer_under_its_own_options(
     capsys.readouterr()
     assert main(["train", "spatial", "--resume", str(out), "--epochs", "2", "--quiet"]) == 2
     assert "recipe.optim.epochs was 3, now 2" in capsys.readouterr().err
+
+
+KINDS_OF_OPTIONS = {
+    "motion": ["--recipe", "small", "--size", "32", "--learn", "all"],
+    "sequence": ["--recipe", "small", "--network", "gru", "--hidden", "8", "--length", "6"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_OPTIONS)
+def test_every_kind_is_gone_on_with_by_its_folder(
+    kind: str, tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, quick = tmp_path / "run", ["--batch", "4", "--quiet", "--workers", "0"]
+    data = ["--store", str(tiny.store), "--labels", str(tiny.labels)]
+    if kind == "sequence":
+        features = write_made(tmp_path / "features")
+        data = ["--features", str(features.rgb), "--labels", str(features.labels)]
+    words = ["train", kind, *data, *KINDS_OF_OPTIONS[kind], *quick, "--out", str(out)]
+    assert main([*words, "--steps", "2", "--seed", "4"]) == 0
+    before = RunFolder(out).read()["settings"]
+    assert main(["train", "--resume", str(out), "--steps", "3", "--quiet"]) == 0
+    assert step_of(out) == 3
+    settings = RunFolder(out).read()["settings"]
+    before["recipe"]["optim"]["steps"] = 3
+    assert settings == before
+    if kind != "sequence":
+        return
+    last = RunFolder(out).last
+    saved = checkpoint.load(last)
+    saved["state"]["finished"] = False
+    del saved["format"]
+    checkpoint.save(last, saved)
+    table = tmp_path / "z.json"
+    scoring = ["score", str(out), *data, "--out", str(table), "--quiet", "--workers", "0"]
+    assert main(scoring) == 2
+    capsys.readouterr()
+    assert main([*scoring, "--unfinished"]) == 0
+    assert "was not trained to its end; the table says so" in capsys.readouterr().out
+    assert read_scores(table).provenance["unfinished"] is True
 
 
 def test_more_epochs_alone_are_refused_with_the_way_to_go(
