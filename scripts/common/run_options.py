@@ -32,7 +32,7 @@ def option_values(options: Any) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value.resolve())
-    return list(value) if isinstance(value, tuple) else value
+    return [plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def yaml_text(kind: str, values: Mapping[str, Any]) -> str:
