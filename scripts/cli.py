@@ -43,6 +43,18 @@ def usage() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    try:
+        code = dispatch(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `twostream --help | head`
+        from scripts.common import pipe_closed
+
+        return pipe_closed()
+
+
+def dispatch(argv: list[str] | None) -> int:
+    """Find the command and hand the other words to it."""
     if sys.version_info < (3, 11):  # noqa: UP036 - a checkout can be run by any interpreter
         print(f"twostream: Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
         return 2

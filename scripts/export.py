@@ -25,6 +25,7 @@ import tyro
 
 from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
+from storage.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,6 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from tqdm import tqdm
-
     from storage.features import holds_features
 
     if holds_features(options.store):
@@ -98,8 +97,7 @@ def run(options: Options) -> int:
     omitted = [name for name in store.meta.fields if name not in written]
     if omitted:
         log.info(f"{' and '.join(omitted)} flow is left out: {options.to} has no place for it")
-    hidden = options.talk.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(videos), unit="video", disable=hidden) as bar:
+    with progress_bar(len(videos), "video", "export", quiet=options.talk.quiet) as bar:
         if options.to == "webdataset":
             labels = labels_of(catalog, videos) if catalog else None
             shards = Shards(options.videos_per_shard, options.frames)
@@ -133,15 +131,12 @@ def run(options: Options) -> int:
 
 def export_features(options: Options) -> int:
     """A feature store as .npy files or as one HDF5 file."""
-    from tqdm import tqdm
-
     from storage.features import export_hdf5, export_npy, open_features
 
     if options.to not in ("npy", "hdf5"):
         raise UserError(f"--to {options.to} is a layout of flow; features go out as npy or hdf5")
     with open_features(options.store) as store:
-        hidden = options.talk.quiet or not sys.stderr.isatty()
-        with tqdm(total=len(store), unit="video", disable=hidden) as bar:
+        with progress_bar(len(store), "video", "export", quiet=options.talk.quiet) as bar:
             export = export_npy if options.to == "npy" else export_hdf5
             written = export(store, options.out, bar.update)
         there = len(store) - len(written)

@@ -25,6 +25,7 @@ import tyro
 from scripts.common import OK, Talk, run_command
 from scripts.features_idt import TrajectoryOptions
 from storage.errors import UserError
+from storage.progress import progress_bar
 from streams.scoring import Tap
 from streams.training import LoopOptions, wait_asleep
 
@@ -64,8 +65,6 @@ class Options:
 
 def run(options: Options) -> int:
     wait_asleep()
-    from tqdm import tqdm
-
     if foreign(options):
         return take_over(options)
     if options.store is None:
@@ -77,7 +76,6 @@ def run(options: Options) -> int:
         made, stored = source.meta, source.videos()
     wanted = chosen(options, stored)
     training = training_part(options, stored)
-    hidden = options.talk.quiet
     if options.source == "idt":
         from scripts.features_idt import (
             check_store,
@@ -100,7 +98,7 @@ def run(options: Options) -> int:
                 )
             log.info("fitting the encoder to the descriptors of training videos")
             fitted_encoder(options.store, training[1], options.idt, workers).save(store.encoder)
-        with tqdm(total=len(left), unit="video", disable=hidden) as bar:
+        with progress_bar(len(left), "video", "features", quiet=options.talk.quiet) as bar:
             without = write_vectors(options.store, store, left, workers, bar.update)
         if without:
             log.warning(
@@ -121,7 +119,7 @@ def run(options: Options) -> int:
             log.warning("%d videos are too short to look at: %s", len(unusable), few(unusable))
         store = open_features(options.out, "a", tapped.config(made.to_json()))
         left = [video for video, fit in good.items() if fit and video not in store]
-        with tqdm(total=len(left), unit="video", disable=hidden) as bar:
+        with progress_bar(len(left), "video", "features", quiet=options.talk.quiet) as bar:
             tapped.write(options.store, left, store, options.loop, bar.update)
     counted = keep_statistics(options, store, training)
     store.close()

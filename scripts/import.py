@@ -26,6 +26,7 @@ import tyro
 
 from scripts.common import FAILED, OK, Talk, run_command
 from storage.errors import UserError
+from storage.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,6 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from tqdm import tqdm
-
     from storage.convert import FAILURES, ImportOptions, import_flow, plan_import
 
     if not options.sources:
@@ -92,8 +91,7 @@ def run(options: Options) -> int:
         summary = {"videos": len(plan.videos), "notes": plan.notes, "config": plan.config.to_json()}
         print(json.dumps(summary, indent=2) if options.json else f"{len(plan.videos)} videos found")
         return OK
-    hidden = options.talk.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(plan.videos), unit="video", disable=hidden) as bar:
+    with progress_bar(len(plan.videos), "video", "import", quiet=options.talk.quiet) as bar:
         result = import_flow(plan, options.out, bar.update, options.jobs)
     for video, reason in sorted(result.failed.items()):
         print(f"{video}: {reason}", file=sys.stderr)

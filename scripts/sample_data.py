@@ -17,6 +17,7 @@ import tyro
 
 from scripts.common import Talk, run_command
 from scripts.samples import SampleData
+from storage.progress import progress_bar, watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +30,12 @@ class Options(SampleData):
 
 
 def run(options: Options) -> int:
-    from tqdm import tqdm
-
     from scripts.samples import make_sample_data, sample_clips
 
     data = SampleData(**{one.name: getattr(options, one.name) for one in fields(SampleData)})
     number = len(data.classes) * data.groups * data.clips
-    watched = tqdm(
-        sample_clips(data), total=number, desc="sample videos", disable=options.talk.quiet
-    )
-    ceilings = make_sample_data(options.out, data, iter(watched))
+    bar = progress_bar(number, "video", "sample videos", quiet=options.talk.quiet)
+    ceilings = make_sample_data(options.out, data, watched(sample_clips(data), bar))
     if options.json:
         print(json.dumps({"out": str(options.out), "videos": number, **ceilings}))
         return 0

@@ -20,11 +20,13 @@ import tyro
 
 from scripts.common import Talk, run_command, scorer_module
 from storage.errors import UserError
+from storage.progress import progress_bar
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
 if TYPE_CHECKING:
     from storage.scores import ScoreTable
+    from streams.scoring import Run
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Options:
     labels: Path
     """The label lists, as for `train`."""
     out: Path
-    """The score table to write (.npz)."""
+    """The score table to write, in the format that its ending names: .npz (which alone keeps
+    features), .csv, .json, .mat, .h5."""
     store: Path | None = None
     """The store that `extract` made; not for runs of sequences."""
     features: tuple[Path, ...] = ()
@@ -59,6 +62,8 @@ class Options:
     """What to do about listed videos that the store does not hold."""
     short: Literal["pad", "skip", "stop"] = "pad"
     """What to do about videos too short for the input: repeat their last pair, skip, or stop."""
+    unfinished: bool = False
+    """Score the best weights so far of a run that was not trained to its end; the table says so."""
     any_counts: bool = False
     """Accept UCF-101 and HMDB-51 lists of other lengths than the official ones."""
     other_lists: bool = False
@@ -74,13 +79,18 @@ class Options:
 
 def run(options: Options) -> int:
     wait_asleep()
-    from tqdm import tqdm
-
+    from storage.scores import check_ending
     from streams.samples import open_source
     from streams.scoring import Run, Views, score_table
     from streams.training import pick_device
 
+    check_ending(options.out)
     trained = Run.open(options.run)
+    if not trained.finished and not options.unfinished:
+        raise UserError(
+            f"{options.run} is not trained to its end; let `twostream train --resume "
+            f"{options.run}` go on with it, or pass --unfinished to score its best weights so far"
+        )
     device = pick_device(options.loop.device, 0)
     if trained.kind == "sequence":
         from scripts.score_sequence import score_sequence
@@ -106,9 +116,8 @@ def run(options: Options) -> int:
     if not options.other_store:
         trained.check_store(scorer.inputs, source.config, options.store)
     check_labels(trained, source, options)
-    with tqdm(
-        total=len(source.parts[options.part]), unit="video", disable=options.talk.quiet
-    ) as bar:
+    count = len(source.parts[options.part])
+    with progress_bar(count, "video", "score", quiet=options.talk.quiet) as bar:
         table = score_table(
             scorer,
             source,
@@ -129,24 +138,49 @@ def run(options: Options) -> int:
                 **source.left_out(),
             },
         )
-    short = {"short": len(source.short[options.part])}
+    used, short = set(table.videos), source.short[options.part]
+    more = {
+        "short": len(short),
+        "padded": sum(video in used for video in short),
+        "views": str(views),
+    }
     missing = len(source.missing[options.part])
-    return keep(table, options, missing, f"{views} views", {"views": str(views), **short})
+    return keep(trained, table, options, missing, f"{views} views of each", more)
 
 
-def keep(table: ScoreTable, options: Options, missing: int, how: str, more: dict[str, Any]) -> int:
+def keep(
+    trained: Run,
+    table: ScoreTable,
+    options: Options,
+    missing: int,
+    how: str,
+    more: dict[str, Any],
+) -> int:
     """Write the table and say what is in it."""
-    table.save(options.out)
-    top1 = float((table.scores.argmax(1) == table.labels).mean())
+    from storage.scores import write_scores
+    from streams.training import percent
+
+    write_scores(table, options.out)
+    videos = len(table.videos)
+    right = int((table.scores.argmax(1) == table.labels).sum())
+    top1 = right / videos
     if options.json:
-        summary = {"out": str(options.out), "videos": len(table.videos), "missing": missing}
-        print(json.dumps(summary | more | {"top1": round(top1, 5)}))
+        summary = {"out": str(options.out), "videos": videos, "missing": missing} | more
+        print(json.dumps(summary | {"unfinished": not trained.finished, "top1": round(top1, 5)}))
     else:
-        short = f", {more['short']} short" if "short" in more else ""
+        short = ""
+        if "short" in more:
+            short = (
+                f", {more['short']} too short ({more['padded']} padded: their last pair repeats)"
+            )
         print(
-            f"{table!r}\n{options.out}: top-1 {top1:.2%} with {how}, "
-            f"{missing} videos missing{short}"
+            f"{table.stream}, split {table.split} {table.part}: {right} of {videos} videos right, "
+            f"top-1 {percent(top1, videos)}, with {how}\n"
+            f"{options.out}: {videos} videos x {len(table.classes)} classes of {table.kind}; "
+            f"{missing} listed videos missing{short}"
         )
+        if not trained.finished:
+            print(f"{options.run} was not trained to its end; the table says so")
     return 0
 
 
@@ -159,13 +193,12 @@ def origin_of(trained, source) -> dict[str, object]:  # type: ignore[no-untyped-
         "validation": trained.validation,
         "trained_on_split": trained.split,
         "other_lists": source.catalog.fingerprint != data["lists"],
+        **({} if trained.finished else {"unfinished": True}),
     }
 
 
 def check_labels(trained, source, options) -> None:  # type: ignore[no-untyped-def]
     """Classes as in training; and on train and validation parts, the very lists of training."""
-    from storage.errors import UserError
-
     if source.classes != trained.classes:
         extra = sorted(set(source.classes) ^ set(trained.classes))
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import UserError
+from storage.progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 def score_sequence(trained: Run, options: Options, device: torch.device) -> int:
     """Write the score table of a run of kind sequence."""
-    from tqdm import tqdm
-
-    from scripts.score import check_labels, keep
+    from scripts.score import check_labels, keep, origin_of
     from streams.sequences import FeatureData, SequenceScorer, open_feature_source, sequence_table
 
     if not options.features or options.store is not None:
@@ -46,14 +45,11 @@ def score_sequence(trained: Run, options: Options, device: torch.device) -> int:
         "run": str(options.run),
         "recipe": trained.origin.get("recipe", ""),
         "store": [str(path) for path in options.features],
-        "validation": trained.validation,
-        "trained_on_split": trained.split,
-        "other_lists": source.catalog.fingerprint != trained.settings["data"]["lists"],
+        **origin_of(trained, source),
         **source.left_out(),
     }
-    with tqdm(
-        total=len(source.parts[options.part]), unit="video", disable=options.talk.quiet
-    ) as bar:
+    count = len(source.parts[options.part])
+    with progress_bar(count, "video", "score", quiet=options.talk.quiet) as bar:
         table = sequence_table(
             scorer,
             source,
@@ -67,4 +63,4 @@ def score_sequence(trained: Run, options: Options, device: torch.device) -> int:
         )
     missing = len(source.missing[options.part])
     how = f"at most {options.windows} windows"
-    return keep(table, options, missing, how, {"windows": options.windows})
+    return keep(trained, table, options, missing, how, {"windows": options.windows})

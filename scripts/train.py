@@ -6,7 +6,11 @@
     twostream train sequence --features rgb.features --labels L --out RUN --network lstm
     torchrun --nproc-per-node 4 -m twostream train temporal --store S --labels L --out RUN
 
-The same command again goes on with a run that was stopped. `twostream train KIND --help` lists the
+    twostream train --resume RUN --epochs 40
+    twostream train --config RUN/run.yaml --out ANOTHER --seed 1
+
+The same command again goes on with a run that was stopped, and so does --resume; with more epochs
+or steps it trains a run longer. `twostream train KIND --help` lists the
 options of a kind; `--recipe NAME` before it shows that recipe's values.
 """
 
@@ -16,8 +20,21 @@ import sys
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from scripts.common import mistake, run_command, run_task
+from scripts.common import (
+    as_words,
+    asked,
+    default_values,
+    given_names,
+    mistake,
+    options_of_run,
+    read_options,
+    run_command,
+    run_task,
+    without_defaults,
+)
 from storage.errors import UserError
 
 KINDS = {
@@ -32,10 +49,32 @@ KINDS = {
 `description(kind, argv)` and `trainable(kind, options)`."""
 
 
+DECISIVE = ("recipe", "network", "join", "weights")
+"""Options that decide the defaults of others."""
+
+
 def usage() -> str:
     known = {kind: text for kind, (module, text) in KINDS.items() if find_spec(module)}
     rows = "\n".join(f"  {kind:<11} {text}" for kind, text in known.items())
     return f"usage: twostream train KIND [OPTIONS]\n\nkinds:\n{rows}\n\n{(__doc__ or '').strip()}"
+
+
+def taken_options(argv: list[str]) -> dict[str, Any] | None:
+    """What --resume RUN or --config FILE stand for, with the kind; None without them."""
+    run, file = asked(argv, "--resume"), asked(argv, "--config")
+    if run and file:
+        raise UserError("give --resume or --config, not both")
+    if run:
+        return options_of_run(Path(run)) | {"out": run}
+    return read_options(Path(file)) if file else None
+
+
+def complete(module: Any, kind: str, argv: list[str], values: dict[str, Any]) -> list[str]:
+    """The words of the call, and those that `values` stand for."""
+    given = given_names(argv)
+    options_type = module.options_for(kind, [*as_words(values, {}, given), *argv])
+    defaults = default_values(options_type) | dict.fromkeys(DECISIVE)
+    return [*as_words(values, defaults, given), *without_defaults(argv, defaults)]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,6 +82,16 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
+    try:
+        taken = taken_options(arguments)
+    except UserError as error:
+        return mistake("train", error)
+    if taken is not None:
+        known = str(taken.pop("kind", ""))
+        if arguments[0].startswith("-"):
+            arguments = [known, *arguments]
+        elif known and arguments[0] != known:
+            return mistake("train", f"those are options of a {known} run, not of {arguments[0]}")
     kind, *rest = arguments
     if kind not in KINDS or find_spec(KINDS[kind][0]) is None:
         print(
@@ -53,6 +102,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     module = import_module(KINDS[kind][0])
     try:
+        if taken is not None:
+            rest = complete(module, kind, rest, taken)
         options_type = module.options_for(kind, rest)
     except UserError as error:
         return mistake(f"train {kind}", error)

@@ -27,14 +27,22 @@ def draft(path: Path, alone: bool = False) -> Iterator[Path]:
     # The process's number would not do: containers on one file system may have the same.
     fresh = draft_of(path, "" if alone else uuid4().hex)
     try:
-        yield fresh
-    except OSError as error:
-        if error.filename not in (None, str(fresh), fresh):
-            raise  # of something that was read meanwhile
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        with naming(path, fresh):
+            yield fresh
     finally:
         with suppress(OSError):
             shutil.rmtree(fresh) if fresh.is_dir() else fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
+    """An error of the system that names no file, or `alias`, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, str(alias), alias):
+            raise  # of something that was read meanwhile
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager

@@ -17,6 +17,7 @@ BIG_ROOMS = ("flow", "storage", "streams", "fusion", "scripts")
 OPEN_TO_ALL = {
     "twostream",
     "storage.atomic",
+    "storage.progress",
     "storage.errors",
     "storage.hdf5",
     "storage.videos",

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -94,15 +93,20 @@ def test_extras_are_what_they_say() -> None:
     assert set(EXTRAS["dask"]) <= set(EXTRAS["dev"]), "the tests use Dask"
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our wheel, built from a copy, so that the checkout stays as it is."""
-    source = tmp_path_factory.mktemp("source")
+def copy_of_checkout(folder: Path) -> Path:
+    """What a package is built from, so that the checkout stays as it is."""
     for room in ROOMS:
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / room, source / room, ignore=ignored)
+        shutil.copytree(ROOT / room, folder / room, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE", "twostream.py"):
-        shutil.copy(ROOT / name, source / name)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our wheel."""
+    source = copy_of_checkout(tmp_path_factory.mktemp("source"))
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -179,15 +183,58 @@ def check_installed(environment: Path, folder: Path) -> None:
 
 def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """In an environment of its own, which borrows only the dependencies of this one."""
-    environment = tmp_path / "environment"
+    check_installed(installed(tmp_path, str(wheel)), tmp_path)
+
+
+def installed(folder: Path, *what: str) -> Path:
+    """An environment with us in it, which borrows only the dependencies of this one."""
+    environment = folder / "environment"
     venv.create(environment, with_pip=False, symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
-    install = [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)]
-    # Away from the checkout, whose egg-info would pass for an installed twostream.
-    subprocess.run(install, check=True, timeout=120, cwd=tmp_path)
     (packages,) = environment.glob("lib/python3*/site-packages")
-    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    check_installed(environment, tmp_path)
+    borrowed = [path for path in sys.path if Path(path).name == "site-packages"]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed"]
+    # Away from the checkout, whose egg-info would pass for an installed twostream.
+    done = subprocess.run(
+        [*pip, "install", "-q", *options, *what],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return environment
+
+
+@pytest.mark.slow
+def test_a_folder_named_flow_does_not_hide_an_editable_install(tmp_path: Path) -> None:
+    """Folders of flow pictures are often called so; `pip install -e` alone would find those."""
+    (tmp_path / "checkout").mkdir()
+    source = copy_of_checkout(tmp_path / "checkout")
+    environment = installed(tmp_path, "-e", str(source))
+    data = tmp_path / "data"
+    (data / "flow").mkdir(parents=True)
+    (data / "flow" / "img_00001.jpg").touch()
+    (data / "storage").mkdir()
+    python = str(environment / "bin" / "python")
+    code = "from flow import TVL1; import flow, storage; print(flow.__file__, storage.__file__)"
+    for words in ([python, "-c", code], [python, "-c", f"import twostream; {code}"]):
+        done = subprocess.run(
+            words, cwd=data, env=outside(data), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert all(Path(file).is_relative_to(source) for file in done.stdout.split())
+    for words in (["--version"], ["extract", "--help"]):
+        done = subprocess.run(
+            [str(environment / "bin" / "twostream"), *words],
+            cwd=data,
+            env=outside(data),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

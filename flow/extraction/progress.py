@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-
-from tqdm import tqdm
 
 from flow.extraction.failures import NAME, Failure, record_failures
 from flow.extraction.options import ExtractOptions
@@ -18,6 +15,7 @@ from flow.extraction.pool import Event
 from flow.extraction.summary import Summary
 from flow.extraction.worker import Outcome
 from flow.video import as_text
+from storage.progress import progress_bar
 
 TRIES = 2
 """A video whose worker died is tried again; the second death is taken to be its own fault."""
@@ -72,14 +70,7 @@ class RunProgress:
         self._deaths: dict[str, int] = {}
         self._settled = 0
         self._total = len(tasks)
-        self._bar = tqdm(
-            total=sum(self._expected.values()),
-            unit="pair",
-            disable=quiet,
-            dynamic_ncols=True,
-            smoothing=0.05,
-            mininterval=0.2 if os.isatty(2) else 15,
-        )
+        self._bar = progress_bar(sum(self._expected.values()), "pair", "extract", quiet=quiet)
 
     def __enter__(self) -> RunProgress:
         return self
@@ -112,7 +103,7 @@ class RunProgress:
             outcome = replace(outcome, status="stored")
         done, expected = self._done.pop(task.video, 0), self._expected[task.video]
         truth = outcome.pairs if outcome.status == "stored" else 0
-        self._bar.total = max(0, self._bar.total + truth - expected)
+        self._bar.total = max(0, (self._bar.total or 0) + truth - expected)
         self._bar.update(truth - done)
         if outcome.status == "fatal":
             self.stop.ask(outcome.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -17,6 +18,9 @@ from scripts.common.help import TEXT_HERE, HelpText, help_page, tyro_config
 from storage.errors import UserError, WorkFailed
 
 OK, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Nothing that another call could put right: the work was going on."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ def run_command(
     """
     import tyro
 
-    boxed, shown = io.StringIO(), HelpText()
+    boxed, page = io.StringIO(), HelpText()
     try:
-        with redirect_stderr(boxed), redirect_stdout(shown):
+        with redirect_stderr(boxed), redirect_stdout(page):
             options = tyro.cli(
                 options_type,
                 args=sys.argv[1:] if argv is None else argv,
@@ -60,23 +64,27 @@ def run_command(
         if stop.code:
             return mistake(prog, unboxed(boxed.getvalue()))
         try:
-            print(help_page(shown.getvalue(), description), end="", flush=True)
+            print(help_page(page.getvalue(), description), end="", flush=True)
         except BrokenPipeError:  # `twostream extract --help | head`
             return pipe_closed()
         return OK
     talk = getattr(options, "talk", None) or Talk(
         getattr(options, "quiet", False), getattr(options, "verbose", False)
     )
-    logging.basicConfig(
-        level=logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO,
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setLevel(logging.ERROR if talk.quiet else logging.DEBUG)
+    logging.basicConfig(  # a run's log file takes also what --quiet does not show
+        level=logging.DEBUG if talk.verbose else logging.INFO,
         format="%(message)s",
-        stream=sys.stderr,
+        handlers=[shown],
         force=True,
     )
     for noisy in ("numba", "matplotlib", "PIL", "h5py", "asyncio", "distributed", "jax"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        return run(options) or OK
+        code = run(options) or OK
+        sys.stdout.flush()  # a reader that has gone away is noticed here, not at Python's end
+        return code
     except WorkFailed as error:
         print(f"twostream {prog}: {error}", file=sys.stderr)
         return FAILED
@@ -85,6 +93,9 @@ def run_command(
     except (UserError, OSError, MemoryError) as error:
         if talk.verbose:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+            mistake(prog, f"{error.filename or 'a file'} cannot be written: {error.strerror}")
+            return FAILED
         return mistake(prog, error)
     except KeyboardInterrupt:
         print(f"\ntwostream {prog}: stopped; the same command goes on from here", file=sys.stderr)

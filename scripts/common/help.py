@@ -26,7 +26,9 @@ class HelpText(io.StringIO):
 def help_page(printed: str, description: str) -> str:
     """What tyro printed, with the command's description, and without empty defaults."""
     page = re.sub(r"\(default:[\s│]*(None|False)?\)", blanked, printed)
-    page = page.replace("(default: True)", "(on by default)")
+    # Only flags that turn something off are shown with it: `--no-flip`.
+    page = page.replace("(default: True)", "(this stops it)")
+    page = re.sub(r"\(default:([\s│]+)True\)", r"(stops   \1it)  ", page)
     page = re.sub(r"\n│ +│(?=\n)", "", page)  # lines that held nothing else
     return page.replace(TEXT_HERE, textwrap.dedent(description).strip())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.common.command import Talk
+from scripts.common.run_options import option_values, yaml_text
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
 
@@ -28,6 +29,12 @@ class RunOptions:
     loop: LoopOptions = field(default_factory=LoopOptions)
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
+    resume: Path | None = None
+    """Go on with the run in this folder under its own options. With more --epochs or --steps than
+    it had it is trained longer: from there on the rate is what the longer schedule has."""
+    config: Path | None = None
+    """Take options from this file, a line `option: value` each; every run keeps its own as
+    run.yaml. What is given beside it counts more."""
     restart: bool = False
     """Throw away what is in --out and start anew."""
     seed: int = 0
@@ -89,6 +96,8 @@ def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: 
             origin=origin,
             left_out=trainable.left_out,
             quiet=options.talk.quiet,
+            options_text=yaml_text(kind, option_values(options)),
+            longer=options.resume is not None,
         )
         if not where.first:
             return 0
@@ -102,10 +111,11 @@ def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: 
         }
         print(json.dumps(summary | trainable.summary))
         return 0
+    checked = len(task.data("validation"))
     use = trainable.use or "`twostream score {run}` uses"
     print(
         f"{trainable.title}: {state.step} steps in {state.seconds:.0f} s; "
-        f"best validation by {task.optim.best}: {in_words(state.best or {'loss': 0.0})}\n"
+        f"best validation by {task.optim.best}: {in_words(state.best or {'loss': 0.0}, checked)}\n"
         f"{folder.best} is what {use.format(run=folder.path)}; curve: {folder.curve}"
     )
     return 0

@@ -16,6 +16,7 @@ from typing import Annotated
 import tyro
 
 from scripts.common import Talk, run_command
+from storage.progress import progress_bar, watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,6 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from tqdm import tqdm
-
     from scripts.samples.question import make_question
     from scripts.samples.questions import question
 
@@ -55,8 +54,8 @@ def run(options: Options) -> int:
     summary = {}
     for one in asked:
         number = one.size()
-        watched = tqdm(one.clips(), total=number, desc=one.name, disable=options.talk.quiet)
-        ceilings = make_question(options.out / one.name, one, iter(watched))
+        bar = progress_bar(number, "video", one.name, quiet=options.talk.quiet)
+        ceilings = make_question(options.out / one.name, one, watched(one.clips(), bar))
         summary[one.name] = {"videos": number, **ceilings}
         if not options.json:
             blind = sum(f["answer"] == "blind" for f in ceilings["families"].values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -123,6 +124,12 @@ class Catalog:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+ONE_OF_SEVERAL = re.compile(
+    r"^(train|test|val|validation)list\d+\.txt$|^classInd\.txt$|_test_split\d+\.txt$"
+)
+"""Names of files in the folders of UCF-101's and HMDB-51's lists."""
+
+
 def part_name(catalog: Catalog, split: int, part: str = "train") -> str:
     """A part of a split by its content, for what is computed from it and kept beside."""
     return f"{catalog.fingerprint} split {split} {part}"
@@ -138,6 +145,11 @@ def load_catalog(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; --labels takes {EXPECTED}")
+    if path.is_file() and ONE_OF_SEVERAL.search(path.name):
+        raise UserError(
+            f"{path} is one of several lists that belong together; give the folder: "
+            f"--labels {path.parent}"
+        )
     if not 0 <= validation < 1:
         raise UserError(f"validation share {validation} must lie in [0, 1) (--validation)")
     for name, module in FORMATS.items():  # noqa: B007 - the last one is used below

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from storage.scores.files import read_scores, split_address, write_scores
+    from storage.scores.files import check_ending, read_scores, split_address, write_scores
     from storage.scores.foreign import Foreign
     from storage.scores.joining import (
         check_same_weights,

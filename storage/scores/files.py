@@ -71,6 +71,11 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
         ) from None
 
 
+def check_ending(path: str | Path) -> None:
+    """UserError, before any work, where no format belongs to the ending."""
+    format_of(Path(path))
+
+
 def format_of(path: Path) -> Format:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from storage.catalog import Clip
 from storage.errors import UserError
-from storage.store import open_store
+from storage.store import Store, open_store
 from streams.inputs import RGB, FlowStack
 from streams.samples.batch import collate
 from streams.samples.crops import Crop
@@ -52,15 +52,19 @@ class FlowClips(Dataset[dict[str, Any]]):
         train: bool = True,
         flip: bool = True,
         layout: Literal["stack", "video"] = "stack",
+        missing: Literal["stop", "skip"] = "stop",
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         """`clips` are a catalog's, or ids; None takes every video, with the label -1.
 
         `train`: random moments, crops and mirroring, drawn from torch's generator (so that
         `torch.manual_seed` repeats them, and workers differ); otherwise evenly spaced moments and
-        the central crop. `unit`: pixels of motion that become 1 (20 for I3D). `transform` is
-        called with the item.
+        the central crop. `missing`: what to do about clips that the store does not hold, or that
+        have no flow in it; the attribute `missing` names those that were skipped. `unit`: pixels
+        of motion that become 1 (20 for I3D). `transform` is called with the item.
         """
+        if missing not in ("stop", "skip"):
+            raise UserError(f"missing {missing!r} is neither stop nor skip")
         if layout not in ("stack", "video"):
             raise UserError(f"layout {layout!r} is neither stack nor video")
         opened = open_store(store)
@@ -72,9 +76,16 @@ class FlowClips(Dataset[dict[str, Any]]):
         for input_ in inputs.values():
             input_.check(opened.meta)
         self.clips = _labelled(opened.videos() if clips is None else clips)
+        self.missing: tuple[str, ...] = ()
+        if missing == "skip":
+            asked, self.clips = self.clips, [c for c in self.clips if _has_flow(opened, c.video)]
+            kept = {clip.video for clip in self.clips}
+            self.missing = tuple(clip.video for clip in asked if clip.video not in kept)
+            if not self.clips:
+                raise UserError(f"none of the {len(asked)} clips is in {store}")
         for clip in self.clips:
             if opened.video(clip.video).pairs == 0:
-                raise UserError(f"{clip.video!r} has no flow; leave it out of `clips`")
+                raise UserError(f"{clip.video!r} has no flow; leave it out, or pass missing='skip'")
         opened.close()
         self._samples = ClipDataset(
             store,
@@ -88,7 +99,10 @@ class FlowClips(Dataset[dict[str, Any]]):
         self.train, self.segments, self.layout, self.transform = train, segments, layout, transform
 
     def __repr__(self) -> str:
-        return f"FlowClips({len(self)} videos of {self._samples.path}, train={self.train})"
+        left_out = f", {len(self.missing)} missing" if self.missing else ""
+        return (
+            f"FlowClips({len(self)} videos of {self._samples.path}{left_out}, train={self.train})"
+        )
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -115,6 +129,10 @@ class FlowClips(Dataset[dict[str, Any]]):
         if name == "flow" and self.layout == "video":
             snippets = snippets.unflatten(1, (-1, 2)).transpose(1, 2)
         return (snippets if self.segments > 1 else snippets[0]).contiguous()
+
+
+def _has_flow(store: Store, video: str) -> bool:
+    return video in store and store.video(video).pairs > 0
 
 
 def _labelled(clips: Sequence[Clip | str]) -> list[Clip]:

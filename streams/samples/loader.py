@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
-from storage.errors import UserError
+from storage.errors import UserError, WorkFailed
+from streams.samples.loader_end import WorkerStart
 from streams.samples.sampling import Draw, SampleStream, Sampling, StepBatches
-
-
-def start_worker(_: int) -> None:
-    """A worker computes nothing in torch, and leaves Ctrl-C and a scheduler's SIGTERM (which go to
-    all processes of a job) to the training process, which first brings the step in hand to its
-    end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 class TrainingData(Protocol):
@@ -57,7 +50,7 @@ def make_loader(
         collate_fn=data.collate,
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=start_worker,
+        worker_init_fn=WorkerStart(),
         persistent_workers=keep and workers > 0,
         prefetch_factor=3 if workers else None,
         # Drawing the workers' seed from a generator of its own leaves torch's untouched.
@@ -86,9 +79,9 @@ def training_batches(
 
 def plainly(loader: DataLoader[Any]) -> Iterator[Any]:
     """The loader's batches; a user's mistake that a worker met is said as it was there, without
-    the worker's traceback."""
+    the worker's traceback, and a worker that was killed is the end of the work."""
     try:
-        yield from loader
+        yield from unsignalled(loader)
     except UserError as error:
         text = str(error)
         if not text.startswith("Caught "):
@@ -98,10 +91,25 @@ def plainly(loader: DataLoader[Any]) -> Iterator[Any]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise UserError(
+        raise WorkFailed(
             f"a reading process ended: {str(error).splitlines()[0]}; was it killed for want of "
             "memory? --workers 0 reads without such processes"
         ) from None
+
+
+def unsignalled(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's iterator, without torch's SIGCHLD handler.
+
+    That one raises wherever the main thread is, in the middle of a step or of a file. Without it
+    the end of a worker is noticed by who waits for its batch, within five seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if before is not None:
+        signal.signal(signal.SIGCHLD, before)
+    return batches
 
 
 class Slices:

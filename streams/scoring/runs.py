@@ -14,7 +14,7 @@ from storage.errors import UserError
 from storage.store import StoreConfig
 from streams.inputs import Input
 from streams.networks import StreamNet, current_names
-from streams.training import Recipe, RunFolder, Weights, load_weights, recipe_from, stream_net
+from streams.training import Recipe, RunFolder, Weights, load, load_weights, recipe_from, stream_net
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class Run:
         if weights.about.get("classes") != list(self.classes):
             raise UserError(f"{self.path}: {path.name} and config.json name different classes")
         return weights
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was trained to its end. Its last checkpoint may be gone, to save space."""
+        last = RunFolder(self.path).last
+        return not last.exists() or bool(load(last)["state"]["finished"])
 
     def load(self, net: nn.Module) -> Weights:
         """Fill a network with the best weights."""

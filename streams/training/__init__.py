@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from streams.training.checkpoint import load
     from streams.training.distributed import Ranks, pick_device, ranks
     from streams.training.memory import check_memory
-    from streams.training.metrics import Tally
+    from streams.training.metrics import Tally, percent
     from streams.training.motion_task import MotionTask
     from streams.training.optimisation import Optimisation
     from streams.training.options import Adoption, LoopOptions

@@ -66,3 +66,9 @@ def better(
     if by == "loss" or "top1" not in new:
         return new["loss"] < old["loss"]
     return (new["top1"], -new["loss"]) > (old["top1"], -old["loss"])
+
+
+def percent(share: float, of: int) -> str:
+    """A share of so many, without more decimals than they allow: one in 60 is 2 %, not 1.67 %."""
+    decimals = max(0, len(str(max(of, 1) - 1)) - 2) if of > 1 else 0
+    return f"{100 * share:.{decimals}f} %"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from storage.progress import Bar, progress_bar
+from streams.training.board import Board
 from streams.training.curve import draw_curve
+from streams.training.metrics import percent
 from streams.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -22,18 +23,16 @@ class Progress:
 
     def __init__(self, folder: RunFolder, total: int, first: bool, quiet: bool) -> None:
         self.folder, self.total, self.first, self.quiet = folder, total, first, quiet
-        self.bar: Any = None
-        self.board: Any = None
+        self.bar: Bar | None = None
+        self.board: Board | None = None
         self._drawn = 0.0
         self._began = time.monotonic()
 
     def begin(self, step: int) -> None:
         if not self.first:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.bar = tqdm(total=self.total, initial=step, disable=self.quiet, unit="step")
-        self.board = SummaryWriter(str(self.folder.tensorboard), purge_step=step + 1)
+        self.bar = progress_bar(self.total, "step", "train", quiet=self.quiet, start=step)
+        self.board = Board(self.folder.tensorboard, step + 1)
         self._drawn = time.monotonic()
 
     def step(self, step: int) -> None:
@@ -60,11 +59,10 @@ class Progress:
             self.draw()
 
     def _write(self, part: str, step: int, row: dict[str, float]) -> None:
-        if not self.first:
+        if not self.first or self.board is None:
             return
         self.folder.log({"part": part, "step": step, **row})
-        for name, value in row.items():
-            self.board.add_scalar(f"{part}/{name}", value, step)
+        self.board.add(part, step, row)
 
     def draw(self) -> None:
         draw_curve(self.folder.rows(), self.folder.curve, self.folder.path.name)
@@ -77,16 +75,20 @@ class Progress:
             self.draw()
 
     def close(self) -> None:
-        """Let go of bar and event file, whose writer is a thread; may be called again."""
+        """Let go of bar and event file; may be called again."""
         if self.bar is not None:
             self.bar.close()
-            self.board.close()
             self.bar = None
+        board, self.board = self.board, None
+        if board is not None:
+            board.close()
 
 
-def in_words(row: dict[str, float]) -> str:
-    """Top-1, loss and what else was measured."""
-    words = [f"top-1 {row['top1']:.1%}"] if "top1" in row else []
+def in_words(row: dict[str, float], of: int = 0) -> str:
+    """Top-1, loss and what else was measured; of so many videos, if that is given."""
+    words = []
+    if "top1" in row:
+        words.append(f"top-1 {percent(row['top1'], of) if of else format(row['top1'], '.1%')}")
     words.append(f"loss {row['loss']:.3f}")
     known = ("loss", "top1", "top5", "lr", "epoch")
     words += [f"{name} {value:.3f}" for name, value in row.items() if name not in known]

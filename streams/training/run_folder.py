@@ -1,6 +1,9 @@
 """The folder of a run: what is needed to repeat it, its checkpoints, its measurements.
 
 config.json        settings that decide the result, and how the run was made
+run.yaml           all options, for `twostream train KIND --config run.yaml`
+log.txt            what was said on the way
+lock               held while a process trains here
 metrics.jsonl      a line every few steps and every validation
 curve.png          the same, drawn
 left_out.json      videos of the lists that were not used, by reason
@@ -13,12 +16,16 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from storage import atomic
 from storage.errors import UserError
+from streams.training import checkpoint, run_lock
+from streams.training.schedule import steps_per_epoch
 
 FORMAT = 1
 
@@ -37,23 +44,52 @@ class RunFolder:
         self.older_best = self.path / "checkpoints" / "best.pt"
         """Of runs that were made before weights were kept as safetensors."""
         self.tensorboard = self.path / "tensorboard"
+        self.options = self.path / "run.yaml"
+        self.log_file = self.path / "log.txt"
+        self.lock = self.path / "lock"
 
-    def begin(self, settings: dict[str, Any], origin: dict[str, Any]) -> bool:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process trains here inside the block. The folder is made if need be."""
+        self.check_ours()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with run_lock.alone(self.lock):
+            yield
+
+    def check_ours(self) -> None:
+        """A folder of something else is left alone."""
+        if self.config.exists() or not self.path.exists():
+            return
+        if any(file != self.lock for file in self.path.iterdir()):
+            raise UserError(f"{self.path} is not empty and not a run folder; give another --out")
+
+    def begin(
+        self, settings: dict[str, Any], origin: dict[str, Any], *, longer: bool = False
+    ) -> bool:
         """Make the folder, or check that what is in it was begun with the same settings.
 
         True where there is a checkpoint to go on from; without one, nothing is lost by beginning
-        anew.
+        anew. `longer`: accept more epochs or steps than before, and write them down.
         """
         if self.config.exists() and self.last.exists():
-            different = differences(self.read()["settings"], settings)
-            if different:
-                raise UserError(
-                    f"{self.path} was begun with other settings: {'; '.join(different[:4])}; give "
-                    "the same, another --out, or --restart to throw it away"
-                )
-            return True
-        if not self.config.exists() and self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"{self.path} is not empty and not a run folder; give another --out")
+            config = self.read()
+            different = differences(config["settings"], settings)
+            if not different:
+                return True
+            lengthened = longer_than(config["settings"], settings)
+            if lengthened and longer:
+                step = checkpoint.load(self.last)["state"]["step"]
+                history = [*config["made"].get("lengthened", ()), {"step": step, **lengthened}]
+                config["made"]["lengthened"] = history
+                write_json(self.config, config | {"settings": settings})
+                return True
+            remedy = "give the same, another --out, or --restart to throw it away"
+            if lengthened:
+                remedy = f"`twostream train --resume {self.path}` with them trains it longer"
+            raise UserError(
+                f"{self.path} was begun with other settings: {'; '.join(different[:4])}; {remedy}"
+            )
+        self.check_ours()
         self.last.parent.mkdir(parents=True, exist_ok=True)
         # Of a run that was killed between its first two checkpoints, perhaps with other settings.
         for best in (self.best, self.older_best):
@@ -76,8 +112,19 @@ class RunFolder:
 
     def clear(self) -> None:
         """Throw away what a run wrote, and nothing else."""
+        if not self.config.exists():
+            return
+        with self.alone():
+            self._clear()
+
+    def lengthened_at(self) -> int:
+        """The step at which the run was last made longer; -1: never."""
+        history = self.read()["made"].get("lengthened") or [{"step": -1}]
+        return int(history[-1]["step"])
+
+    def _clear(self) -> None:
         files = [self.config, self.metrics, self.curve, self.left_out]
-        files += [self.last, self.best, self.older_best]
+        files += [self.last, self.best, self.older_best, self.options, self.log_file]
         if self.tensorboard.is_dir():
             files += list(self.tensorboard.glob("events.out.tfevents.*"))
         for file in files:
@@ -110,7 +157,7 @@ class RunFolder:
         return rows
 
     def log(self, row: dict[str, Any]) -> None:
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with atomic.naming(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:
@@ -134,6 +181,26 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[name] = "not installed"
     return {"command": sys.argv, "python": platform.python_version(), "versions": versions}
+
+
+OF_LENGTH = ("epochs", "steps")
+
+
+def longer_than(old: dict[str, Any], new: dict[str, Any]) -> dict[str, int]:
+    """Steps of both, `from` and `to`, where `new` is `old` but for a longer training; else {}."""
+    plans = [settings.get("recipe", {}).get("optim", {}) for settings in (old, new)]
+    rest = [
+        settings
+        | {"recipe": settings.get("recipe", {}) | {"optim": plan | dict.fromkeys(OF_LENGTH)}}
+        for settings, plan in zip((old, new), plans, strict=True)
+    ]
+    if differences(rest[0], rest[1]) or not all("batch" in plan for plan in plans):
+        return {}
+    videos = new["data"]["count"]["train"]
+    before, after = (
+        plan["steps"] or plan["epochs"] * steps_per_epoch(videos, plan["batch"]) for plan in plans
+    )
+    return {"from": before, "to": after} if after > before else {}
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:

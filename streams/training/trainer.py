@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,13 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from storage.errors import UserError
+from storage import atomic
+from storage.errors import UserError, WorkFailed
 from streams.networks import current_names
 from streams.samples import Slices, make_loader, plainly, training_batches
 from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
 from streams.training.interrupt import Stop
+from streams.training.log_file import logged
 from streams.training.metrics import Tally, better
 from streams.training.optimisation import Optimisation
 from streams.training.options import LoopOptions
@@ -103,6 +105,8 @@ class Trainer:
             if self.average is not None:
                 self.average.model.load_state_dict(current_names(saved["average"]))
             self.state = State(**saved["state"])
+            if self.state.finished and self.state.step == self.folder.lengthened_at():
+                self.state.finished, self.state.worse = False, 0
             if self.where.first:
                 self.tally = replace(Tally(*saved["tally"]), answers=self.task.answers)
         self.forward: Any = self.model
@@ -135,7 +139,7 @@ class Trainer:
         began = time.monotonic()
         with Stop(self.where) as stop:
             while state.step < self.total and not state.finished:
-                losses.append(self.train_step(batches, tally))
+                losses.append(self.train_step(self.read(batches, tally, losses), tally))
                 state.step += 1
                 due = self.validation_due()
                 if state.step % ROW_EVERY == 0 or due:
@@ -158,7 +162,21 @@ class Trainer:
         self.progress.end()
         return state
 
-    def train_step(self, batches: Iterator[Any], tally: Tally) -> Tensor:
+    def read(self, batches: Iterator[Any], tally: Tally, losses: list[Tensor]) -> list[Any]:
+        """The micro-batches of a step, all before it begins: so the end of a reading process comes
+        between two steps, and what was learnt until then is kept."""
+        try:
+            return [next(batches) for _ in range(self.optim.accumulate)]
+        except WorkFailed as error:
+            if self.where.world > 1 or not self.state.step:  # the others do not know of it
+                raise
+            self.check_finite(losses)
+            self.save(tally)
+            raise WorkFailed(
+                f"{error}; {self.folder.last} holds the state after step {self.state.step}"
+            ) from None
+
+    def train_step(self, batches: list[Any], tally: Tally) -> Tensor:
         """One step of the optimiser over its micro-batches; their mean loss, on the device."""
         torch.manual_seed(hash_of(self.seed, self.state.step, self.where.rank))
         rate = learning_rate(self.optim, self.state.step, self.total)
@@ -168,7 +186,7 @@ class Trainer:
         parts = self.optim.accumulate
         sum_of_losses = torch.zeros((), device=self.where.device)
         for part in range(parts):
-            batch = next(batches).to(self.where.device)
+            batch = batches[part].to(self.where.device)
             waits = self.where.world > 1 and part < parts - 1
             loss = torch.zeros((), device=self.where.device)
             with self.forward.no_sync() if waits else nullcontext():
@@ -336,12 +354,33 @@ def train(
     origin: dict[str, Any] | None = None,
     left_out: dict[str, Any] | None = None,
     quiet: bool = False,
+    options_text: str = "",
+    longer: bool = False,
 ) -> State:
-    """Train a task into a run folder, or go on with the run that is in it."""
-    resume = folder.begin(task.settings(), origin or {}) if where.first else False
-    if where.first and left_out is not None:
-        write_json(folder.left_out, left_out)
-    resume = bool(where.total([float(resume)])[0])
+    """Train a task into a run folder, or go on with the run that is in it.
+
+    `options_text` is kept as run.yaml. `longer`: more epochs or steps than the run was begun with
+    are accepted. Then the rate is, from the next step on, what the longer schedule has there, as if
+    that had been asked for from the start: after a cosine's end it rises again.
+    """
+    with ExitStack() as stack:
+        resume = False
+        if where.first:
+            stack.enter_context(folder.alone())
+            resume = folder.begin(task.settings(), origin or {}, longer=longer)
+            stack.enter_context(logged(folder.log_file))
+            if left_out is not None:
+                write_json(folder.left_out, left_out)
+            if options_text:
+                atomic.write_text(folder.options, options_text, alone=True)
+        resume = bool(where.total([float(resume)])[0])
+        return sitting(task, folder, where, options, resume, quiet)
+
+
+def sitting(
+    task: Task, folder: RunFolder, where: Ranks, options: LoopOptions, resume: bool, quiet: bool
+) -> State:
+    """Train from where the folder stands."""
     trainer = Trainer(task, folder, where, options, quiet=quiet)
     try:
         trainer.prepare(resume)

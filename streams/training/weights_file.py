@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from storage.atomic import replacing
@@ -40,8 +40,9 @@ def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, An
     """Whole or not at all: a reader sees the old file or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     text = json.dumps({"format": FORMAT, "hash": hash_of_tensors(tensors), **about})
+    data = save(tensors, metadata={"format": "pt", "twostream": text})
     with replacing(path, alone=True) as draft:
-        save_file(tensors, draft, metadata={"format": "pt", "twostream": text})
+        draft.write_bytes(data)  # safetensors itself would not say what was wrong with the disk
 
 
 def load_weights(path: Path) -> Weights:

@@ -319,3 +319,14 @@ def test_a_damaged_fusion_is_named(
     (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
     shutil.copy(fused / "checkpoints/best.safetensors", run / "checkpoints/best.safetensors")
     assert "best.safetensors does not fit the network in config.json" in said(words)
+
+
+def test_a_fusion_is_trained_longer_by_its_folder(
+    tiny: Tiny, towers: Path, fused: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(fused, tmp_path / "run")
+    assert main(["train", "--resume", str(run), "--steps", "3", "--quiet"]) == 0
+    old, new = (json.loads((one / "config.json").read_text())["settings"] for one in (fused, run))
+    old["recipe"]["optim"]["steps"] = 3
+    assert new == old
+    assert checkpoint.load(run / "checkpoints" / "last.pt")["state"]["step"] == 3

@@ -114,14 +114,44 @@ def test_a_mistake_found_while_the_options_are_put_together(
     assert capsys.readouterr().err == "twostream try: --out a is taken\n"
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["train", "--help"], ["doctor", "--help"]])
+def test_every_text_can_be_cut_by_head(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_flag_that_turns_something_off_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclass(frozen=True)
+    class Negated:
+        frames: bool = True
+        """Write frames too."""
+
+    assert run_command(Negated, lambda _: OK, ["--help"], prog="try", description="Try.") == OK
+    said = capsys.readouterr().out
+    assert "--no-frames" in said
+    assert "(this stops it)" in said
+    assert "True" not in said
+
+
+@pytest.mark.parametrize("flush", [True, False])
 @pytest.mark.parametrize("arguments", [["--out", "a"], ["--help"]])
-def test_a_reader_that_goes_away_is_no_fault(arguments: list[str]) -> None:
+def test_a_reader_that_goes_away_is_no_fault(arguments: list[str], flush: bool) -> None:
     """As `twostream inspect STORE | head -1`; the pipe is closed before anything is written."""
     program = (
         "import sys, test_command as t\n"
-        "t.run_command(t.Options, lambda o: print('x' * 100000, flush=True), sys.argv[1:],"
+        "t.run_command(t.Options, lambda o: print('x' * LENGTH, flush=FLUSH), sys.argv[1:],"
         " prog='try', description='y' * 100000)"
     )
+    program = program.replace("FLUSH", str(flush)).replace("LENGTH", "100000" if flush else "10")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

@@ -376,6 +376,13 @@ def test_two_listed_videos_are_never_one_stored_video() -> None:
             match_clips(part, ["001"], ["a/001", "b/001"])
 
 
+@pytest.mark.parametrize("name", ["trainlist01.txt", "testlist03.txt", "jump_test_split1.txt"])
+def test_one_list_of_a_folder_is_answered_with_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Jump/v_Jump_g01_c01.avi 1\n")
+    with pytest.raises(UserError, match=f"{name} is one of .*give the folder: --labels {tmp_path}"):
+        load_catalog(tmp_path / name)
+
+
 def test_a_csv_may_name_the_groups(tmp_path: Path) -> None:
     """Clips of one film under names that say nothing of it: one group, never parted."""
     rows = [f"clip{i:02d},{'xy'[i % 2]},train,film{i // 4}" for i in range(40)]

@@ -102,3 +102,19 @@ def test_mistakes(store: Path) -> None:
         FlowClips(store, ["c"])
     with pytest.raises(UserError, match="layout"):
         FlowClips(store, layout="3d")  # type: ignore[arg-type]
+
+
+def test_clips_that_are_not_stored_are_skipped_and_counted_on_request(store: Path) -> None:
+    listed = [Clip("c", 2, ""), Clip("b", 1, ""), "d"]
+    with pytest.raises(UserError, match="'c' is not in"):
+        FlowClips(store, listed)
+    clips = FlowClips(store, listed, length=2, size=8, missing="skip")
+    assert [clip.video for clip in clips.clips] == ["b"]
+    assert clips.missing == ("c", "d")
+    assert "1 videos" in repr(clips)
+    assert "2 missing" in repr(clips)
+    assert clips[0]["label"] == 1
+    with pytest.raises(UserError, match="none of the 1 clips is in"):
+        FlowClips(store, ["c"], missing="skip")
+    with pytest.raises(UserError, match="missing 'drop' is neither"):
+        FlowClips(store, missing="drop")  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def test_what_is_checked_before_the_first_step(tiny: Tiny, tmp_path: Path, said:
     assert "split 7 is not in" in failing("--split", "7")
     assert "it takes a file, `imagenet` or `none`" in failing("--weights", str(tmp_path / "x.pth"))
     torch.save(build_network("resnet34", classes=4).state_dict(), tmp_path / "r34.pth")
-    assert "check --depth" in failing("--weights", str(tmp_path / "r34.pth"))
+    assert "check --network and --depth" in failing("--weights", str(tmp_path / "r34.pth"))
     assert "--batch 5 does not divide by --accumulate 2" in failing(
         "--batch", "5", "--accumulate", "2"
     )

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import signal
-import warnings
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from storage.catalog.catalog import Clip
 from storage.codecs.quantize import Quantizer
-from storage.errors import UserError
 from storage.store.config import StoreConfig
 from storage.store.store import open_store
 from streams.inputs.contract import Input
@@ -30,7 +23,6 @@ from streams.samples.batch import Batch, Sample, collate
 from streams.samples.colours import DIRECTIONS, VARIANCES, colour_shift
 from streams.samples.crops import Box, Crop
 from streams.samples.dataset import ClipDataset, quantiser_table, shared_moments
-from streams.samples.loader import make_loader, plainly
 from streams.samples.sampling import Draw, Sampling
 from streams.samples.transforms import decoded, prepare, test_crops
 
@@ -210,29 +202,6 @@ def test_codes_are_looked_up_alike_everywhere() -> None:
     codes = torch.arange(256, dtype=torch.uint8).view(2, 128)[:, ::2]
     table = torch.rand(256)
     assert torch.equal(looked_up(codes, table), table[codes.long()])
-
-
-def test_a_killed_worker_is_said_in_words(store: Path) -> None:
-    """As the system does when memory runs out."""
-
-    def batches() -> Iterator[list[int]]:
-        yield [0]
-        yield [1]
-        for child in multiprocessing.active_children():
-            if child.pid is not None:
-                os.kill(child.pid, signal.SIGKILL)
-        while True:
-            yield [0]
-
-    class Endless:
-        def __iter__(self) -> Iterator[list[int]]:
-            return batches()
-
-    data = dataset(store, {"flow": FlowStack(2)})
-    warnings.simplefilter("ignore")  # fork, in a process that has threads
-    reading = plainly(make_loader(data, Endless(), 1, pin=False))
-    with pytest.raises(UserError, match="a reading process ended: DataLoader worker"):
-        deque(reading, maxlen=0)
 
 
 def test_colour_jitter_shifts_all_frames_of_a_sample_alike_and_flow_not_at_all(store: Path) -> None:
