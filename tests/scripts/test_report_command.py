@@ -72,7 +72,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         ((), "give score files"),
         ((*published, "--draws", "5"), "give 100 or more"),
         ((*published, "--store", "nowhere"), "nowhere"),
-        ((*published, "--runs", "nowhere"), "run folder nowhere is not there"),
+        ((*published, "--runs", "nowhere"), "nowhere is not a run folder"),
         ((*published, "--ceilings", "list.json"), "no JSON object"),
         ((published[0].rpartition(":")[0],), "say which are the scores"),
     ]:
