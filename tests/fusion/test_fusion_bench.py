@@ -74,7 +74,7 @@ def test_a_start_that_is_not_late_fusion_fails(monkeypatch: pytest.MonkeyPatch) 
         (["--classes", "1"], "--classes is 1"),
         (["--joins", "average"], "invalid choice"),
         (["--stages", "layer9"], "layer9 is no stage to fuse after"),
-        (["--depths", "19"], "--depth 19 is not one of 18, 34"),
+        (["--depths", "19"], "'resnet19' is not known"),
         (["--device", "abacus"], "--device 'abacus' is not known"),
     ],
 )

@@ -224,7 +224,8 @@ def test_a_video_without_a_picture_is_said_and_does_not_stop_the_report(
         cut = body.replace(b"\xff\xd8\xff", b"\x00\xd8\xff")  # no frame is a JPEG any more
         assert cut != body
         record.write_bytes(cut)
-    done = write_report(inputs, tmp_path / "r.html")
+    with caplog.at_level("WARNING"):  # commands of other tests may have been told to be quiet
+        done = write_report(inputs, tmp_path / "r.html")
     page = done.paths[0].read_text("utf-8")
     assert "examples have no picture" in page
     assert "is damaged in" in page

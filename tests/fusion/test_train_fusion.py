@@ -199,7 +199,7 @@ def put(*path: str, value: Any) -> Callable[[Any], None]:
 
 
 UNFIT = {
-    "classes": (put("data", "classes", value=["a", "b"]), "differ in their data: classes was"),
+    "classes": (put("data", "classes", value=["a", "b"]), "name different classes"),
     "split": (put("data", "split", value=2), "differ in their data: split was"),
     "lists": (put("data", "lists", value="other"), "differ in their data: lists was"),
     "validation": (put("data", "validation", value=0.5), "differ in their data: validation was"),
