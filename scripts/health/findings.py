@@ -31,6 +31,7 @@ REQUIRED = {
     "torchvision": "torchvision",
     "tqdm": "tqdm",
     "tyro": "tyro",
+    "yaml": "pyyaml",
     "zstandard": "zstandard",
 }
 """Module -> the package that has it."""
