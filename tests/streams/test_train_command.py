@@ -265,6 +265,7 @@ def test_damaged_checkpoints_are_named(tiny: Tiny, tmp_path: Path, said: SAID) -
         file = out / "checkpoints" / name
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert "last.pt is damaged" in said(*arguments)
+    (out / "checkpoints" / "last.pt").unlink()  # as the message says
     words = f"--store {tiny.store} --labels {tiny.labels} --out {tmp_path / 's.npz'} --quiet"
     assert "best.safetensors is damaged" in said("score", str(out), *words.split())
     text = said(*arguments, "--lr", "0.5")
