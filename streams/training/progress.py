@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -48,7 +49,8 @@ class Progress:
         self._write("validation", step, row)
         if not self.first:
             return
-        with logging_redirect_tqdm():
+        # tqdm's handler forgets that the command's shows errors only.
+        with nullcontext() if self.quiet else logging_redirect_tqdm():
             log.info(
                 "step %d: validation %s%s",
                 step,

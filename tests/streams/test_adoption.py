@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -234,17 +235,24 @@ def test_the_commands_adopt_score_and_go_on(
     scored(tmp_path / "tuned", tiny, tmp_path / "tuned.npz")
 
 
+def fields_of(options_type: type) -> dict[str, Any]:
+    return {one.name: one for one in fields(options_type)}
+
+
 def test_a_training_from_a_run_looks_as_that_run(resnet: Path, tmp_path: Path) -> None:
-    from scripts.train_stream import options_type
+    from scripts.train_stream import options_for
 
     make(resnet, tmp_path / "run", span="symmetric", size=48)
     run = str(tmp_path / "run")
-    chosen = options_type("spatial", "tsn", "", run)
-    fields = chosen.__dataclass_fields__
-    assert fields["input"].default == RGB(span="symmetric")
-    assert fields["crop"].default.size == 48
-    assert (fields["network"].default.name, fields["network"].default.weights) == ("resnet18", run)
-    flow = options_type("temporal", "tsn", "", run).__dataclass_fields__
+    words = ["--recipe", "tsn", "--weights", run]
+    defaults = fields_of(options_for("spatial", words))
+    assert defaults["input"].default == RGB(span="symmetric")
+    assert defaults["crop"].default.size == 48
+    assert (defaults["network"].default.name, defaults["network"].default.weights) == (
+        "resnet18",
+        run,
+    )
+    flow = fields_of(options_for("temporal", words))
     assert flow["input"].default == FlowStack(5)
 
 
