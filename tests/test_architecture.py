@@ -165,7 +165,10 @@ def test_a_public_name_is_not_the_name_of_a_module_beside_it() -> None:
         init = ROOT / room.replace(".", "/") / "__init__.py"
         inside = {path.stem for path in init.parent.iterdir()} - {"__init__"}
         names = [name for module, name, _ in imports(init) if module.startswith(room)]
-        wrong += [f"{room}.{name}" for name in names if name in inside]
+        # A room within is handed on as itself: `streams.networks` is room and list in one.
+        wrong += [
+            f"{room}.{name}" for name in names if name in inside and f"{room}.{name}" not in PLAN
+        ]
     assert wrong == []
 
 
