@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scripts.common import run_command
+from scripts.common import Talk, run_command
 
 NO_COMMAND = "none yet: by name in streams.aggregators"
 
@@ -22,6 +22,7 @@ NO_COMMAND = "none yet: by name in streams.aggregators"
 class Options:
     json: bool = False
     """Print the list as JSON."""
+    talk: Talk = field(default_factory=Talk)
 
 
 def rows() -> list[dict[str, Any]]:

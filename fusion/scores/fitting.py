@@ -38,7 +38,8 @@ def fit_tables(
             )
         if fit is not None:
             check_run(name, table, fused)
-    check_same_weights([*tables, *chosen])
+    check_same_weights(tables)
+    check_same_weights(chosen)
     joined = join(chosen, common_only=common_only)
     joined = [
         same_classes(t, tables[0], f"--fit {n}", n) for n, t in zip(names, joined, strict=True)

@@ -185,12 +185,12 @@ def speeds(trainer: Any, options: TrainBench) -> StreamSpeeds:
         return steps * options.batch / (settle() - began)
 
     def trained(source: Iterator[Batch]) -> Callable[[], object]:
-        return lambda: trainer.train_step(source, Tally())
+        return lambda: trainer.train_step([next(source)], Tally())
 
     row = StreamSpeeds(task.kind)
     sample = next(batches(trainer, options))
     for _ in range(2):
-        trainer.train_step(repeat(sample), Tally())  # warm up: both paths
+        trainer.train_step([sample], Tally())  # warm up: both paths
     task.fixed = task.inputs(sample.to(device))
     for _ in range(options.rounds):
         task.frozen = True

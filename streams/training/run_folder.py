@@ -24,7 +24,7 @@ from typing import Any
 
 from storage import atomic
 from storage.errors import UserError
-from streams.training import checkpoint, run_lock
+from streams.training import run_lock
 from streams.training.schedule import steps_per_epoch
 
 FORMAT = 1
@@ -78,6 +78,8 @@ class RunFolder:
                 return True
             lengthened = longer_than(config["settings"], settings)
             if lengthened and longer:
+                from streams.training import checkpoint  # brings torch, which help must not
+
                 step = checkpoint.load(self.last)["state"]["step"]
                 history = [*config["made"].get("lengthened", ()), {"step": step, **lengthened}]
                 config["made"]["lengthened"] = history

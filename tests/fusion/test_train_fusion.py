@@ -312,6 +312,7 @@ def test_a_damaged_fusion_is_named(
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     again = command(tiny, towers, run, "--steps", "2", "--pool", "conv3d")
     assert "last.pt is damaged" in said(again)
+    (run / "checkpoints" / "last.pt").unlink()
     words = ["score", str(run), *at(tiny, tmp_path / "s.npz"), "--quiet"]
     assert "best.safetensors is damaged" in said(words)
     config = json.loads((run / "config.json").read_text("utf-8"))

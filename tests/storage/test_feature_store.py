@@ -201,8 +201,11 @@ def test_damage_is_found_named_and_dropped(tmp_path: Path) -> None:
     row = rows_of("b", 40)[7].tobytes()
     at = content.index(row)
     data.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-    with pytest.raises(StoreError, match="so that features makes it again"):
-        open_features(folder).read("b")
+    with (
+        open_features(folder) as reader,
+        pytest.raises(StoreError, match="so that features makes it again"),
+    ):
+        reader.read("b")
     report = verify(folder, repair=True, kind=FeatureStore)
     assert report.dropped == ["b"]
     store = open_features(folder)
