@@ -78,21 +78,21 @@ def test_a_network_trains_and_is_scored(tiny: Tiny, tmp_path: Path, network: str
 
 @pytest.mark.parametrize("network", each_network())
 def test_a_network_gets_better_at_what_it_sees(tiny: Tiny, network: str) -> None:
-    """Four small steps on one batch."""
+    """A dozen small steps on one batch; dropout makes single losses noisy."""
     task = task_of(tiny, tiny_recipe(network))
     net = task.build_model(initial=True).train()
     data = task.data("train")
     batch = collate([data[i] for i in range(4)])
     sgd = torch.optim.SGD(net.parameters(), lr=1e-2 if network != "motionnet" else 1e-4)
     losses = []
-    for _ in range(5):
+    for _ in range(12):
         loss = task.step(net, batch).loss
         losses.append(float(loss.detach()))
         sgd.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         sgd.step()
-    assert losses[-1] < losses[0]
+    assert sum(losses[-3:]) / 3 < losses[0]
 
 
 @pytest.mark.parametrize("network", ["karpathy-slow", "3d-convnet", "motionnet"])
