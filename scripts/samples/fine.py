@@ -25,14 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scripts.samples.families import CHOICE, Ceiling, blind, by_family, sees, undetermined
-from scripts.samples.picture import (
-    CONTRAST,
-    Surface,
-    background,
-    drawn_window,
-    exposed,
-    painted,
-)
+from scripts.samples.picture import moving_up
 from scripts.samples.question import Clip, Question
 
 
@@ -58,13 +51,15 @@ class Fine(Question):
         self.need("grain", 0 <= self.grain <= 10, "0 to 10")
 
     def family(self, rng: np.random.Generator, number: int, part: str) -> Iterator[Clip]:
-        size = (self.side, self.side)
-        surface = Surface.draw(rng, size)
-        cover, wall = drawn_window(rng, self.side, 0.25, 0.375), background(rng, self.side)
-        begin = rng.uniform(0, self.side)
-        shown = np.stack([surface.at(0, begin - self.step * t, size) for t in range(self.frames)])
-        luma = exposed(wall + cover * (128 + CONTRAST * shown - wall), rng, self.grain)
-        clip = painted(luma, rng.uniform(0, 2 * np.pi), 0.15 + 0.35 * cover)
+        clip = moving_up(
+            rng,
+            self.side,
+            self.step,
+            self.frames,
+            rows=self.side,
+            share=(0.25, 0.375),
+            grain=self.grain,
+        )
         yield Clip(1, clip, {"way": "up", "pixels": self.step}, twin=0)
         yield Clip(0, clip[::-1], {"way": "down", "pixels": self.step}, twin=0)
 

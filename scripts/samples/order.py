@@ -29,15 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scripts.samples.families import CHOICE, Ceiling, blind, by_family, sees, undetermined
-from scripts.samples.picture import (
-    CONTRAST,
-    Bytes,
-    Surface,
-    background,
-    drawn_window,
-    exposed,
-    painted,
-)
+from scripts.samples.picture import Bytes, moving_up
 from scripts.samples.question import Clip, Question
 
 
@@ -99,13 +91,8 @@ class Order(Question):
 
     def pictures(self, rng: np.random.Generator) -> Bytes:
         """The frames of one motion upwards, RGB (motion, H, W, 3)."""
-        size = (self.side, self.side)
-        surface = Surface.draw(rng, (self.period, self.side))
-        cover, wall = drawn_window(rng, self.side, 0.3, 0.4), background(rng, self.side)
-        begin, step = rng.uniform(0, self.period), self.period / self.motion
-        shown = np.stack([surface.at(0, begin - step * t, size) for t in range(self.motion)])
-        luma = exposed(wall + cover * (128 + CONTRAST * shown - wall), rng)
-        return painted(luma, rng.uniform(0, 2 * np.pi), 0.15 + 0.35 * cover)
+        step = self.period / self.motion
+        return moving_up(rng, self.side, step, self.motion, rows=self.period)
 
     def ceilings(self) -> dict[str, Ceiling]:
         span = self.hidden_span

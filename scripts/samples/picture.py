@@ -124,3 +124,26 @@ def with_grey(rgb: Bytes, luma: Bytes) -> Bytes:
         rgb = rgb.copy()
         rgb[..., 1] = (rgb[..., 1].astype(np.int16) + np.sign(off)).astype(np.uint8)
     raise ArithmeticError("no level of green gives the grey that was wanted")
+
+
+def moving_up(
+    rng: np.random.Generator,
+    side: int,
+    step: float,
+    count: int,
+    *,
+    rows: int,
+    wavelength: float = WAVELENGTH,
+    share: tuple[float, float] = (0.3, 0.4),
+    grain: float = 1.5,
+) -> Bytes:
+    """RGB (count, side, side, 3): a surface that moves up by `step` pixels a frame behind a still
+    window, begun anywhere. It repeats after `rows`; the window's radius lies between two shares
+    of the side."""
+    size = (side, side)
+    surface = Surface.draw(rng, (rows, side), wavelength)
+    cover, wall = drawn_window(rng, side, *share), background(rng, side)
+    begin = rng.uniform(0, rows)
+    shown = np.stack([surface.at(0, begin - step * t, size) for t in range(count)])
+    luma = exposed(wall + cover * (128 + CONTRAST * shown - wall), rng, grain)
+    return painted(luma, rng.uniform(0, 2 * np.pi), 0.15 + 0.35 * cover)

@@ -20,15 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scripts.samples.families import ACCURACY, Ceiling, blind, by_family, sees
-from scripts.samples.picture import (
-    CONTRAST,
-    Bytes,
-    Surface,
-    background,
-    drawn_window,
-    exposed,
-    painted,
-)
+from scripts.samples.picture import Bytes, moving_up
 from scripts.samples.question import Clip, Question
 
 
@@ -66,13 +58,8 @@ class Strobe(Question):
 
     def pictures(self, rng: np.random.Generator) -> Bytes:
         """One period of the motion upwards, RGB (every, H, W, 3)."""
-        size = (self.side, self.side)
-        surface = Surface.draw(rng, (round(self.every * self.step), self.side))
-        cover, wall = drawn_window(rng, self.side, 0.3, 0.4), background(rng, self.side)
-        begin = rng.uniform(0, self.every * self.step)
-        shown = np.stack([surface.at(0, begin - self.step * t, size) for t in range(self.every)])
-        luma = exposed(wall + cover * (128 + CONTRAST * shown - wall), rng)
-        return painted(luma, rng.uniform(0, 2 * np.pi), 0.15 + 0.35 * cover)
+        rows = round(self.every * self.step)
+        return moving_up(rng, self.side, self.step, self.every, rows=rows)
 
     def ceilings(self) -> dict[str, Ceiling]:
         same = "it sees one picture, and each class shows the same five"

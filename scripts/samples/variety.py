@@ -32,15 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.samples.families import ACCURACY, CHOICE, Ceiling, blind, by_family, sees, undetermined
-from scripts.samples.picture import (
-    CONTRAST,
-    Bytes,
-    Surface,
-    background,
-    drawn_window,
-    exposed,
-    painted,
-)
+from scripts.samples.picture import Bytes, moving_up
 from scripts.samples.question import Clip, Question
 
 
@@ -93,13 +85,8 @@ class Variety(Question):
 
     def pictures(self, rng: np.random.Generator) -> Bytes:
         """The frames of one motion upwards, RGB (motion, H, W, 3)."""
-        size = (self.side, self.side)
-        surface = Surface.draw(rng, (self.period, self.side), 8.0)
-        cover, wall = drawn_window(rng, self.side, 0.3, 0.4), background(rng, self.side)
-        begin, step = rng.uniform(0, self.period), self.period / self.motion
-        shown = np.stack([surface.at(0, begin - step * t, size) for t in range(self.motion)])
-        luma = exposed(wall + cover * (128 + CONTRAST * shown - wall), rng)
-        return painted(luma, rng.uniform(0, 2 * np.pi), 0.15 + 0.35 * cover)
+        step = self.period / self.motion
+        return moving_up(rng, self.side, step, self.motion, rows=self.period, wavelength=8.0)
 
     def ceilings(self) -> dict[str, Ceiling]:
         quarters = "if both pure videos are told right, one of the mixtures is not"

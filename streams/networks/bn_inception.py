@@ -26,7 +26,7 @@ WIDTH = 1024
 SMALLEST = 7
 """Pixels. Below, the first two poolings, without padding, have nothing left."""
 
-# Input; 1x1; 3x3 reduced, 3x3; double 3x3 reduced, each of the two; pooled; kind of halving_pool.
+# Input; 1x1; 3x3 reduced, 3x3; double 3x3 reduced, each of the two; pooled; kind of pooling.
 # A block without 1x1 halves the map, and its pooled branch has no projection.
 BLOCKS: dict[str, tuple[int, int, int, int, int, int, int, Pool]] = {
     "3a": (192, 64, 64, 64, 64, 96, 32, "average"),
@@ -45,7 +45,7 @@ BLOCKS: dict[str, tuple[int, int, int, int, int, int, int, Pool]] = {
 class HalvingPool(nn.MaxPool2d):
     """3x3 with stride 2, as large as the convolutions beside it make their maps.
 
-    Caffe's halving_pool drops a place of an odd map which a padded convolution keeps, so that the
+    Caffe's pooling drops a place of an odd map which a padded convolution keeps, so that the
     published network takes only sizes whose maps are even. A column of zeros behind makes up for
     it; behind a ReLU it changes no maximum.
     """
@@ -83,7 +83,7 @@ class Block(nn.Module):
         self.convolve("double_3x3_reduce", given, double_reduced, 1)
         self.convolve("double_3x3_1", double_reduced, double, 3)
         self.convolve("double_3x3_2", double, double, 3, stride)
-        self.add_module("pool", halving_pool(pool, stride))
+        self.add_module("pool", branch_pool(pool, stride))
         if pooled:
             self.convolve("pool_proj", given, pooled, 1)
 
@@ -102,7 +102,7 @@ class Block(nn.Module):
         return x
 
 
-def halving_pool(kind: Pool, stride: int) -> nn.Module:
+def branch_pool(kind: Pool, stride: int) -> nn.Module:
     if stride == 2:
         return HalvingPool()
     return nn.MaxPool2d(3, 1, 1) if kind == "max" else nn.AvgPool2d(3, 1, 1)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from torch import nn
 
 from storage.errors import UserError
+from streams.networks.initial import classifier
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -101,12 +102,9 @@ def c3d_network(
     parts["fc6"] = unit("linear", nn.Linear(flat, hidden), batch_norm)
     parts["drop6"] = nn.Dropout(dropout)
     parts["fc7"] = unit("linear", nn.Linear(hidden, hidden), batch_norm)
-    head = nn.Linear(hidden, classes)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.zeros_(head.bias)
     return Network(
         parts,
-        head,
+        classifier(hidden, classes),
         channels=channels,
         size=size,
         layout="clip",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.networks.clip_layers import repeat_ends
+from streams.networks.initial import classifier
 from streams.networks.network import Network
 
 Layer = TypeVar("Layer", nn.Conv3d, nn.Linear)
@@ -173,12 +174,9 @@ def build(
         paths=TwoPaths(width, motion, dropout),
         fc=nn.Sequential(started(nn.Linear(2 * JOINT, JOINT)), nn.ReLU()),
     )
-    head = nn.Linear(JOINT, classes)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.zeros_(head.bias)
     return Network(
         parts,
-        head,
+        classifier(JOINT, classes),
         channels=channels,
         size=size,
         layout="clip",

@@ -26,6 +26,7 @@ from streams.networks.clip_layers import (
     Triple,
 )
 from streams.networks.inflation import deflate
+from streams.networks.initial import classifier
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -129,12 +130,9 @@ def build(
         width = widths[0] + widths[2] + widths[4] + widths[5]
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()
-    head = nn.Linear(width, classes)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.zeros_(head.bias)
     return I3D(
         parts,
-        head,
+        classifier(width, classes),
         channels=channels,
         size=size,
         layout="clip",

@@ -92,7 +92,7 @@ def randomise(net: nn.Module) -> None:
 
 
 def classifier(features: int, classes: int) -> nn.Linear:
-    """The last layer of every frame network."""
+    """The last layer: small weights, so that training starts with all classes about as likely."""
     head = nn.Linear(features, classes)
     nn.init.normal_(head.weight, std=0.01)
     nn.init.zeros_(head.bias)

@@ -196,7 +196,7 @@ def assemble(
     parts["relu7"] = nn.ReLU()
     head = nn.Linear(hidden, classes)
     start_weights(nn.Sequential(parts))
-    nn.init.normal_(head.weight, std=0.01)  # all classes start_weights alike
+    nn.init.normal_(head.weight, std=0.01)  # start_weights is for what comes before a ReLU
     nn.init.zeros_(head.bias)
     return Network(
         parts,

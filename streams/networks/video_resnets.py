@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.networks.clip_layers import PooledSteps, TimeMean
+from streams.networks.initial import classifier
 from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
 
@@ -91,12 +92,9 @@ def assembled(
     dropout: float,
     least: tuple[int, int],
 ) -> Network:
-    head = nn.Linear(width, classes)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.zeros_(head.bias)
     return Network(
         parts,
-        head,
+        classifier(width, classes),
         channels=channels,
         size=size,
         layout="clip",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from streams.samples.crops import Box, Crop
     from streams.samples.dataset import ClipDataset, View, quantiser_table, shared_moments
     from streams.samples.flow_clips import FlowClips
+    from streams.samples.listed import Listed, check_classes, read_lists
     from streams.samples.loader import (
         Slices,
         TrainingData,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         testing_dense,
         testing_moments,
     )
-    from streams.samples.source import Source, check_classes, open_source, report_left_out
+    from streams.samples.source import Source, open_source
     from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)

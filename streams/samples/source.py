@@ -3,64 +3,37 @@ starts."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from storage.catalog import Catalog, Clip, load_catalog, match_clips
-from storage.errors import UserError
+from storage.catalog import Clip
 from storage.store import Store, StoreConfig, open_store
 from streams.inputs import Input
+from streams.samples.listed import Listed, check_classes, read_lists, report_left_out
 from streams.samples.options import DataOptions, ShortPolicy
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Listed):
     """The clips of each part, as the store has them."""
 
     store: Path
     config: StoreConfig
-    catalog: Catalog
-    split: int
-    parts: dict[str, list[Clip]]
-    missing: dict[str, list[str]]
-    """Part -> listed videos that the store does not hold."""
     short: dict[str, list[str]]
     """Part -> videos that are too short for the input."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.catalog.classes
-
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON: paths are not in it, content is."""
-        rows = [(part, c.video, c.label) for part in self.parts for c in self.parts[part]]
-        return {
-            "store": store_settings(self.config),
-            "classes": list(self.classes),
-            "split": self.split,
-            "validation": self.catalog.validation,
-            "lists": self.catalog.fingerprint,
-            "clips": hashlib.sha256(repr(rows).encode()).hexdigest()[:16],
-            "count": {part: len(clips) for part, clips in self.parts.items()},
-        }
+        return {"store": self.config.to_json(), **self.list_settings()}
 
     def left_out(self) -> dict[str, Any]:
-        """Named and counted, for the run folder."""
-        return {
-            "missing": {part: names for part, names in self.missing.items() if names},
-            "short": {part: names for part, names in self.short.items() if names},
-        }
-
-
-def store_settings(config: StoreConfig) -> dict[str, Any]:
-    """How the store was input_, as JSON."""
-    return config.to_json()
+        short = {part: names for part, names in self.short.items() if names}
+        return {**super().left_out(), "short": short}
 
 
 def open_source(
@@ -72,33 +45,30 @@ def open_source(
     store = open_store(options.store)
     for input_ in inputs.values():
         input_.check(store.meta)
-    catalog = load_catalog(
-        options.labels, validation=options.validation, official_counts=not options.any_counts
-    )
-    stored = store.videos()
+    lists = read_lists(options, parts, store.videos(), holder=str(options.store))
     clips: dict[str, list[Clip]] = {}
-    missing: dict[str, list[str]] = {}
     short: dict[str, list[str]] = {}
-    for part in parts:
-        listed = catalog.part(options.split, part)
-        matched = match_clips(listed, stored, catalog.videos(options.split))
-        if listed and not matched.clips:
-            raise UserError(
-                f"none of the {len(listed)} videos in the {part} list of {options.labels} (first: "
-                f"{listed[0].video}) is among the {len(stored)} in {options.store} (first: "
-                f"{stored[0] if stored else 'none'}); are --labels and --store of one data set?"
-            )
-        missing[part] = matched.missing
-        clips[part], short[part] = long_enough(store, matched.clips, inputs, options.short)
-        report_left_out(
-            part, missing[part], "not in the store", options.missing == "stop", "left out"
-        )
-        done = "left out" if options.short == "skip" else "their last pair repeats"
+    for part, listed in lists.parts.items():
+        clips[part], short[part] = long_enough(store, listed, inputs, options.short)
         log.info("%s: %d videos", part, len(clips[part]))
-        report_left_out(part, short[part], "too short for the input", options.short == "stop", done)
+        report_left_out(
+            part,
+            short[part],
+            "too short for the input",
+            unless="--short skip" if options.short == "stop" else "",
+            done="left out" if options.short == "skip" else "their last pair repeats",
+        )
     if "train" in clips:
-        check_classes(catalog, clips["train"], options, options.store)
-    return Source(options.store, store.meta, catalog, options.split, clips, missing, short)
+        check_classes(lists.catalog, clips["train"], options, str(options.store))
+    return Source(
+        catalog=lists.catalog,
+        split=lists.split,
+        parts=clips,
+        missing=lists.missing,
+        store=options.store,
+        config=store.meta,
+        short=short,
+    )
 
 
 def long_enough(
@@ -119,48 +89,3 @@ def long_enough(
         if policy == "pad" and all(input_.repeatable(video) for input_ in inputs.values()):
             used.append(clip)
     return used, short
-
-
-def report_left_out(part: str, videos: list[str], what: str, stop: bool, done: str) -> None:
-    """Say what does not fit, or stop at it."""
-    if not videos:
-        return
-    few = ", ".join(videos[:3]) + (", ..." if len(videos) > 3 else "")
-    text = f"{len(videos)} videos of the {part} list are {what} ({few})"
-    if stop:
-        raise UserError(f"{text}; --missing skip or --short pad goes on without stopping")
-    log.warning("%s: %s", text, done)
-
-
-class Listed(Protocol):
-    """What is asked of the training part of some lists."""
-
-    @property
-    def labels(self) -> Path: ...
-
-    @property
-    def split(self) -> int: ...
-
-    @property
-    def empty_classes(self) -> bool: ...
-
-
-def check_classes(catalog: Catalog, clips: Sequence[Clip], options: Listed, store: Path) -> None:
-    """A network for classes that it never sees is most often a mistake."""
-    if not clips:
-        raise UserError(
-            f"split {options.split} of {options.labels} leaves no training video; lower "
-            "--validation, or look at the lists"
-        )
-    seen = {clip.label for clip in clips}
-    absent = [name for label, name in enumerate(catalog.classes) if label not in seen]
-    if absent and not options.empty_classes:
-        raise UserError(
-            f"{len(absent)} of the {len(catalog.classes)} classes of {options.labels} have no "
-            f"training video in {store} ({', '.join(absent[:3])}"
-            f"{', ...' if len(absent) > 3 else ''}): extract them, or pass --empty-classes"
-        )
-    if len(catalog.classes) < 2:
-        raise UserError(
-            f"{options.labels} has one class, {catalog.classes[0]!r}; at least two are needed"
-        )

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.catalog import Catalog, Clip, load_catalog, match_clips, part_name
+from storage.catalog import part_name
 from storage.errors import UserError
 from storage.features import FeatureConfig, Statistics, open_features, statistics_of
-from streams.samples import check_classes, report_left_out
+from streams.samples import Listed, check_classes, read_lists
 from streams.sequences.data_options import FeatureData
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FeatureSource:
+class FeatureSource(Listed):
     """The clips of each part, as all feature stores have them."""
 
     stores: tuple[Path, ...]
     configs: tuple[FeatureConfig, ...]
-    catalog: Catalog
-    split: int
-    parts: dict[str, list[Clip]]
-    missing: dict[str, list[str]]
-    """Part -> listed videos that a store does not hold."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.catalog.classes
 
     @property
     def widths(self) -> list[int]:
@@ -46,20 +36,7 @@ class FeatureSource:
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON: paths are not in it, content is."""
-        rows = [(part, c.video, c.label) for part in self.parts for c in self.parts[part]]
-        return {
-            "features": [config.to_json() for config in self.configs],
-            "classes": list(self.classes),
-            "split": self.split,
-            "validation": self.catalog.validation,
-            "lists": self.catalog.fingerprint,
-            "clips": hashlib.sha256(repr(rows).encode()).hexdigest()[:16],
-            "count": {part: len(clips) for part, clips in self.parts.items()},
-        }
-
-    def left_out(self) -> dict[str, Any]:
-        """Named and counted, for the run folder."""
-        return {"missing": {part: names for part, names in self.missing.items() if names}}
+        return {"features": [config.to_json() for config in self.configs], **self.list_settings()}
 
     def statistics(self) -> list[Statistics]:
         """Of each store over the training part: as kept beside it, or computed now."""
@@ -92,29 +69,18 @@ def open_feature_source(
             stored = videos if stored is None else stored & videos
     assert stored is not None
     check_beside(options.features, configs, beside)
-    catalog = load_catalog(
-        options.labels, validation=options.validation, official_counts=not options.any_counts
+    lists = read_lists(
+        options,
+        parts,
+        sorted(stored),
+        holder=" and ".join(map(str, options.features)),
+        absent="not in the feature store" if len(configs) == 1 else "not in all feature stores",
     )
-    clips: dict[str, list[Clip]] = {}
-    missing: dict[str, list[str]] = {}
-    for part in parts:
-        listed = catalog.part(options.split, part)
-        matched = match_clips(listed, sorted(stored), catalog.videos(options.split))
-        if listed and not matched.clips:
-            raise UserError(
-                f"none of the {len(listed)} videos in the {part} list of {options.labels} (first: "
-                f"{listed[0].video}) is among the {len(stored)} that "
-                f"{' and '.join(map(str, options.features))} hold; are they of one data set?"
-            )
-        clips[part], missing[part] = matched.clips, matched.missing
-        log.info("%s: %d videos", part, len(matched.clips))
-        where = "not in the feature store" if len(configs) == 1 else "not in all feature stores"
-        report_left_out(part, matched.missing, where, options.missing == "stop", "left out")
-    if "train" in clips:
-        check_classes(catalog, clips["train"], options, options.features[0])
-    return FeatureSource(
-        tuple(options.features), tuple(configs), catalog, options.split, clips, missing
-    )
+    for part, clips in lists.parts.items():
+        log.info("%s: %d videos", part, len(clips))
+    if "train" in lists.parts:
+        check_classes(lists.catalog, lists.parts["train"], options, str(options.features[0]))
+    return FeatureSource(**vars(lists), stores=options.features, configs=tuple(configs))
 
 
 def check_beside(paths: Sequence[Path], configs: Sequence[FeatureConfig], beside: bool) -> None:

@@ -106,7 +106,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     parts = dict.fromkeys(("train", "validation", "test"), clips)
     listing = Listing("ucf", ("a", "b"), {})
     catalog = Catalog("ucf", path, listing.classes, listing, 0.0)
-    return Source(path, open_store(path).meta, catalog, 1, parts, {}, {})
+    return Source(catalog, 1, parts, {}, store=path, config=open_store(path).meta, short={})
 
 
 def make_task(source: Source, stack: FlowStack, crop: Crop, fusion: FusionOptions) -> FusionTask:

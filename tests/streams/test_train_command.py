@@ -159,7 +159,7 @@ def test_lists_that_do_not_fit_the_store(tiny: Tiny, tmp_path: Path, said: SAID)
     other = replace(tiny, labels=lists)
     text = said(*command(other, tmp_path / "run", "--quiet"))
     assert "none of the 2 videos in the train list" in text
-    assert "are --labels and --store of one data set?" in text
+    assert "are they of one data set?" in text
     write_tiny_lists(lists)
     (lists / "classInd.txt").write_text("1 RedLeft\n2 RedRight\n3 BlueLeft\n4 BlueRight\n5 Green\n")
     text = said(*command(other, tmp_path / "run", "--quiet"))
