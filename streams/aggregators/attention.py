@@ -52,7 +52,9 @@ class TemporalAttention(Aggregator):
         """`inner`: width of the scores' layer, D where not given."""
         super().__init__(width, classes)
         if hidden < 1 or glimpses < 1:
-            raise UserError(f"--hidden {hidden} and --glimpses {glimpses} must both be at least 1")
+            raise UserError(
+                f"--hidden {hidden} and --extra glimpses={glimpses} must both be at least 1"
+            )
         self.glimpses = glimpses
         self.first_state = nn.Linear(width, hidden)
         self.first_memory = nn.Linear(width, hidden)

@@ -60,7 +60,7 @@ class Pooling(Aggregator):
                 f"a rule for pooling is one of {', '.join(get_args(PoolingRule))}, not {rule!r}"
             )
         if segments < 1:
-            raise UserError(f"--segments {segments} must be at least 1")
+            raise UserError(f"--extra segments={segments} must be at least 1")
         self.rule = rule
         if rule == "learned":
             self.part_scores = nn.Parameter(torch.zeros(segments))

@@ -123,7 +123,7 @@ def build(
     if depth not in MODULES:
         raise UserError(f"--depth {depth} is not one of {', '.join(map(str, MODULES))}")
     if gate not in GATES:
-        raise UserError(f"--gate {gate} is not one of {', '.join(GATES)}")
+        raise UserError(f"--extra gate={gate} is not one of {', '.join(GATES)}")
     kernel, stride = (3, 1) if small else (7, 2)
     parts: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(channels, 64, kernel, stride, kernel // 2, bias=False),

@@ -74,11 +74,11 @@ def c3d_network(
 ) -> Network:
     """`first_step` is the temporal size and stride of pool1."""
     if not width > 0:
-        raise UserError(f"width {width} must be positive")
+        raise UserError(f"--extra width={width} must be positive")
     if frames < 16 or size < 32:
         raise UserError(
             f"C3D pools 16 frames and 32 pixels into one place; {frames} frames at {size} pixels "
-            "are too few (--frames, --size)"
+            "are too few (--length, --size)"
         )
     last = 1 if first_step == 2 else 2
     pools = {

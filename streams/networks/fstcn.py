@@ -156,12 +156,12 @@ def build(
     if side < 1 or frames < 2:
         raise UserError(
             f"FstCN needs 2 frames and 53 pixels at least, not {frames} at {size} "
-            "(--frames, --size)"
+            "(--length, --size)"
         )
     if not 0 < distance < frames:
         raise UserError(
-            f"differences over {distance} frames do not fit into clips of {frames}; take 1 to "
-            f"{frames - 1}"
+            f"--extra distance={distance}: such differences do not fit into clips of {frames} "
+            f"frames; take 1 to {frames - 1}"
         )
     width = NARROW * side**2
     motion = len(TEMPORAL_KERNELS) * TEMPORAL_WIDTH * (frames // 2) * side**2

@@ -85,7 +85,7 @@ def build(
 ) -> Network:
     """float (N, channels, H, W) of any size from 15 pixels -> (N, classes); 1024 features."""
     if padding not in SMALLEST:
-        raise UserError(f"--padding {padding} is not one of {', '.join(SMALLEST)}")
+        raise UserError(f"--extra padding={padding} is not one of {', '.join(SMALLEST)}")
     mixed = {name: Mixed(*widths) for name, widths in MIXED.items()}
     parts: dict[str, nn.Module] = {
         "conv1": Convolution(channels, 64, 7, 2, padding),

@@ -101,7 +101,7 @@ def build_late(
     connected layer sees both. Of 16 consecutive frames these are 15 apart; a clip of two frames
     that already are (`frames=2`) need not decode what lies between."""
     if frames < 2:
-        raise UserError(f"late fusion takes at least 2 frames, not {frames}; change --frames")
+        raise UserError(f"late fusion takes at least 2 frames, not {frames}; change --length")
     return assemble(
         SINGLE, frames, channels, classes, size, norm, grid, width, dropout, ends_only=True
     )
@@ -120,7 +120,7 @@ def build_early(
 ) -> Network:
     """`karpathy-early`: the first layer sees all frames at once."""
     if frames < 1:
-        raise UserError(f"early fusion takes at least 1 frame, not {frames}; change --frames")
+        raise UserError(f"early fusion takes at least 1 frame, not {frames}; change --length")
     layers = (replace(SINGLE[0], frames=frames), *SINGLE[1:])
     return assemble(layers, frames, channels, classes, size, norm, grid, width, dropout)
 
@@ -213,13 +213,13 @@ def assemble(
 
 def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
     if norm not in NORMS:
-        raise UserError(f"norm {norm!r} is not one of {', '.join(NORMS)}")
+        raise UserError(f"--extra norm={norm} is not one of {', '.join(NORMS)}")
     if size < SMALLEST:
         raise UserError(f"a side of {size} px leaves no map; change --size to {SMALLEST} or more")
     if grid is not None and grid < 1:
-        raise UserError(f"grid {grid} must be at least 1")
+        raise UserError(f"--extra grid={grid} must be at least 1")
     if not width > 0:
-        raise UserError(f"width {width} must be positive")
+        raise UserError(f"--extra width={width} must be positive")
 
 
 def scaled(filters: int, width: float) -> int:

@@ -164,12 +164,12 @@ class Network(nn.Module):
         if self.fixed_frames and self.layout == "clip" and x.shape[2] != self.frames:
             raise UserError(
                 f"this network takes clips of {self.frames} frames, not {x.shape[2]}; change "
-                "--frames"
+                "--length"
             )
         if self.fixed_size and tuple(x.shape[1:]) != wanted:
             raise UserError(
                 f"the classifier of this network takes inputs of {wanted} only, not "
-                f"{tuple(x.shape[1:])}; change --size (and --frames)"
+                f"{tuple(x.shape[1:])}; change --size (and --length)"
             )
         if min(x.shape[-2:]) < self.smallest:
             raise UserError(
@@ -179,5 +179,5 @@ class Network(nn.Module):
         if self.layout == "clip" and x.shape[2] < self.shortest:
             raise UserError(
                 f"this network takes clips of {self.shortest} frames and more, not {x.shape[2]}: "
-                "nothing is left of them; change --frames"
+                "nothing is left of them; change --length"
             )

@@ -86,7 +86,7 @@ def pairs(videos: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, T
     if not bool(others.any(dim=1).all()):
         raise UserError(
             "all clips of this batch are of one video, so there is no wrong pair; "
-            "take larger batches (--batch-size)"
+            "take larger batches (--batch)"
         )
     rows = torch.arange(len(videos))
     wrong = torch.multinomial(others.cpu(), 1, generator=generator).squeeze(1)

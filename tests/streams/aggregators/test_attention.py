@@ -151,5 +151,5 @@ def test_it_learns_from_3d_features_what_2d_ones_do_not_hold() -> None:
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(UserError, match="--glimpses 0"):
+    with pytest.raises(UserError, match="--extra glimpses=0"):
         attention(glimpses=0)

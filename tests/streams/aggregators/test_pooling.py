@@ -205,7 +205,7 @@ def test_what_cannot_be_pooled_is_refused() -> None:
         small()
     with pytest.raises(UserError, match=r"maps of \(3, 3\), not \(2, 2\)"):
         small(places=(3, 3))
-    with pytest.raises(UserError, match="conv, late, slow, local, time-domain, not 'global'"):
+    with pytest.raises(UserError, match="variant=global is not one of conv, late, slow, local, time-domain"):
         conv_pooling("global")
     with pytest.raises(UserError, match="average, max, learned, not 'mean'"):
         Pooling(3, 2, rule="mean")  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ def test_other_sizes_fit_when_they_are_asked_for(frames: int, size: int) -> None
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="53 pixels at least, not 16 at 40"):
         build(3, 4, size=40)
-    with pytest.raises(UserError, match="differences over 16 frames do not fit"):
+    with pytest.raises(UserError, match="distance=16: such differences do not fit"):
         build(3, 4, distance=16)
     with torch.device("meta"), pytest.raises(UserError, match="takes inputs of"):
         build(3, 4, size=64)(torch.empty(1, 3, 16, 72, 72))

@@ -158,5 +158,5 @@ def test_bn_inception_is_cadenes_port() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(UserError, match="--depth 20 is not one of 18, 34"):
         resnets.build(3, 2, depth=20)
-    with pytest.raises(UserError, match="--padding full is not one of symmetric, same"):
+    with pytest.raises(UserError, match="--extra padding=full is not one of symmetric, same"):
         inception_v1.build(3, 2, padding="full")  # type: ignore[arg-type]

@@ -238,7 +238,7 @@ def test_bad_input_is_refused_in_one_line() -> None:
         karpathy.build_single(3, 5, size=20)
     with pytest.raises(UserError, match="at least 2 frames"):
         karpathy.build_late(3, 5, frames=1)
-    with pytest.raises(UserError, match="norm 'group' is not one of lrn, batch"):
+    with pytest.raises(UserError, match="--extra norm=group is not one of lrn, batch"):
         karpathy.build_single(3, 5, norm="group")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="the same --norm"):
         karpathy.start_from_single(small("slow"), small("single", norm="batch"))

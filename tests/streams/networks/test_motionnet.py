@@ -89,7 +89,7 @@ def test_what_motionnet_cannot_take() -> None:
         motionnet.build(34)
     with pytest.raises(UserError, match="3 channels are no frames"):
         motionnet.build(3)
-    with pytest.raises(UserError, match="6 scales"):
+    with pytest.raises(UserError, match="scales=6 must be from 2 to 5"):
         motionnet.build(33, scales=6)
     net = motionnet.build(9, width=1 / 8, scales=3)
     with pytest.raises(UserError, match="sides that 8 divides, not 64 x 60"):
