@@ -52,8 +52,8 @@ PLAN: dict[str, set[str]] = {
     },
     # from flow and frames to trained networks
     "streams": set(),
-    "streams.networks": set(),
     "streams.aggregators": {"storage.features", "storage.scores"},
+    "streams.networks": {"streams.aggregators"},
     "streams.inputs": {"storage.store"},
     "streams.samples": {
         *("streams.inputs", "streams.networks"),

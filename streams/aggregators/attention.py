@@ -35,7 +35,7 @@ class TemporalAttention(Aggregator):
     A look weighs the steps by the softmax of u tanh(W v + U h + b); the context is the weighted
     mean of the steps; with `selector` a gate sigmoid(w h + b) says how much of it is read. The
     first state is a tanh layer of the mean. 2-D and 3-D features of the paper stand side by side
-    in D (`aggregator.side_by_side`). The order of the steps has no part in it.
+    in D (`windows.matching_steps`). The order of the steps has no part in it.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from streams.aggregators.aggregator import Aggregator, over_places
 
 PoolingRule = Literal["average", "max", "learned"]
 """learned: a softmax weight for each of K consecutive parts of the video, equal at first; within a
-part all steps count the same. It is the rule of `streams.consensus`, on features."""
+part all steps count the same. It is the rule of `streams.networks.consensus`, on features."""
 
 
 def maximum_over_steps(x: Tensor, mask: Tensor) -> Tensor:

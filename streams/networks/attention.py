@@ -31,7 +31,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 Gate = Literal["sigmoid", "tanh"]
@@ -147,16 +146,15 @@ def build(
         "avgpool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(2048, classes),
+        2048,
+        classes,
         channels=channels,
         size=32 if small else 224,
         smallest=SMALLEST[small],
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 SMALLEST = {False: 31, True: 8}

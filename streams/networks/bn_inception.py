@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 Pool = Literal["average", "max"]
@@ -126,16 +125,15 @@ def build(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
         "global_pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(WIDTH, classes),
+        WIDTH,
+        classes,
         channels=channels,
         size=224,
         smallest=SMALLEST,
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 def renamed(name: str) -> str:

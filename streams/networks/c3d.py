@@ -17,7 +17,7 @@ from collections import OrderedDict
 from torch import nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -102,23 +102,22 @@ def c3d_network(
     parts["fc6"] = unit("linear", nn.Linear(flat, hidden), batch_norm)
     parts["drop6"] = nn.Dropout(dropout)
     parts["fc7"] = unit("linear", nn.Linear(hidden, hidden), batch_norm)
-    return Network(
+    net = Network.of_clips(
         parts,
-        classifier(hidden, classes),
+        hidden,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         fixed_size=True,
         dropout=dropout,
     )
+    start_before_relus(net.backbone)
+    return net
 
 
 def unit(name: str, layer: nn.Conv3d | nn.Linear, batch_norm: bool) -> nn.Sequential:
     """A layer with its bias, batch norm if wanted, ReLU."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
     members: OrderedDict[str, nn.Module] = OrderedDict({name: layer})
     if batch_norm:
         norm = nn.BatchNorm3d if isinstance(layer, nn.Conv3d) else nn.BatchNorm1d

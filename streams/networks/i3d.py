@@ -26,7 +26,6 @@ from streams.networks.clip_layers import (
     Triple,
 )
 from streams.networks.inflation import deflate
-from streams.networks.initial import classifier
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -130,14 +129,8 @@ def build(
         width = widths[0] + widths[2] + widths[4] + widths[5]
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()
-    return I3D(
-        parts,
-        classifier(width, classes),
-        channels=channels,
-        size=size,
-        layout="clip",
-        frames=frames,
-        dropout=dropout,
+    return I3D.of_clips(
+        parts, width, classes, channels=channels, frames=frames, size=size, dropout=dropout
     )
 
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
 Norm = Literal["lrn", "batch"]
@@ -194,21 +195,19 @@ def assemble(
     parts["drop6"] = nn.Dropout(dropout)
     parts["fc7"] = nn.Linear(hidden, hidden)
     parts["relu7"] = nn.ReLU()
-    head = nn.Linear(hidden, classes)
-    start_weights(nn.Sequential(parts))
-    nn.init.normal_(head.weight, std=0.01)  # start_weights is for what comes before a ReLU
-    nn.init.zeros_(head.bias)
-    return Network(
+    net = Network.of_clips(
         parts,
-        head,
+        hidden,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         fixed_size=grid is None,
         fixed_frames=not ends_only,
         dropout=dropout,
     )
+    start_before_relus(net.backbone)
+    return net
 
 
 def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
@@ -224,15 +223,6 @@ def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
 
 def scaled(filters: int, width: float) -> int:
     return max(1, round(filters * width))
-
-
-def start_weights(backbone: nn.Module) -> None:
-    """He et al.'s weights, and biases of 0."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv3d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def start_from_single(net: Network, single: Network, *, frame: int | None = None) -> None:

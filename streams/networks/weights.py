@@ -27,8 +27,9 @@ def load_initial(net: Network, name: str, weights: str, rule: Rule = "rescaled")
     """Fill `net` from `imagenet`, a file, or nothing; says what was done."""
     if weights == "none":
         return "from scratch"
-    source = f"ImageNet weights of {name}" if weights == "imagenet" else weights
-    state = imagenet_state(name) if weights == "imagenet" else file_state(Path(weights))
+    imagenet = net.weights_of or name
+    source = f"ImageNet weights of {imagenet}" if weights == "imagenet" else weights
+    state = imagenet_state(imagenet) if weights == "imagenet" else file_state(Path(weights))
     done = net.start_from(state, source) or fill(net, state, source, rule)
     return f"from {source}: {done}"
 

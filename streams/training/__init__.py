@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streams.training.patience import wait_asleep
     from streams.training.precision import Precision
     from streams.training.progress import in_words
-    from streams.training.published import PUBLISHED
+    from streams.training.published import OTHER_RECIPE, PUBLISHED
     from streams.training.recipes import PARTS, Recipe, recipe, recipe_from
     from streams.training.run_folder import RunFolder, differences
     from streams.training.stream_task import StreamTask, stream_net

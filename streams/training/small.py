@@ -29,6 +29,7 @@ SMALL: dict[str, Small] = {
     "vgg16-bn": Small(32),
     "vgg-m": Small(lr=0.005),
     "caffenet": Small(lr=0.005),
+    "lrcn-caffenet": Small(96, lr=0.005, settings={"width": 0.25}),
     **{f"karpathy-{kind}": KARPATHY for kind in ("single", "late", "early", "slow")},
     "c3d": Small(32, 16, 0.005, {"width": 0.25}),
     "3d-convnet": Small(32, 16, settings={"width": 0.25}),
@@ -41,6 +42,8 @@ SMALL: dict[str, Small] = {
     "s3d": Small(frames=8),
     "densenet3d-121": Small(frames=8),
     "t3d121": Small(32, 8),
+    "lrcn": Small(96, 8, 0.005, {"width": 0.25, "frame_dropout": 0.2}),
+    "convnet-lstm": Small(32, 8),
     "motionnet": Small(frames=6, lr=2e-3, settings={"width": 0.25, "scales": 3}),
     "hidden-two-stream": Small(
         frames=6, settings={"temporal": "resnet18", "width": 0.25, "scales": 3}

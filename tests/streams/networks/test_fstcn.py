@@ -26,6 +26,8 @@ from streams.networks.fstcn import (
 def test_a_kernel_of_rank_one_equals_its_space_then_its_time(kernel: int) -> None:
     torch.manual_seed(0)
     space, time = spatial_conv(1, 1, 7), temporal_conv(1, 1, kernel)
+    for conv in (space, time):
+        nn.init.zeros_(conv.bias)
     whole = time.weight * space.weight
     assert whole.shape == (1, 1, kernel, 7, 7)
     clip = torch.randn(2, 1, 16, 20, 20)

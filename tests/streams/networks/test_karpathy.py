@@ -12,6 +12,7 @@ from storage.errors import UserError
 from streams.networks import karpathy
 from streams.networks.learnable import learnable, set_learnable
 from streams.networks.network import Network
+from streams.networks.stream_net import StreamNet
 
 BUILD: dict[str, Callable[..., Network]] = {
     "single": karpathy.build_single,
@@ -263,11 +264,10 @@ def test_which_layers_learn() -> None:
 
 
 def test_a_step_moves_just_the_layers_that_learn() -> None:
-    net = small("early", norm="batch").train()
-    resting = set_learnable(net, "top3")
-    assert resting == net.norms
-    for norm in resting:
-        norm.eval()
+    net = small("early", norm="batch")
+    stream = StreamNet(net, learn="top3").train()
+    assert not any(norm.training for norm in net.norms)
+    assert stream.training
     before = {name: value.clone() for name, value in net.state_dict().items()}
     sgd = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
     net(torch.randn(4, 3, 10, 64, 64)).square().sum().backward()
@@ -276,7 +276,7 @@ def test_a_step_moves_just_the_layers_that_learn() -> None:
         name for name, value in net.state_dict().items() if not torch.equal(value, before[name])
     }
     assert moved == set(learnable(net, "top3"))
-    assert set_learnable(net, "all") == []
+    set_learnable(net, "all")
     assert all(p.requires_grad for p in net.parameters())
 
 
@@ -294,8 +294,10 @@ def test_top_three_of_a_network_with_norms_takes_the_norms_behind_them() -> None
     first = learnable(net, "top3")[0]
     assert first == "backbone.conv2.weight"
     assert "backbone.norm2.weight" in learnable(net, "top3")
-    assert set_learnable(net, "top3") == [net.norms[0]]
-    assert set_learnable(net, "top") == net.norms
+    StreamNet(net, learn="top3").train()
+    assert [norm.training for norm in net.norms] == [False, True, True]
+    StreamNet(net, learn="top").train()
+    assert not any(norm.training for norm in net.norms)
 
 
 def test_a_network_without_classifier_has_no_top() -> None:
