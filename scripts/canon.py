@@ -73,6 +73,13 @@ AROUND: tuple[System, ...] = (
         STEPS,
     ),
     System(
+        "transfer from pictures",
+        "Temporal 3D ConvNets (Diba et al., 2017)",
+        2017,
+        "train transfer --network t3d121",
+        "classes: it learns whether a frame and a clip are of one video",
+    ),
+    System(
         "C3D + SVM",
         "Learning spatiotemporal features with 3D networks (Tran et al., ICCV 2015)",
         2015,

@@ -9,6 +9,7 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.networks.build import build_entry, build_network, build_stream
     from streams.networks.flow_error import judge_flow
+    from streams.networks.inflation import deflate, inflate
     from streams.networks.layouts import Look, in_our_names, layout_of, look_of
     from streams.networks.learnable import set_learnable
     from streams.networks.motionnet import MotionNet

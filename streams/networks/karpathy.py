@@ -223,39 +223,3 @@ def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
 
 def scaled(filters: int, width: float) -> int:
     return max(1, round(filters * width))
-
-
-def start_from_single(net: Network, single: Network, *, frame: int | None = None) -> None:
-    """Fill a network that sees time with the weights of the single frame.
-
-    A kernel over T frames is the single frame's divided by T at each, so that a still video gives
-    what its image gives; or, with `frame`, that of the single frame at this one and 0 elsewhere.
-    The first fully connected layer of late fusion weighs its towers alike, in the same way.
-    """
-    wanted, given = net.state_dict(), single.state_dict()
-    if wanted.keys() != given.keys():
-        raise UserError("the single frame has other layers: build both with the same --norm")
-    net.load_state_dict(
-        {name: over_time(name, given[name], tensor.shape, frame) for name, tensor in wanted.items()}
-    )
-
-
-def over_time(name: str, given: Tensor, shape: torch.Size, frame: int | None) -> Tensor:
-    """One tensor of the single frame in the shape of a network that sees time."""
-    if given.shape == shape:
-        return given
-    if given.ndim == 5 and given.shape[:2] == shape[:2] and given.shape[3:] == shape[3:]:
-        axis, times = 2, shape[2]
-    elif given.ndim == 2 and given.shape[0] == shape[0] and not shape[1] % given.shape[1]:
-        axis, times = 1, shape[1] // given.shape[1]
-    else:
-        raise UserError(
-            f"{name} of the single frame has shape {tuple(given.shape)}, here it needs "
-            f"{tuple(shape)}: build both with the same size, grid, width and classes"
-        )
-    if frame is None:
-        return torch.cat([given / times] * times, axis)
-    if not 0 <= frame < times:
-        raise UserError(f"frame {frame} is not one of the {times} that {name} sees")
-    nothing = torch.zeros_like(given)
-    return torch.cat([given if t == frame else nothing for t in range(times)], axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from streams.networks import StreamNet, build_entry, entry_of, load_initial
 from streams.samples import Batch, ClipDataset, Source, prepare, quantiser_table
 from streams.training.recipes import Recipe
 from streams.training.task import Step, decay_groups
+
+log = logging.getLogger(__name__)
 
 VALIDATION_SNAPSHOTS = 3
 
@@ -51,6 +54,7 @@ class StreamTask:
         if initial:
             rule = options.first_layer
             self.start = load_initial(net.network, options.name, options.weights, rule)
+            log.info("%s: %s", options.name, self.start)
         return net
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:

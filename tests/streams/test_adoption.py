@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from i3d_names import to_pytorch_i3d
 from safetensors.torch import save_file
 from streams_tiny import Tiny
 
@@ -22,7 +23,6 @@ from storage import ScoreTable, UserError, open_store
 from storage.store import StoreConfig
 from streams.inputs import RGB, FlowStack
 from streams.networks.build import build_network
-from streams.networks.i3d import to_pytorch_i3d
 from streams.networks.torchvision_compat import models
 from streams.networks.weights import file_state
 from streams.scoring import Run
@@ -50,7 +50,7 @@ def make(
         network=network,
         modality=modality,
         classes=more.pop("classes", CLASSES),
-        store=STORE,
+        store=lambda chosen: STORE,
         asked=Adoption(**more),
     )
     return Run.open(out)
@@ -132,14 +132,37 @@ def test_wishes_take_the_place_of_what_the_origin_has(tmp_path: Path) -> None:
 
 
 def test_a_run_of_ours_is_adopted_with_what_it_says_of_itself(resnet: Path, tmp_path: Path) -> None:
-    make(resnet, tmp_path / "run", span="symmetric", size=64)
+    first = make(resnet, tmp_path / "run", span="symmetric", size=64, test_share=0.75, dropout=0.25)
     best = tmp_path / "run/checkpoints/best.safetensors"
     again = make(best, tmp_path / "again")
-    assert again.recipe.input == RGB(span="symmetric")
-    assert again.recipe.crop.size == 64
+    assert again.recipe == replace(
+        first.recipe, network=replace(first.recipe.network, weights=str(best))
+    )
+    assert (again.recipe.crop.test_share, again.recipe.network.dropout) == (0.75, 0.25)
     assert again.best().hash == load_weights(best).hash
+    other = make(best, tmp_path / "other", test_share=0.5, size=32)
+    assert (other.recipe.crop.test_share, other.recipe.crop.size) == (0.5, 32)
+    assert other.recipe.network.dropout == 0.25
     with pytest.raises(UserError, match="says that it is resnet18 of a spatial run, not resnet34"):
         make(best, tmp_path / "third", "resnet34")
+
+
+def test_a_run_of_ours_keeps_how_its_store_was_made(
+    resnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its short side too, unless another is asked for; not that of the network's usual size."""
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    words = f"--network resnet18 --input rgb --classes {tmp_path}/classes.txt --json"
+    sides = {}
+    given = {"first": f"{resnet} --size 32 --short-side 50", "again": "", "wish": "--short-side 70"}
+    best = tmp_path / "first/checkpoints/best.safetensors"
+    for name, more in given.items():
+        file = more if name == "first" else f"{best} {more}"
+        call = f"adopt {file} {words} --out {tmp_path / name}"
+        assert cli.main(call.split()) == 0
+        sides[name] = Run.open(tmp_path / name).settings["data"]["store"]["resize"]["short_side"]
+        assert json.loads(capsys.readouterr().out)["size"] == 32
+    assert sides == {"first": 50, "again": 50, "wish": 70}
 
 
 def test_plain_safetensors_are_read(tmp_path: Path) -> None:

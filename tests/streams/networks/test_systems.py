@@ -26,6 +26,7 @@ STORE = "--store none --labels none --out out"
 PATHS = {
     "fuse": "none.npz none2.npz --out out.npz",
     "train fusion": f"--spatial none --temporal none {STORE}",
+    "train transfer": f"--pictures none {STORE}",
     "train sequence": "--features none --labels none --out out",
     "svm": "none none2 --labels none --out out.npz",
     "features": f"none {STORE}",
