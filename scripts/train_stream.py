@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scripts.common import Trainable, TrainOptions, asked, asked_recipe
@@ -149,7 +150,8 @@ def trainable(kind: str, options: Any) -> Trainable:
         "labels": str(options.data.labels.resolve()),
     }
     if kind == "transfer":
-        origin["pictures"] = options.pictures
+        folder = Path(options.pictures)
+        origin["pictures"] = str(folder.resolve()) if folder.is_dir() else options.pictures
         task: Task = TransferTask(kind, chosen, source, options.seed, options.pictures)
     else:
         task = (MotionTask if kind == "motion" else StreamTask)(kind, chosen, source, options.seed)

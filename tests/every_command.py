@@ -34,7 +34,7 @@ CALLS = {
     "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train motion": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train transfer": f"--pictures RUN --store STORE --labels LISTS --out OUTRUN {SIZE} "
-    "--network mc3-18 --length 4",
+    "--network karpathy-late --length 4",
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
     "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",

@@ -61,12 +61,13 @@ def published_table() -> list[str]:
 
 
 def runs_table() -> list[str]:
-    lines = ["| network | stream | input | parameters | processor time | top-1 |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = ["| network | stream | input | epochs | parameters | processor time | top-1 |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for run in RUNS:
         chosen = recipe("small", run.stream, run.network)
         seen = f"{chosen.input.steps} x {chosen.crop.size} px"
-        parts = (run.network, run.stream, seen, cell(small_parameters(chosen)))
+        epochs = str(chosen.optim.epochs)
+        parts = (run.network, run.stream, seen, epochs, cell(small_parameters(chosen)))
         time = f"{run.processor_seconds} s"
         lines.append(f"| {' | '.join(parts)} | {time} | {100 * run.test_top1:.0f} % |")
     return lines

@@ -62,7 +62,7 @@ class StepLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision_on_a_cpu(x.device):
-            steps: Tensor = self.lstm(x.to(self.lstm.weight_hh_l0.dtype))[0]
+            steps: Tensor = self.lstm(x.to(next(self.lstm.parameters()).dtype))[0]
         return steps if self.norm is None else self.norm(steps)
 
 

@@ -69,7 +69,7 @@ class TransferTask(StreamTask):
     """A network for clips of frames, without labels."""
 
     answers = False
-    measures = ("right",)
+    measures: tuple[str, ...] = ("right",)
     """The share of pairs that it tells rightly; half of them by chance."""
 
     def __init__(self, kind: str, recipe: Recipe, source: Source, seed: int, pictures: str) -> None:

@@ -22,7 +22,8 @@ from streams.training import TransferTask, checkpoint, recipe
 from streams.training.run_folder import RunFolder
 
 QUICK = "--recipe small --batch 4 --ema 0 --workers 0 --device cpu --quiet"
-CLIPS = "--network mc3-18 --size 24 --length 4"
+NETWORK, SETTINGS = "karpathy-late", ("norm=batch", "grid=1", "width=0.1")
+CLIPS = f"--network {NETWORK} --size 24 --length 4 --extra {' '.join(SETTINGS)}"
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,12 @@ def call(tiny: Tiny, pictures: Path, out: Path, steps: int) -> list[str]:
 
 
 def task_of(tiny: Tiny, pictures: Path) -> TransferTask:
-    chosen = recipe("small", "transfer", "mc3-18")
+    chosen = recipe("small", "transfer", NETWORK)
     chosen = replace(
         chosen,
         crop=replace(chosen.crop, size=24),
         input=replace(chosen.input, length=4),
-        network=replace(chosen.network, dropout=0.0),
+        network=replace(chosen.network, dropout=0.0, extra=SETTINGS),
     )
     source = open_source(DataOptions(tiny.store, tiny.labels), {"transfer": chosen.input})
     return TransferTask("transfer", chosen, source, 3, str(pictures))
@@ -101,12 +102,12 @@ def test_its_run_starts_a_spatial_stream_and_is_not_scored(
     weights = run.best().tensors
     assert run.settings["pictures"]["network"] == "resnet18"
     words = f"train spatial --store {tiny.store} --labels {tiny.labels} --weights {out}"
-    more = f"--network mc3-18 --steps 1 --lr 1e-9 --out {tmp_path / 'stream'} {QUICK}"
+    more = f"--network {NETWORK} --steps 1 --lr 1e-9 --out {tmp_path / 'stream'} {QUICK}"
     assert main([*words.split(), *more.split()]) == 0
     assert "new classifier" in (tmp_path / "stream/log.txt").read_text()
     stream = Run.open(tmp_path / "stream")
     assert (stream.recipe.crop.size, stream.recipe.input.steps) == (24, 4)
-    name = "backbone.layer1.0.conv1.0.weight"
+    name = "backbone.conv2.weight"
     torch.testing.assert_close(
         stream.best().tensors[f"network.{name}"], weights[f"clip_network.{name}"]
     )
