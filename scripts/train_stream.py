@@ -61,7 +61,7 @@ OPTIONS: dict[str, type] = {"motion": MotionOptions, "transfer": TransferOptions
 """Kind -> its options, where they are not those of a stream."""
 WHAT = {
     "motion": "MotionNet without labels",
-    "transfer": "a network for clips by a network for pictures, without labels",
+    "transfer": "a network for clips beside one for pictures, without labels,",
 }
 USES = {
     "motion": "`--network hidden-two-stream --weights {run}` starts from",

@@ -26,7 +26,14 @@ from streams.networks.build import build_network
 from streams.networks.torchvision_compat import models
 from streams.networks.weights import file_state
 from streams.scoring import Run
-from streams.training import Adoption, adopt, hash_of_tensors, load_weights
+from streams.training import (
+    Adoption,
+    RunFolder,
+    adopt,
+    hash_of_tensors,
+    load_weights,
+    recipe,
+)
 
 CLASSES = ["RedLeft", "RedRight", "BlueLeft", "BlueRight"]
 STORE = StoreConfig().to_json()
@@ -160,9 +167,9 @@ def test_a_run_of_ours_keeps_how_its_store_was_made(
         file = more if name == "first" else f"{best} {more}"
         call = f"adopt {file} {words} --out {tmp_path / name}"
         assert cli.main(call.split()) == 0
-        sides[name] = Run.open(tmp_path / name).settings["data"]["store"]["resize"]["short_side"]
+        sides[name] = Run.open(tmp_path / name).settings["data"]["store"]["size"]
         assert json.loads(capsys.readouterr().out)["size"] == 32
-    assert sides == {"first": 50, "again": 50, "wish": 70}
+    assert sides == {"first": "short-side 50", "again": "short-side 50", "wish": "short-side 70"}
 
 
 def test_plain_safetensors_are_read(tmp_path: Path) -> None:
@@ -277,6 +284,31 @@ def test_a_training_from_a_run_looks_as_that_run(resnet: Path, tmp_path: Path) -
     )
     flow = fields_of(options_for("temporal", words))
     assert flow["input"].default == FlowStack(5)
+
+
+@pytest.mark.parametrize(
+    ("network", "of", "kind", "extra", "size"),
+    [
+        ("inception-v1", "i3d", "spatial", ("padding=same",), 64),
+        ("karpathy-slow", "karpathy-single", "spatial", ("norm=batch", "grid=2", "width=0.25"), 48),
+        ("t3d121", "t3d121", "transfer", (), 48),
+    ],
+)
+def test_a_training_from_a_run_of_its_kin_is_built_as_that_one(
+    network: str, of: str, kind: str, extra: tuple[str, ...], size: int, tmp_path: Path
+) -> None:
+    from scripts.train_stream import options_for
+
+    trained = recipe("small", kind, of)
+    trained = replace(trained, crop=replace(trained.crop, size=48))
+    settings = {"kind": kind, "seed": 0, "recipe": trained.settings(), "data": {}}
+    RunFolder(tmp_path / "run").begin(settings, {})
+    words = ["--recipe", "small", "--network", network, "--weights", str(tmp_path / "run")]
+    defaults = fields_of(options_for("spatial", words))
+    assert defaults["network"].default.name == network
+    assert defaults["network"].default.extra == extra
+    assert defaults["network"].default.weights == words[-1]
+    assert defaults["crop"].default.size == size
 
 
 REAL = ("HighJump", "PizzaTossing", "Surfing", "WallPushups")
