@@ -127,7 +127,7 @@ def test_a_killed_transfer_goes_on_bit_for_bit(tiny: Tiny, pictures: Path, tmp_p
     while not last.exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert main(words) == 0
     one, two = (checkpoint.load(run / "checkpoints/last.pt")["model"] for run in (whole, cut))
     assert one.keys() == two.keys()
