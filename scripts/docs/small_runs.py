@@ -25,8 +25,8 @@ process's own. Chance is 25 %, one standard deviation of it 7.7 points. The ceil
 that a network learns here, not which one is better.
 
 `karpathy-late` stays at what one frame shows: its towers meet behind maps of 2 x 2 places, and with
-clips of 3 frames and 48 epochs it reached 50 % too. `c3d` is hardly above that ceiling. The networks
-that are not in the table were not measured."""
+clips of 3 frames and 48 epochs it reached 50 % too. `c3d` is hardly above that ceiling. The
+networks that are not in the table were not measured."""
 
 MOTION = """\
 `twostream train motion --recipe small --epochs 60` on the same clips (240 steps, 120 s of one
