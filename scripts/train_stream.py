@@ -22,10 +22,14 @@ DESCRIPTION = """Train {what} from a store.
 
     twostream train {kind} --store S --labels L --out RUN{more}
     twostream train {kind} --store S --labels L --out RUN{more} --recipe {example} --split 2
-    torchrun --nproc-per-node 4 -m twostream train {kind} --store S --labels L --out RUN{more}
-
+{many}
 The same command again goes on with a run that was stopped. The defaults below are those of the
 recipe {recipe}; every one can be changed by its option."""
+
+
+MANY = """\
+    torchrun --nproc-per-node 4 -m twostream train {kind} --store S --labels L --out RUN
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +137,7 @@ def description(kind: str, argv: list[str]) -> str:
         example="small" if kind in WITHOUT_LABELS else "tsn",
         recipe=asked_recipe(argv, names_for(kind)),
         more=" --pictures RUN2" if kind == "transfer" else "",
+        many="" if kind == "transfer" else MANY.format(kind=kind),
     )
 
 
