@@ -329,7 +329,7 @@ def clip_run(folder: Path, house: Path) -> None:
         network="r3d18",
         modality="rgb",
         classes=classes,
-        store=FAST.config().to_json(),
+        store=lambda chosen: FAST.config().to_json(),
         asked=Adoption(length=8, stride=1, size=32),
     )
 
