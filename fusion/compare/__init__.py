@@ -7,7 +7,7 @@ from twostream import exports
 if TYPE_CHECKING:
     from fusion.compare.complement import Additions, additions
     from fusion.compare.frontier import on_frontier
-    from fusion.compare.letter_display import alike_groups, letters
+    from fusion.compare.letter_display import alike_groups, letter, letters
     from fusion.compare.mistakes import (
         ClassParts,
         ErrorKinds,

@@ -32,7 +32,7 @@ def alike_groups(apart: NDArray[np.bool_]) -> list[tuple[int, ...]]:
 
 def letters(groups: list[tuple[int, ...]], systems: int) -> list[str]:
     """The letters of each system: `ab` for one that is in the first and the second set."""
-    names = [_letter(i) for i in range(len(groups))]
+    names = [letter(i) for i in range(len(groups))]
     return [
         "".join(name for name, group in zip(names, groups, strict=True) if system in group)
         for system in range(systems)
@@ -59,7 +59,7 @@ def _thinned(groups: list[list[int]]) -> list[list[int]]:
     return kept
 
 
-def _letter(index: int) -> str:
+def letter(index: int) -> str:
     """a to z, A to Z, then a1, b1, ..."""
     round_, at = divmod(index, len(ascii_letters))
     return ascii_letters[at] + (str(round_) if round_ else "")

@@ -142,7 +142,9 @@ def table_data(
     """`precision`: the average precision (C,) of each class."""
     by_class, calibrated = figures.per_class, figures.calibration
     only, judged = figures.only_class, figures.judged
-    known = precision is not None and np.isfinite(precision).any()
+    mean_precision = None
+    if precision is not None and not np.isnan(precision).all():
+        mean_precision = float(np.nanmean(precision))
     matrix = confusion(figures.judged, split.labels, len(split.classes))
     rows, columns = np.nonzero(matrix)
     return {
@@ -162,7 +164,7 @@ def table_data(
         "overconfidence": calibrated.overconfidence if calibrated else None,
         "ece_if_calibrated": expected_noise(judged.confidence) if calibrated else None,
         "confidence_range": spread(judged.confidence) if calibrated else None,
-        "mean_average_precision": float(np.nanmean(precision)) if known else None,
+        "mean_average_precision": mean_precision,
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,

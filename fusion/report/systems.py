@@ -13,6 +13,7 @@ from fusion.compare import (
     Condition,
     ErrorKinds,
     alike_groups,
+    letter,
     letters,
     on_frontier,
 )
@@ -41,7 +42,8 @@ def ranking_data(comparison: Comparison) -> dict[str, Any]:
             zip(order, names, letters(groups, len(order)), strict=True)
         )
     ]
-    return {"systems": rows, "alike": [[names[i] for i in group] for group in groups]}
+    alike = {letter(i): [names[k] for k in group] for i, group in enumerate(groups)}
+    return {"systems": rows, "alike": alike}
 
 
 def pair_data(comparison: Comparison, found: Additions | None) -> list[dict[str, Any]]:

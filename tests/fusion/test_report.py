@@ -107,7 +107,7 @@ def test_the_csv_files_hold_the_same_numbers(written: Written) -> None:
     files = {path.name.removeprefix("report."): path for path in written.paths}
     assert list(files) == [
         "html", "json", "summary.csv", "classes.csv", "confusions.csv", "curves.csv", "videos.csv",
-        "tex",
+        "pairs.csv", "additions.csv", "ensemble.csv", "tex",
     ]  # fmt: skip
     data = written.data["splits"][0]
     summary = rows_of(files["summary.csv"])

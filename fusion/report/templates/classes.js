@@ -21,6 +21,7 @@ function makeClasses(root, split) {
       shown: shown.recall[i],
       other: against.recall[i],
       precision: shown.precision[i],
+      average: shown.average_precision[i],
       gain: shown.recall[i] == null ? null : shown.recall[i] - against.recall[i],
     }));
   }
@@ -68,7 +69,8 @@ function makeClasses(root, split) {
         element("th", { scope: "row", class: "name" }, row.name), drawn,
         cell(row.shown, percent(row.shown, 1)), cell(row.other, percent(row.other, 1)),
         cell(row.gain, points(row.gain, 1), row.gain > 0 ? "up" : row.gain < 0 ? "down" : ""),
-        cell(row.precision, percent(row.precision, 1)), cell(row.videos, row.videos),
+        cell(row.precision, percent(row.precision, 1)), cell(row.average, percent(row.average, 1)),
+        cell(row.videos, row.videos),
       );
       return line;
     }));
@@ -84,7 +86,7 @@ function makeClasses(root, split) {
     const least = Math.min(0, ...known.map((row) => row.gain));
     const scale = 98 / Math.max(most - least, 0.05);
     const zero = 1 + most * scale;
-    const svg = shape("svg", { viewBox: `0 0 ${50 * Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "Gain of every class, the largest first" });
+    const svg = shape("svg", { viewBox: `0 0 ${50 * Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", style: `max-width: ${80 * known.length}px`, role: "img", "aria-label": "Gain of every class, the largest first" });
     for (const [i, row] of known.entries()) {
       const height = Math.max(scale * Math.abs(row.gain), 0.8);
       const kind = row.gain > 0 ? "gains" : row.gain < 0 ? "losses" : "equal";

@@ -8,6 +8,8 @@ class Confusion {
     this.pickOrder = root.querySelector(".pick-order");
     const tables = split.tables.map((each) => each.name);
     options(this.pickMatrix, tables, tables.indexOf(split.shown));
+    // Few classes need no more room than their names and counts.
+    this.canvas.style.maxWidth = `${clamp(110 + 70 * this.names.length, 240, 720)}px`;
     this.choose();
     this.listen();
     paint(this.canvas, () => { this.picture = null; this.draw(); });
