@@ -13,11 +13,12 @@ FIRST = ("loss", "top1", "top5", "lr")
 
 
 def weight_charts(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One chart a pair of streams and part, with a line a normalisation."""
+    """One chart a pair of streams and part, with a line a normalisation; `at` counts the pairs of
+    a part."""
     by_pair: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for curve in curves:
         by_pair.setdefault((curve["first"], curve["second"], curve["part"]), []).append(curve)
-    charts = []
+    charts: list[dict[str, Any]] = []
     for (first, second, part), group in by_pair.items():
         lines = [
             Line(
@@ -35,7 +36,8 @@ def weight_charts(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
             percent_y=True,
             x_range=(0, 1),
         )
-        charts.append({"chart": chart, "part": part, "curves": group})
+        at = sum(each["part"] == part for each in charts)
+        charts.append({"chart": chart, "part": part, "curves": group, "at": at})
     return charts
 
 

@@ -39,7 +39,8 @@ def split_view(
     """The view of a split; `charts` and `detail` are for the script."""
     tag = f"s{split.split}-{split.part}"
     weights = [
-        chart | {"id": f"{tag}-weights-{i}", "hover": chart["chart"].hover()}
+        chart
+        | {"id": f"{tag}-weights-{i}", "hover": chart["chart"].hover(), "fold": chart["at"] >= 3}
         for i, chart in enumerate(weight_charts(data["curves"]))
     ]
     places = {row["name"]: row["rank"] for row in (data["ranking"] or {"systems": ()})["systems"]}

@@ -86,7 +86,7 @@ function makeClasses(root, split) {
     const least = Math.min(0, ...known.map((row) => row.gain));
     const scale = 98 / Math.max(most - least, 0.05);
     const zero = 1 + most * scale;
-    const svg = shape("svg", { viewBox: `0 0 ${50 * Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", style: `max-width: ${80 * known.length}px`, role: "img", "aria-label": "Gain of every class, the largest first" });
+    const svg = shape("svg", { viewBox: `0 0 ${50 * Math.max(known.length, 1)} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "Gain of every class, the largest first" });
     for (const [i, row] of known.entries()) {
       const height = Math.max(scale * Math.abs(row.gain), 0.8);
       const kind = row.gain > 0 ? "gains" : row.gain < 0 ? "losses" : "equal";
@@ -101,7 +101,9 @@ function makeClasses(root, split) {
       svg.append(rect);
     }
     svg.append(shape("path", { class: "axis", d: `M0 ${zero}H${50 * known.length}` }));
-    root.querySelector(".skyline").replaceChildren(svg);
+    const card = root.querySelector(".skyline");
+    card.style.maxWidth = `${80 * known.length + 30}px`;
+    card.replaceChildren(svg);
   }
 
   function filter() {

@@ -14,7 +14,8 @@ function makeHeat(root, split, curve) {
   const classes = [...videos.keys()].filter((c) => videos[c] > 0);
   const reference = split.compared_with ?? names[names.length - 1];
   options(pickOther, names, names.indexOf(reference));
-  let order = classes, cursor = null, place = null, picture = null;
+  canvas.style.maxWidth = `${190 + 110 * classes.length}px`; // few classes need no more
+  let order = classes, cursor = null, place = null, picture = null, inks = {};
 
   const isGain = () => pickValue.value === "gain";
   const value = (s, c) => recall[s][c] - (isGain() ? recall[pickOther.value][c] : 0);
@@ -31,17 +32,21 @@ function makeHeat(root, split, curve) {
     draw();
   }
 
+  // A root, so that a few points can be seen beside many.
+  function shade(s, c) {
+    const v = value(s, c);
+    const ink = isGain() ? (v > 0 ? inks.up : inks.down) : inks.c0;
+    return mixed(inks.card, ink, isGain() ? Math.min(1, Math.sqrt(Math.abs(v)) * 1.15) : v);
+  }
+
   // A pixel a class and system, drawn as large as there is room.
   function paintPicture() {
-    const [paper, up, down, accent] = ["card", "up", "down", "c0"].map(colour);
+    inks = Object.fromEntries(["card", "up", "down", "c0"].map((each) => [each, colour(each)]));
     picture = element("canvas", { width: order.length, height: names.length });
     const context = picture.getContext("2d");
     const image = context.createImageData(order.length, names.length);
     for (const [s] of names.entries()) for (const [x, c] of order.entries()) {
-      const v = value(s, c);
-      const ink = isGain() ? (v > 0 ? up : down) : accent;
-      const depth = isGain() ? Math.min(1, Math.sqrt(Math.abs(v)) * 1.15) : v;
-      image.data.set([...mixed(paper, ink, depth), 255], 4 * (s * order.length + x));
+      image.data.set([...shade(s, c), 255], 4 * (s * order.length + x));
     }
     context.putImageData(image, 0, 0);
   }
@@ -90,8 +95,11 @@ function makeHeat(root, split, curve) {
 
   function writeCells(context) {
     context.textAlign = "center";
-    context.fillStyle = css(colour("ink"));
+    const [ink, paper] = ["ink", "card"].map(colour);
     for (const [s] of names.entries()) for (const [x, c] of order.entries()) {
+      const back = shade(s, c);
+      const far = (one) => Math.abs(light(one) - light(back));
+      context.fillStyle = css(far(paper) > far(ink) ? paper : ink);
       const text = isGain() ? points(value(s, c), 0) : percent(value(s, c), 0);
       context.fillText(text, place.left + (x + 0.5) * place.cell, place.top + (s + 0.5) * place.row);
     }
