@@ -11,7 +11,7 @@ from made_up_scores import accuracy, made_up
 
 import fusion
 from fusion.report.ensemble import find_ensemble
-from fusion.scores.greedy import ensemble_path, greedy, group_folds
+from fusion.scores.selection import ensemble_path, greedy, group_folds
 from storage import ScoreTable, UserError
 
 SKILLS = {"a": 1.2, "b": 1.2, "noise": 0.0, "c": 0.9}
