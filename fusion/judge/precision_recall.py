@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +16,36 @@ ELEMENTS = 1 << 22
 """Scores sorted at a time, which bounds the memory."""
 
 
-def average_precision(table: ScoreTable) -> NDArray[np.float64]:
-    """(C,): as scikit-learn's `average_precision_score` has it; NaN for a class without videos.
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Of every class, whose videos are to be found among all."""
 
-    Videos are ranked by the class's probability, or by the score where it is none. The precision
+    average: NDArray[np.float64]
+    """(C,): average precision, as scikit-learn's `average_precision_score` has it; NaN for a class
+    without videos."""
+    curves: NDArray[np.float32]
+    """(C, LEVELS): the highest precision at each level of recall or a higher one."""
+
+    @property
+    def mean(self) -> float | None:
+        """mAP, over the classes that have videos."""
+        return None if np.isnan(self.average).all() else float(np.nanmean(self.average))
+
+
+def precision_of_classes(table: ScoreTable) -> PrecisionRecall:
+    """Videos are ranked by the class's probability, or by the score where it is none. The precision
     at a video is taken over all videos with its score or a higher one, so the order of equals does
     not matter. The mean over the class's own videos is the average precision.
     """
-    return np.array([p.mean() if len(p) else np.nan for p in precisions(table)])
-
-
-def interpolated_precision(table: ScoreTable) -> NDArray[np.float32]:
-    """(C, LEVELS): the highest precision that the class has at this recall or a higher one."""
+    average = np.full(len(table.classes), np.nan)
     curves = np.full((len(table.classes), LEVELS), np.nan, np.float32)
-    for row, found in zip(curves, precisions(table), strict=True):
+    for label, found in enumerate(precisions(table)):
         if len(found):
+            average[label] = found.mean()
             envelope = np.maximum.accumulate(found[::-1])[::-1]
             needed = np.ceil(np.arange(1, LEVELS + 1) / LEVELS * len(found) - 1e-9).astype(int)
-            row[:] = envelope[needed - 1]
-    return curves
+            curves[label] = envelope[needed - 1]
+    return PrecisionRecall(average, curves)
 
 
 def precisions(table: ScoreTable) -> Iterator[NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from fusion.judge import (
     LEVEL,
     Evaluation,
     Figures,
+    PrecisionRecall,
     SplitEvaluation,
     confusion,
     expected_noise,
@@ -55,10 +56,8 @@ class Extras:
     ensemble: Ensemble | None = None
     conditions: list[Condition] = field(default_factory=list)
     errors: ErrorKinds | None = None
-    average_precision: list[NDArray[np.float64]] = field(default_factory=list)
-    """(C,) a table."""
-    precision_curves: list[NDArray[np.float32]] = field(default_factory=list)
-    """(C, levels of recall) a table."""
+    precision: list[PrecisionRecall] = field(default_factory=list)
+    """One a table."""
 
 
 def report_data(
@@ -113,7 +112,7 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
         "compared_with": single.name if single else None,
         "oracle": asdict(split.oracle) if split.oracle else None,
         "tables": [
-            table_data(f, split, extras.average_precision[i] if extras.average_precision else None)
+            table_data(f, split, extras.precision[i] if extras.precision else None)
             | {"test": asdict(tests[f.name]) if f.name in tests else None}
             for i, f in enumerate(split.figures)
         ],
@@ -137,14 +136,10 @@ def shown_first(split: SplitEvaluation) -> Figures:
 
 
 def table_data(
-    figures: Figures, split: SplitEvaluation, precision: NDArray[np.float64] | None = None
+    figures: Figures, split: SplitEvaluation, precision: PrecisionRecall | None = None
 ) -> dict[str, Any]:
-    """`precision`: the average precision (C,) of each class."""
     by_class, calibrated = figures.per_class, figures.calibration
     only, judged = figures.only_class, figures.judged
-    mean_precision = None
-    if precision is not None and not np.isnan(precision).all():
-        mean_precision = float(np.nanmean(precision))
     matrix = confusion(figures.judged, split.labels, len(split.classes))
     rows, columns = np.nonzero(matrix)
     return {
@@ -164,7 +159,7 @@ def table_data(
         "overconfidence": calibrated.overconfidence if calibrated else None,
         "ece_if_calibrated": expected_noise(judged.confidence) if calibrated else None,
         "confidence_range": spread(judged.confidence) if calibrated else None,
-        "mean_average_precision": mean_precision,
+        "mean_average_precision": precision.mean if precision else None,
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,
@@ -176,7 +171,7 @@ def table_data(
             "right": by_class.right,
             "recall": by_class.recall,
             "precision": by_class.precision,
-            "average_precision": precision,
+            "average_precision": precision.average if precision else None,
         },
         "confusion": np.stack([rows, columns, matrix[rows, columns]], axis=1),
         "made": figures.provenance,

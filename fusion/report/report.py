@@ -21,9 +21,8 @@ from fusion.judge import (
     DRAWS,
     Evaluation,
     SplitEvaluation,
-    average_precision,
     evaluate,
-    interpolated_precision,
+    precision_of_classes,
     resample,
 )
 from fusion.report.data import Extras, report_data
@@ -130,8 +129,7 @@ def _extras(split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInpu
         ensemble=find_ensemble(split, mine, draws, seed, inputs.common_only),
         conditions=conditions(split, facts, min(draws, CURVE_DRAWS), seed),
         errors=error_kinds(split, parts) if parts else None,
-        average_precision=[average_precision(table) for table in split.tables],
-        precision_curves=[interpolated_precision(table) for table in split.tables],
+        precision=[precision_of_classes(table) for table in split.tables],
     )
 
 

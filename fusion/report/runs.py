@@ -53,7 +53,9 @@ def with_parameters(table: ScoreTable, folders: Sequence[str | Path]) -> ScoreTa
         return table
     from streams.training import load_weights
 
-    tensors = load_weights(weights).tensors
-    learned = [t for name, t in tensors.items() if name.rpartition(".")[2] not in NOT_LEARNED]
+    found = load_weights(weights)
+    if table.provenance.get("weights", found.hash) != found.hash:
+        return table  # scored before the run went on
+    learned = [t for name, t in found.tensors.items() if name.rpartition(".")[2] not in NOT_LEARNED]
     number = sum(tensor.numel() for tensor in learned)
     return replace(table, provenance=table.provenance | {"parameters": number})

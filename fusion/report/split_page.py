@@ -81,7 +81,7 @@ def split_view(
             "permille": [np.rint(1000 * f.judged.confidence).astype(int).tolist()
                          if f.judged.probable else None for f in split.figures],
             "similar": similar_order(shown_first(split), split).tolist(),
-            "precision": [whole_percents(curve) for curve in extras.precision_curves],
+            "precision": [whole_percents(found.curves) for found in extras.precision],
             "maps": [
                 {"stream": m.stream, "method": m.method, "rows": m.rows.tolist(),
                  "place": np.round(m.place, 4).astype(float).round(4).tolist()}

@@ -12,18 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up_scores import made_up
-from report_inputs import HOSTILE, everything, streams, two_classes
+from report_inputs import HOSTILE, everything, run, streams, two_classes
 
 import fusion
 from fusion.report.examples import choose_examples
 from fusion.report.files import latex_text
 from fusion.report.pictures import moments, strip
 from fusion.report.report import ReportInputs, Written, write_report
+from fusion.report.runs import with_parameters
 from fusion.report.split_page import calibration_words, example_cards
 from storage import StoreConfig, UserError, open_store
+from streams.training import RunFolder, save_weights
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
@@ -490,3 +493,22 @@ def test_of_many_systems_a_card_shows_a_few_and_counts_all() -> None:
         assert card["of"] == 9
     nobody = [split.videos.index(card["video"]) for card in cards["nobody"]]
     assert not any(f.judged.right[nobody].any() for f in split.figures)
+
+
+def test_parameters_are_counted_in_the_weights_of_a_run_that_is_given(tmp_path: Path) -> None:
+    """Where the table does not state them, and only of the weights that were scored."""
+    folder = RunFolder(run(tmp_path / "spatial"))
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    folder.best.parent.mkdir()
+    save_weights(folder.best, net.state_dict(), {})
+    known = {"run": str(folder.path)}
+    counted = with_parameters(made_up(provenance=known), [folder.path])
+    assert counted.provenance["parameters"] == 4 * 3 * 9 + 4 + 2 * 4
+    for provenance, runs in [
+        ({"run": "elsewhere"}, [folder.path]),
+        (known | {"weights": "of another state"}, [folder.path]),
+        (known | {"parameters": 5}, [folder.path]),
+        (known, []),
+    ]:
+        table = made_up(provenance=provenance)
+        assert with_parameters(table, runs) is table
