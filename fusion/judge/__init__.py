@@ -7,9 +7,11 @@ from twostream import exports
 if TYPE_CHECKING:
     from fusion.judge.bootstrap import (
         DRAWS,
+        FLIPS,
         LEVEL,
         Measure,
         Paired,
+        flips_for,
         holm,
         interval,
         paired,

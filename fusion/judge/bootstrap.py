@@ -180,6 +180,7 @@ def sign_flips(
     A flip of the difference of two columns is the difference of their flips, so each column is
     summed once a flip, however many pairs it is in.
     """
+    flips = flips_for(len(pairs))
     p_values = []
     many = []
     for at, (a, b) in enumerate(pairs):
@@ -194,14 +195,20 @@ def sign_flips(
     seen = abs((by_group[:, first] - by_group[:, second]).sum(axis=0))
     extreme = np.zeros(len(many), np.int64)
     generator = np.random.default_rng(seed)
-    rows = max(1, min(FLIPS, ELEMENTS // max(len(by_group), len(many))))
-    for start in range(0, FLIPS, rows):
-        size = (min(rows, FLIPS - start), len(by_group))
+    rows = max(1, min(flips, ELEMENTS // max(len(by_group), len(many))))
+    for start in range(0, flips, rows):
+        size = (min(rows, flips - start), len(by_group))
         sums = (1 - 2.0 * generator.integers(0, 2, size, np.int8)) @ by_group
         extreme += (abs(sums[:, first] - sums[:, second]) >= seen - 1e-9).sum(axis=0)
     for at, count in zip(many, extreme.tolist(), strict=True):
-        p_values[at] = (count + 1) / (FLIPS + 1)
+        p_values[at] = (count + 1) / (flips + 1)
     return p_values
+
+
+def flips_for(pairs: int) -> int:
+    """With more flips than usual for over 100 pairs: else the smallest p there can be, corrected
+    for all pairs, would itself come near 0.05."""
+    return max(FLIPS, 200 * pairs)
 
 
 def mcnemar(won: int, lost: int) -> float:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_scores import made_up
 from report_inputs import HOSTILE, everything, two_classes
 from surroundings import missing_system_part
 
-from fusion.report.report import Written, write_report
+from fusion.report.report import ReportInputs, Written, write_report
 
 
 @pytest.fixture(scope="module")
@@ -379,5 +380,41 @@ def test_two_classes_take_little_room(browser: Any, tmp_path: Path) -> None:
     assert not any("Top-5" in heading for heading in headings)
     counts = opened.locator(".matrices table").first.locator("td").all_inner_texts()
     assert sum(int(n) for n in counts if n) == 60
+    assert opened.complaints == []
+    opened.close()
+
+
+def test_twenty_systems_are_compared_and_none_is_left_out(browser: Any, tmp_path: Path) -> None:
+    tables = [
+        made_up(f"system {k}", classes=30, videos=300, groups=60, skill=0.5 + 0.1 * k,
+                provenance={"parameters": 1e6 * (k + 1)})
+        for k in range(20)
+    ]  # fmt: skip
+    done = write_report(ReportInputs(tables, draws=100), tmp_path / "twenty.html")
+    opened = open_page(browser, done.paths[0])
+    split = first_split(done)
+    names = names_of(split)
+    assert opened.locator(".ranking tbody tr").count() == 20
+    assert opened.locator(".pair-matrix tbody td").count() == 400
+    assert opened.locator(".scatter .spot").count() == 20
+    assert opened.locator("[data-section=calibration] .plot >> visible=true").count() == 9
+    opened.locator("[data-section=calibration] details summary").click()
+    assert opened.locator("[data-section=calibration] .plot >> visible=true").count() == 20
+    canvas = opened.locator(".heat canvas")
+    canvas.scroll_into_view_if_needed()
+    opened.locator(".heat-order").select_option("list")
+    opened.wait_for_timeout(100)
+    box = canvas.bounding_box()
+    opened.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
+    last = next(t for t in split["tables"] if t["name"] == names[-1])
+    told = opened.locator(".heat-read").get_attribute("data-recall")
+    assert float(told) == last["per_class"]["recall"][29]
+    opened.locator(".ranking thead th button").nth(4).click()  # by gain, from the most on
+    gains = opened.locator(".ranking .ref-gain").evaluate_all(
+        "(all) => all.map((c) => c.dataset.value)"
+    )
+    known = [float(value) for value in gains if value]
+    assert len(known) == 19
+    assert known == sorted(known, reverse=True)
     assert opened.complaints == []
     opened.close()
