@@ -46,7 +46,7 @@ def with_parameters(table: ScoreTable, folders: Sequence[str | Path]) -> ScoreTa
     run = table.provenance.get("run")
     if "parameters" in table.provenance or not isinstance(run, str):
         return table
-    if Path(run).resolve() not in [Path(folder).resolve() for folder in folders]:
+    if run not in [str(Path(folder).resolve()) for folder in folders]:
         return table
     weights = RunFolder(run).best_weights
     if not weights.exists():

@@ -117,7 +117,8 @@ def cost_pictures(data: dict[str, Any]) -> list[dict[str, Any]]:
     """One picture a cost that at least two systems state."""
     pictures = []
     for cost, (label, unit) in COST_NAMES.items():
-        known = [t for t in data["tables"] if t["costs"].get(cost, 0) > 0]
+        # Anybody may have written a cost; what is no size of this world is not drawn.
+        known = [t for t in data["tables"] if 1e-12 < t["costs"].get(cost, 0) < 1e30]
         if len({t["costs"][cost] for t in known}) < 2:
             continue
         spots = []

@@ -418,3 +418,31 @@ def test_twenty_systems_are_compared_and_none_is_left_out(browser: Any, tmp_path
     assert known == sorted(known, reverse=True)
     assert opened.complaints == []
     opened.close()
+
+
+def test_two_matrices_can_be_held_against_each_other(page: Any, written: Written) -> None:
+    split = first_split(written)
+    root = page.locator("[data-split=s1-test]")
+    root.locator(".pick-matrix").select_option(label="temporal")
+    root.locator(".pick-less").select_option(label="spatial")
+    root.locator(".pick-order").select_option("list")
+    change: dict[tuple[int, int], int] = {}
+    for name, sign in (("temporal", 1), ("spatial", -1)):
+        table = next(t for t in split["tables"] if t["name"] == name)
+        for row, column, n in table["confusion"]:
+            change[row, column] = change.get((row, column), 0) + sign * n
+    canvas = root.locator(".matrix canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")  # the first key takes the first cell
+    for row in range(6):
+        for column in range(6):
+            told = root.locator(".readout").get_attribute("data-count")
+            assert told == str(change.get((row, column), 0)), (row, column)
+            canvas.press("ArrowRight")
+        for _ in range(6):
+            canvas.press("ArrowLeft")
+        canvas.press("ArrowDown")
+    assert root.locator(".side h3").inner_text() == "Most changed"
+    most = max((n for (i, j), n in change.items() if i != j), key=abs)
+    first = root.locator(".pairs .num").first.inner_text()
+    assert number(first.replace("+", "")) in (most, -most)
