@@ -4,6 +4,7 @@
     twostream fuse spatial.npz temporal.npz --normalise l1 --weights 1,1.5 --out fused.npz
     twostream fuse A.npz B.npz --method weighted --fit A-val.npz B-val.npz --out fused.npz
     twostream fuse A.npz B.npz --method svm --fit A-val.npz B-val.npz --out fused.npz
+    twostream fuse A.npz B.npz C.npz --method greedy --fit A-v.npz B-v.npz C-v.npz --out fused.npz
     twostream fuse published.npz:spatial published.npz:temporal --out fused.csv
     twostream fuse rgb.mat --video-list testlist01.txt --class-list classInd.txt --out rgb.npz
 
@@ -35,8 +36,9 @@ class Options:
     """Score files, FILE or FILE:ARRAY, one a stream."""
     out: Path
     """Where the fused table goes; the ending names the format."""
-    method: Literal["average", "weighted", "svm"] = "average"
-    """average: given weights. weighted: weights searched on --fit. svm: a linear SVM on --fit."""
+    method: Literal["average", "weighted", "svm", "greedy"] = "average"
+    """average: given weights. weighted: weights searched on --fit. svm: a linear SVM on --fit.
+    greedy: an ensemble of the streams that help most on --fit."""
     normalise: Literal["logits", "softmax", "l1", "l2", "zscore"] | None = None
     """How scores are brought to one scale; softmax when not given, l2 for svm."""
     weights: str | None = None
@@ -88,12 +90,14 @@ def run(options: Options) -> int:
 
 def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
     """One call for the method asked for; mistakes in the combination of options are named."""
-    from fusion.scores import average, svm, weighted
+    from fusion.scores import average, greedy, svm, weighted
 
     common = options.files.common_videos
     if options.method == "average":
         if options.fit or options.fit_on_test:
-            raise UserError("--fit is for --method weighted or svm; an average learns nothing")
+            raise UserError(
+                "--fit is for --method weighted, svm or greedy; an average learns nothing"
+            )
         weights = parse_weights(options.weights) if options.weights else None
         how = options.normalise or "softmax"
         return average(tables, weights, how, common_only=common)
@@ -103,8 +107,9 @@ def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
     if options.out_of_fold and fit:
         fit = [replace(table, provenance=table.provenance | {"out_of_fold": True}) for table in fit]
     settings: dict[str, Any] = {"fit_on_test": options.fit_on_test, "common_only": common}
-    if options.method == "weighted":
-        return weighted(tables, fit, options.normalise or "softmax", **settings)
+    if options.method in ("weighted", "greedy"):
+        search = weighted if options.method == "weighted" else greedy
+        return search(tables, fit, options.normalise or "softmax", **settings)
     how = options.normalise or "l2"
     return svm(tables, fit, how, seed=options.seed, **settings)
 
@@ -161,6 +166,9 @@ def split_summary(split: SplitEvaluation) -> list[str]:
     for f in split.figures:
         mark = "  FITTED ON THE TEST PART" if f.fitted_on_test else ""
         mark += "  SCORED ON OTHER LISTS THAN LEARNED FROM" if f.learned_lists else ""
+        mark += "  NOT TRAINED TO ITS END" if f.unfinished else ""
+        if f.only_class is not None:
+            mark += f"  ONE ANSWER FOR EVERY VIDEO: {split.classes[f.only_class]}"
         lines.append(f"  {f.name:<{width}}  top-1 {top1_text(f.top[1])}{mark}")
     several = len(split.tests) > 1
     note = f", Holm's correction for {len(split.tests)} fusions" if several else ""

@@ -11,7 +11,7 @@ STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.tra
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
 FUSION = {
     *("fusion.judge", "fusion.scores", "fusion.features"),
-    *("fusion.network", "fusion.report"),
+    *("fusion.compare", "fusion.network", "fusion.report"),
 }
 STORAGE = {
     "storage",
@@ -73,13 +73,14 @@ PLAN: dict[str, set[str]] = {
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
     "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.compare": {"fusion.judge", "storage.scores"},
     "fusion.features": {
         *("fusion.judge", "fusion.scores"),
         *("storage.catalog", "storage.features", "storage.scores"),
     },
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
-        *("fusion.judge", "fusion.scores", "streams.training"),
+        *("fusion.compare", "fusion.judge", "fusion.scores", "streams.training"),
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
