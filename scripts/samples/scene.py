@@ -38,6 +38,10 @@ class Scene(Question):
     asks: ClassVar[str] = (
         "Is it the motion that is learned, or the background it was filmed before?"
     )
+    parts: ClassVar[str] = (
+        "The background agrees with the class while it is learned, and not when it is tested; "
+        "validation does not show it."
+    )
     classes: ClassVar[tuple[str, ...]] = tuple(sorted(move.name for move in MOTIONS[:4]))
 
     name: str = "scene"
