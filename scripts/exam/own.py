@@ -92,10 +92,9 @@ def family_of(name: str, stream: str) -> str:
 
 def of_recipe(kind: str, recipe: str) -> tuple[str, Leads]:
     """The plain stream of another recipe."""
-    from streams.training import RECIPES
+    from streams.training import recipe as recipe_of
 
-    if recipe not in RECIPES:
-        raise UserError(f"--systems {kind}:{recipe} is no recipe; {', '.join(RECIPES)}")
+    recipe_of(recipe, kind)  # an unknown one is named here
     name = plain_name(f"{kind}-{recipe}")
 
     def leads(way: Way, at: Sitting) -> Path:

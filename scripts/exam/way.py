@@ -214,7 +214,7 @@ class Way:
         self.add(sitting, f"train {name}", words, run, (features,), seconds)
         table = sitting.scores(name)
         words = ("score", str(run), *at, "--windows", "1", "--workers", "0", "--out", str(table))
-        return self.add(sitting, f"score {name}, test part", words, table, (run,), 1.0)
+        return self.add(sitting, f"score {name}, test part", words, table, (run, features), 1.0)
 
     def fuse(self, sitting: Sitting, name: str, method: str) -> Path:
         """Late fusion of both plain streams."""
