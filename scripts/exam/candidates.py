@@ -25,7 +25,8 @@ class Candidate:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """Question -> the family that it is of there, where the proof of its own does not cover it."""
     only: tuple[str, ...] = ()
-    """Questions that it is asked, where it is no news on the others; empty: all."""
+    """Questions that it is asked, where it cannot be asked the others or is no news there; empty:
+    all."""
 
     def family_for(self, question: str) -> str:
         return self.elsewhere.get(question, self.family)
@@ -154,7 +155,13 @@ CANDIDATES: dict[str, Candidate] = {
         Candidate(
             "i3d", "I3D on frames", "clip3d_rgb", network("i3d", "spatial", "i3d", "--size", "32")
         ),
-        Candidate("idt-fisher", "iDT, Fisher vectors, SVM", "trajectories", trajectories),
+        Candidate(
+            "idt-fisher",
+            "iDT, Fisher vectors, SVM",
+            "trajectories",
+            trajectories,
+            only=("order", "needle", "variety", "strobe", "scene"),  # longer than 15 frames
+        ),
         Candidate(
             "centred-codes",
             "Temporal stream, centred codes",

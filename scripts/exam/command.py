@@ -31,6 +31,8 @@ class Options:
     """Say which systems and questions there are, and do nothing."""
     dry_run: bool = False
     """Print the commands that are left to do and the forecast, and do nothing."""
+    so_far: bool = False
+    """Judge what is done so far, write its page, and do no step."""
     json: bool = False
     """Print the result as JSON."""
     talk: Talk = field(default_factory=Talk)
@@ -38,7 +40,7 @@ class Options:
 
 def run(options: Options) -> int:
     from scripts.exam.candidates import CANDIDATES, QUICK, QUICK_QUESTIONS
-    from scripts.exam.examine import Forecast, examine, undone
+    from scripts.exam.examine import Forecast, Outcome, examine, undone
     from scripts.exam.own import candidate
     from scripts.exam.results import Exam, judged, write_results
     from scripts.exam.sitting import SETTINGS, Sitting
@@ -74,7 +76,14 @@ def run(options: Options) -> int:
             print(step.typed)
         print(f"{len(left)} of {len(steps)} steps, about {Forecast(s.cost for s in left).text}")
         return 0
-    outcome = examine(out, steps, options.talk)
+    if options.so_far:
+        outcome = Outcome()
+        missing = {step.makes for step in undone(out, steps)}
+        tables = {key: path for key, path in tables.items() if path not in missing}
+        if not tables:
+            raise UserError(f"{out} has no score table yet; without --so-far they are made")
+    else:
+        outcome = examine(out, steps, options.talk)
     exam = Exam(systems, sittings, tables, outcome.failed, budget)
     result = judged(exam)
     paths = write_results(out, result, exam)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,20 +104,40 @@ def examine(out: Path, way: list[ExamStep], talk: Talk) -> Outcome:
             outcome.failed[step.makes] = outcome.failed[missing[0]]
             forecast.skipped(step.cost)
             continue
-        began, processor = time.monotonic(), processor_seconds()
-        fault = run_step(out, step, talk)
-        seconds, processor = time.monotonic() - began, processor_seconds() - processor
-        forecast.passed(step.cost, seconds)
-        if fault:
-            outcome.failed[step.makes] = f"{step.title}: {fault}"
-            tell(f"{head}: failed, {fault}")
-            continue
-        journal_of(out, step).add(step)
-        note_time(out, step, processor)
-        outcome.done += 1
+        with alone(out, step):
+            if journal_of(out, step).holds(step):  # another call has done it meanwhile
+                forecast.skipped(step.cost)
+                outcome.done += 1
+                continue
+            began, processor = time.monotonic(), processor_seconds()
+            fault = run_step(out, step, talk)
+            seconds, processor = time.monotonic() - began, processor_seconds() - processor
+            forecast.passed(step.cost, seconds)
+            if fault:
+                outcome.failed[step.makes] = f"{step.title}: {fault}"
+                tell(f"{head}: failed, {fault}")
+                continue
+            journal_of(out, step).add(step)
+            note_time(out, step, processor)
+            outcome.done += 1
         if not talk.quiet:
             tell(f"{head}: {seconds:.0f} s; about {forecast.text} to go")
     return outcome
+
+
+@contextmanager
+def alone(out: Path, step: ExamStep) -> Iterator[None]:
+    """No other call works on this question and seed meanwhile. The system drops the lock of a
+    process that is gone."""
+    path = out / step.question / f"seed-{step.seed}" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            tell(f"waiting for another call that works on {step.question}, seed {step.seed}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def run_step(out: Path, step: ExamStep, talk: Talk) -> str:

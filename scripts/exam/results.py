@@ -217,7 +217,8 @@ def judged(exam: Exam) -> Matrix:
         if (cell := cell_of(exam, system, question)) is not None
     ]
     questions = []
-    for name in exam.questions:
+    answered = {cell.question for cell in cells}
+    for name in (one for one in exam.questions if one in answered):
         sitting = next(one for one in exam.sittings if one.name == name)
         question = sitting.question
         questions.append(

@@ -107,13 +107,19 @@ class Sitting:
         """Part -> its number of videos."""
         question = self.question
         return {
-            part: getattr(question, part) * members(question.name, part)
+            part: getattr(question, part) * family_shape(question.name, part)[0]
             for part in ("train", "test")
         }
 
+    @property
+    def pairs(self) -> int:
+        """Pairs of frames of all videos."""
+        return sum(self.videos.values()) * (family_shape(self.name, "test")[1] - 1)
+
 
 @cache
-def members(name: str, part: str) -> int:
-    """Videos of a family of a question."""
+def family_shape(name: str, part: str) -> tuple[int, int]:
+    """Videos of a family of a question, and frames of each."""
     rng = np.random.default_rng(0)
-    return len(list(QUESTIONS[name].family(rng, 0, part)))
+    family = list(QUESTIONS[name].family(rng, 0, part))
+    return len(family), len(family[0].frames)

@@ -30,8 +30,10 @@ SCORING = 0.35
 """Looking costs this much of learning."""
 START = 2.0
 """Seconds that any command takes."""
-PAIR = 0.004
-"""Seconds to make, compute and store one pair of frames of 64 px."""
+DRAWING = 0.0015
+"""Seconds to draw and write one frame of 64 px."""
+PAIR = 0.009
+"""Seconds to compute and store one pair of frames of 64 px."""
 TRAJECTORIES = 0.02
 """Seconds a pair of frames, to track points and describe them."""
 
@@ -78,8 +80,8 @@ class Way:
             *("samples.exam_data", str(sitting.out), "--questions", sitting.name),
             *("--seed", str(sitting.seed), "--within", f"seed-{sitting.seed}", *sizes),
         )
-        pairs = sum(sitting.videos.values()) * sitting.setting.frames
-        return self.add(sitting, "make the videos", words, sitting.lists, (), pairs * PAIR)
+        seconds = sitting.pairs * DRAWING
+        return self.add(sitting, "make the videos", words, sitting.lists, (), seconds)
 
     def store(self, sitting: Sitting, codes: str = "") -> Path:
         lists = self.videos(sitting)
@@ -90,9 +92,8 @@ class Way:
             *sitting.setting.extract,
             *quantiser,
         )
-        pairs = sum(sitting.videos.values()) * max(13, sitting.setting.frames)
         title = f"extract flow and frames{', ' + codes + ' codes' if codes else ''}"
-        return self.add(sitting, title, words, folder, (lists,), pairs * PAIR)
+        return self.add(sitting, title, words, folder, (lists,), sitting.pairs * PAIR)
 
     def train(
         self,
@@ -239,9 +240,8 @@ class Way:
             *("features", "idt", "--store", str(store), *at, "--gaussians", "16"),
             *("--fit-videos", "100", "--workers", "0", "--out", str(folder)),
         )
-        pairs = sum(sitting.videos.values()) * max(13, sitting.setting.frames)
         title = "track points, write Fisher vectors"
-        self.add(sitting, title, words, folder, (store,), pairs * TRAJECTORIES)
+        self.add(sitting, title, words, folder, (store,), sitting.pairs * TRAJECTORIES)
         table = sitting.scores(name)
         words = ("svm", str(folder), *at, "--name", name, "--out", str(table))
         return self.add(sitting, "a linear SVM on Fisher vectors", words, table, (folder,), 5.0)

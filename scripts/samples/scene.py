@@ -47,8 +47,9 @@ class Scene(Question):
     name: str = "scene"
     train: int = 150
     test: int = 20
-    frames: int = 13
-    """Frames a clip, odd: then the middle frame is the same in all motions."""
+    frames: int = 17
+    """Frames a clip, odd: then the middle frame is the same in all motions. More than 15, which is
+    how long improved trajectories are."""
     agreement: float = 0.8
     """Share of the training videos whose background is that of their class."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 from scripts.common import INTERRUPTED, Talk
 from scripts.exam import examine as module
-from scripts.exam.examine import Forecast, examine, times_of, undone
+from scripts.exam.examine import (
+    Forecast,
+    Outcome,
+    alone,
+    examine,
+    journal_of,
+    times_of,
+    undone,
+)
 from scripts.exam.way import ExamStep
 from storage.errors import UserError
 
@@ -140,3 +149,21 @@ def test_the_forecast_of_an_even_machine_converges(each: list[float], factor: fl
         assert abs(forecast.factor - factor) <= abs(before - factor) + 1e-9
         assert min(1, factor) - 1e-9 <= forecast.factor <= max(1, factor) + 1e-9
     assert forecast.left == pytest.approx(each[-1], rel=1e-6, abs=1e-6)
+
+
+def test_two_calls_share_an_exam(tmp_path: Path, commands: Commands) -> None:
+    """The one waits for a step of the other, and does not do it again."""
+    (step, *_) = way(tmp_path)
+    outcomes: list[Outcome] = []
+    waiting = threading.Thread(
+        target=lambda: outcomes.append(examine(tmp_path, [step], Talk(quiet=True)))
+    )
+    with alone(tmp_path, step):
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        step.makes.write_text("a")
+        journal_of(tmp_path, step).add(step)
+    waiting.join(10)
+    assert outcomes[0].done == 1
+    assert commands.walked == []
