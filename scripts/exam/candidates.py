@@ -60,7 +60,9 @@ def late(name: str, method: str) -> Leads:
 def conv_fusion(way: Way, at: Sitting) -> Path:
     towers = [way.tower(at, kind) for kind in ("spatial", "temporal")]
     pair = ("--spatial", str(towers[0]), "--temporal", str(towers[1]))
-    words = ("fusion", *pair, "--recipe", "small", "--snapshots", "1", "--gap", "1")
+    # Cells of 8 px, where discs of 13 px lie apart; one snapshot, as the proof of `order` asks.
+    where = ("--stages", "layer2", "last", "--snapshots", "1", "--gap", "1")
+    words = ("fusion", *pair, "--recipe", "small", *where)
     run = way.train(at, "conv-fusion", words, tuple(towers), network="fusion")
     return way.score(at, "conv-fusion", run, way.views(at, "temporal"), network="fusion")
 

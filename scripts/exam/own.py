@@ -111,27 +111,25 @@ def of_run(text: str, path: Path) -> tuple[str, Leads]:
     kind, named = str(values.get("kind", "")), str(values.get("network", ""))
     name = plain_name(f"run-{path}")
     config = ("--config", str(file.resolve()))
-    if kind == "sequence":
 
-        def leads(way: Way, at: Sitting) -> Path:
-            return way.sequence(at, name, named or "lstm", *config)
+    def sequence(way: Way, at: Sitting) -> Path:
+        return way.sequence(at, name, named or "lstm", *config)
 
-        return SEQUENCE_FAMILIES.get(named or "lstm", "sequence"), leads
-    if kind == "fusion":
+    def fusion(way: Way, at: Sitting) -> Path:
+        towers = {one: way.tower(at, one) for one in STREAMS}
+        pair = (word for one, run in towers.items() for word in (f"--{one}", str(run)))
+        needs = tuple(towers.values())
+        run = way.train(at, name, ("fusion", *config, *pair), needs, network="fusion")
+        return way.score(at, name, run, way.views(at, "temporal"), network="fusion")
 
-        def leads(way: Way, at: Sitting) -> Path:
-            towers = {one: way.tower(at, one) for one in STREAMS}
-            pair = (word for one, run in towers.items() for word in (f"--{one}", str(run)))
-            needs = tuple(towers.values())
-            run = way.train(at, name, ("fusion", *config, *pair), needs, network="fusion")
-            return way.score(at, name, run, way.views(at, "temporal"), network="fusion")
-
-        return "conv_fusion", leads
-    if kind not in STREAMS:
-        raise UserError(f"--systems {text!r} is a run of kind {kind!r}, which gives no scores")
-
-    def leads(way: Way, at: Sitting) -> Path:
+    def stream(way: Way, at: Sitting) -> Path:
         run = way.train(at, name, (kind, *config), (), network=named)
         return way.score(at, name, run, way.views(at, kind), network=named)
 
-    return family_of(named, kind), leads
+    if kind == "sequence":
+        return SEQUENCE_FAMILIES.get(named or "lstm", "sequence"), sequence
+    if kind == "fusion":
+        return "conv_fusion", fusion
+    if kind not in STREAMS:
+        raise UserError(f"--systems {text!r} is a run of kind {kind!r}, which gives no scores")
+    return family_of(named, kind), stream

@@ -243,5 +243,5 @@ class Way:
         title = "track points, write Fisher vectors"
         self.add(sitting, title, words, folder, (store,), sitting.pairs * TRAJECTORIES)
         table = sitting.scores(name)
-        words = ("svm", str(folder), *at, "--name", name, "--out", str(table))
-        return self.add(sitting, "a linear SVM on Fisher vectors", words, table, (folder,), 5.0)
+        machine = ("svm", str(folder), *at, "--name", name, "--out", str(table))
+        return self.add(sitting, "a linear SVM on Fisher vectors", machine, table, (folder,), 5.0)

@@ -1,4 +1,4 @@
-"""What the exam's tests share: a sitting with lists and score tables, without videos or networks."""
+"""What the exam's tests share: sittings with lists and score tables, no videos, no networks."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def test_a_step_names_all_that_it_reads(steps: list[ExamStep]) -> None:
 
 
 @pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Commands only read their words."""
     import tyro
 
@@ -84,7 +83,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(command, "run_command", only_parse)
     for name in ("extract", "train", "score", "features", "svm", "fuse", "samples.exam_data"):
         monkeypatch.setattr(import_module(f"scripts.{name}"), "run_command", only_parse)
-    yield seen
+    return seen
 
 
 def test_every_command_is_understood(steps: list[ExamStep], parsed: list[Any]) -> None:
