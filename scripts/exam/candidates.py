@@ -35,7 +35,7 @@ class Candidate:
         return not self.only or question in self.only
 
 
-def plain(kind: str) -> Leads:
+def stream_alone(kind: str) -> Leads:
     return lambda way, at: way.scored_stream(at, kind)
 
 
@@ -99,8 +99,8 @@ FUNCTION_OF_MEANS = {"variety": "nonlinear_late"}
 CANDIDATES: dict[str, Candidate] = {
     one.name: one
     for one in (
-        Candidate("spatial", "Spatial stream", "frame", plain("spatial")),
-        Candidate("temporal", "Temporal stream", "bag_average", plain("temporal")),
+        Candidate("spatial", "Spatial stream", "frame", stream_alone("spatial")),
+        Candidate("temporal", "Temporal stream", "bag_average", stream_alone("temporal")),
         Candidate("snapshot", "Temporal stream, one snapshot", "flow_snapshot", snapshot),
         Candidate("tsn", "TSN on flow, average", "bag_average", segments("tsn", "average")),
         Candidate("tsn-max", "TSN on flow, maximum", "bag_max", segments("tsn-max", "max")),

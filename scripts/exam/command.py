@@ -21,7 +21,7 @@ class Options:
     systems: tuple[str, ...] = ()
     """Names of systems, or systems of your own as said above (default: all of --list)."""
     questions: tuple[str, ...] = ()
-    """Names of questions (default: all of --list but the longest)."""
+    """Names of questions (default: all of --list)."""
     seeds: int = 1
     """Seeds 0 to N - 1, each with videos and networks of its own; answers are counted together."""
     budget: Budget = field(default_factory=Budget)
@@ -40,10 +40,10 @@ class Options:
 
 def run(options: Options) -> int:
     from scripts.exam.candidates import CANDIDATES, QUICK, QUICK_QUESTIONS
-    from scripts.exam.examine import Forecast, Outcome, examine, undone
     from scripts.exam.own import candidate
     from scripts.exam.results import Exam, judged, write_results
     from scripts.exam.sitting import SETTINGS, Sitting
+    from scripts.exam.walking import Forecast, Outcome, undone, walk_all
     from scripts.exam.way import Way
 
     if options.list:
@@ -83,7 +83,7 @@ def run(options: Options) -> int:
         if not tables:
             raise UserError(f"{out} has no score table yet; without --so-far they are made")
     else:
-        outcome = examine(out, steps, options.talk)
+        outcome = walk_all(out, steps, options.talk)
     exam = Exam(systems, sittings, tables, outcome.failed, budget)
     result = judged(exam)
     paths = write_results(out, result, exam)

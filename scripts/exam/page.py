@@ -128,7 +128,7 @@ def attention_of(exam: Exam) -> Attention | None:
 
 def processor_time(out: Path, exam: Exam) -> float:
     """Seconds of all steps of the questions that were asked."""
-    from scripts.exam.examine import times_of
+    from scripts.exam.walking import times_of
 
     return sum(sum(times_of(out, one.name, one.seed).values()) for one in exam.sittings)
 

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.common import INTERRUPTED, Talk
-from scripts.exam import examine as module
-from scripts.exam.examine import (
+from scripts.exam import walking as module
+from scripts.exam.walking import (
     Forecast,
     Outcome,
     alone,
-    examine,
     journal_of,
     times_of,
     undone,
+    walk_all,
 )
 from scripts.exam.way import ExamStep
 from storage.errors import UserError
@@ -70,41 +70,41 @@ def way(out: Path, *more: str) -> list[ExamStep]:
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, commands: Commands) -> None:
-    first = examine(tmp_path, way(tmp_path), QUIET)
+    first = walk_all(tmp_path, way(tmp_path), QUIET)
     assert (commands.walked, first.done) == (["a", "b", "c", "d"], 4)
     assert set(times_of(tmp_path, "q", 0)) == {f"q/seed-0/{name}" for name in "abcd"}
-    assert examine(tmp_path, way(tmp_path), QUIET).done == 4
+    assert walk_all(tmp_path, way(tmp_path), QUIET).done == 4
     assert len(commands.walked) == 4
     assert undone(tmp_path, way(tmp_path)) == []
 
 
 def test_an_exam_that_was_moved_goes_on(tmp_path: Path, commands: Commands) -> None:
-    examine(tmp_path / "here", way(tmp_path / "here")[:2], QUIET)
+    walk_all(tmp_path / "here", way(tmp_path / "here")[:2], QUIET)
     (tmp_path / "here").rename(tmp_path / "there")
-    examine(tmp_path / "there", way(tmp_path / "there"), QUIET)
+    walk_all(tmp_path / "there", way(tmp_path / "there"), QUIET)
     assert commands.walked == ["a", "b", "c", "d"]
 
 
 def test_what_rests_on_something_that_is_made_again_is_made_again(
     tmp_path: Path, commands: Commands
 ) -> None:
-    examine(tmp_path, way(tmp_path), QUIET)
+    walk_all(tmp_path, way(tmp_path), QUIET)
     (tmp_path / "q" / "seed-0" / "b").unlink()
     commands.walked.clear()
-    examine(tmp_path, way(tmp_path), QUIET)
+    walk_all(tmp_path, way(tmp_path), QUIET)
     assert commands.walked == ["b", "c"]
 
 
 def test_a_stop_between_keeps_what_rests_on_it_undone(tmp_path: Path, commands: Commands) -> None:
-    examine(tmp_path, way(tmp_path), QUIET)
+    walk_all(tmp_path, way(tmp_path), QUIET)
     (tmp_path / "q" / "seed-0" / "a").unlink()
     commands.codes["b"] = INTERRUPTED
     with pytest.raises(KeyboardInterrupt):
-        examine(tmp_path, way(tmp_path), QUIET)
+        walk_all(tmp_path, way(tmp_path), QUIET)
     assert not (tmp_path / "q" / "seed-0" / "c").exists(), "made of an a that is gone"
     commands.codes.clear()
     commands.walked.clear()
-    examine(tmp_path, way(tmp_path), QUIET)
+    walk_all(tmp_path, way(tmp_path), QUIET)
     assert commands.walked == ["b", "c", "d"]
 
 
@@ -112,25 +112,25 @@ def test_a_fault_costs_what_rests_on_it(
     tmp_path: Path, commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.codes["b"] = 1
-    outcome = examine(tmp_path, way(tmp_path), QUIET)
+    outcome = walk_all(tmp_path, way(tmp_path), QUIET)
     assert commands.walked == ["a", "b", "d"]
     said = "b: twostream: b cannot be"
     assert outcome.failed == {tmp_path / "q" / "seed-0" / name: said for name in "bc"}
     assert "failed, twostream: b cannot be" in capsys.readouterr().err
     commands.codes.clear()
-    assert examine(tmp_path, way(tmp_path), QUIET).done == 4
+    assert walk_all(tmp_path, way(tmp_path), QUIET).done == 4
 
 
 def test_another_budget_is_refused(tmp_path: Path, commands: Commands) -> None:
-    examine(tmp_path, way(tmp_path)[:1], QUIET)
+    walk_all(tmp_path, way(tmp_path)[:1], QUIET)
     with pytest.raises(UserError, match="another budget"):
-        examine(tmp_path, way(tmp_path, "--steps"), QUIET)
+        walk_all(tmp_path, way(tmp_path, "--steps"), QUIET)
 
 
 def test_progress_says_what_is_to_come(
     tmp_path: Path, commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    examine(tmp_path, way(tmp_path), Talk())
+    walk_all(tmp_path, way(tmp_path), Talk())
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "4 steps; about 0:04 to go"
     assert lines[-1].startswith("[4/4] q, seed 0: d: 0 s; about 0:00 to go")
@@ -156,7 +156,7 @@ def test_two_calls_share_an_exam(tmp_path: Path, commands: Commands) -> None:
     (step, *_) = way(tmp_path)
     outcomes: list[Outcome] = []
     waiting = threading.Thread(
-        target=lambda: outcomes.append(examine(tmp_path, [step], Talk(quiet=True)))
+        target=lambda: outcomes.append(walk_all(tmp_path, [step], Talk(quiet=True)))
     )
     with alone(tmp_path, step):
         waiting.start()

@@ -84,14 +84,14 @@ def undone(out: Path, way: list[ExamStep]) -> list[ExamStep]:
     return left
 
 
-def examine(out: Path, way: list[ExamStep], talk: Talk) -> Outcome:
+def walk_all(out: Path, way: list[ExamStep], talk: Talk) -> Outcome:
     """Do what is left of a way."""
     left = undone(out, way)
     outcome = Outcome(done=len(way) - len(left))
     forecast = Forecast(step.cost for step in left)
     if not talk.quiet:
         before = f", {outcome.done} done before" if outcome.done else ""
-        tell(f"{len(way)} steps{before}; about {forecast.text} to go")
+        print_line(f"{len(way)} steps{before}; about {forecast.text} to go")
     for step in left:  # what an older one was made of is no longer there
         journal = journal_of(out, step)
         if journal.holds(step):
@@ -115,13 +115,13 @@ def examine(out: Path, way: list[ExamStep], talk: Talk) -> Outcome:
             forecast.passed(step.cost, seconds)
             if fault:
                 outcome.failed[step.makes] = f"{step.title}: {fault}"
-                tell(f"{head}: failed, {fault}")
+                print_line(f"{head}: failed, {fault}")
                 continue
             journal_of(out, step).add(step)
             note_time(out, step, processor)
             outcome.done += 1
         if not talk.quiet:
-            tell(f"{head}: {seconds:.0f} s; about {forecast.text} to go")
+            print_line(f"{head}: {seconds:.0f} s; about {forecast.text} to go")
     return outcome
 
 
@@ -135,7 +135,7 @@ def alone(out: Path, step: ExamStep) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            tell(f"waiting for another call that works on {step.question}, seed {step.seed}")
+            print_line(f"waiting for another call that works on {step.question}, seed {step.seed}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -150,7 +150,7 @@ def run_step(out: Path, step: ExamStep, talk: Talk) -> str:
         begin = file.tell()
         try:
             if talk.verbose:
-                tell(f"      {step.typed}")
+                print_line(f"      {step.typed}")
                 code = walk(step)
             else:
                 with redirect_stdout(file), redirect_stderr(file):
@@ -195,5 +195,5 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def tell(text: str) -> None:
+def print_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
