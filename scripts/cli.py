@@ -16,6 +16,7 @@ COMMANDS = {
     "preview": "show frames beside their flow, as a video or a strip",
     "compact": "give back the space that deleted videos left in a store",
     "systems": "list the systems: paper, command, size, what each is blind to",
+    "exam": "let systems sit an exam whose ceilings are proved: which idea is for what",
     "features": "write the features of a trained network, or of trajectories",
     "train": "train a stream, the fusion of two, or a network on features",
     "svm": "train a linear SVM on features, and write its class scores",

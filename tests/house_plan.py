@@ -98,6 +98,12 @@ PLAN: dict[str, set[str]] = {
         *(FLOW | STORAGE | STREAMS | COMMON),
         *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
     },
+    "scripts.exam": {
+        *("scripts.common", "scripts.samples"),
+        *("storage.codecs", "storage.features", "storage.scores", "storage.store"),
+        *("streams.networks", "streams.scoring", "streams.sequences", "streams.training"),
+    },
+    "scripts.exam.templates": set(),
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
         *("flow.trajectories", "scripts.health", "scripts.prediction"),
