@@ -6,6 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from fusion.scores.averaging import average, check_weights
+    from fusion.scores.folds import by_folds
     from fusion.scores.grouped_svm import GRID, GroupedSVM
     from fusion.scores.linear_svm import LinearSVMFusion, svm
     from fusion.scores.sweep import WeightCurve, weight_curves

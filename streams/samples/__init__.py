@@ -26,6 +26,6 @@ if TYPE_CHECKING:
         testing_moments,
     )
     from streams.samples.source import Source, open_source
-    from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
+    from streams.samples.transforms import CROPS, MIRRORED, cropped, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)
