@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from streams.explanation.gradients import grad_cam, guided_gradient, prepared, why_not_guided
     from streams.explanation.masks import attention_masks
     from streams.explanation.snapshots import Snapshot, read_snapshots
-    from streams.explanation.strongest import Strongest, conv_parts, strongest_activations
+    from streams.explanation.strongest import (
+        Strongest,
+        as_steps,
+        conv_parts,
+        strongest_activations,
+    )
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -15,7 +15,7 @@ def first_filters(network: Network, input_: AnyInput) -> Tensor:
     Steps that lie side by side in a stack are taken apart; a filter of a network for clips has
     its own steps, fewer than the clip.
     """
-    weight: Tensor = network.get_submodule(network.first).weight.detach().float()  # type: ignore[operator,union-attr]
+    weight: Tensor = network.get_submodule(network.first).weight.detach().float()  # type: ignore[operator]
     channels = input_.step_channels
     if weight.ndim == 5:
         steps = weight.transpose(1, 2)

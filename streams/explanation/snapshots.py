@@ -40,6 +40,8 @@ class Snapshot:
     """What the network takes: float32 (1, C, S, S), or (1, c, T, S, S) of a network for clips."""
     pictures: NDArray[np.float32]
     """(T, c, S, S): frames in 0..1, flow in pixels, or differences of frames in -1..1."""
+    frame: NDArray[np.uint8] | None = None
+    """(h, w, 3): what is to be seen there, where the input is no frame and the store has them."""
 
 
 def read_snapshots(
@@ -52,20 +54,27 @@ def read_snapshots(
         store, clips, {kind: input_}, sampling=Sampling(), crop=recipe.crop, snapshots=1
     )
     table = quantiser_table(data.store.meta).to(device)
-    for number, clip in enumerate(data.clips):
-        sample = data[number]
-        batch = collate([sample]).to(device)
+    for clip in data.clips:
+        video, config = data.store.video(clip.video), data.store.meta
+        view = data.testing_view(video, shared_moments(data.inputs, video, config))
+        batch = collate([data.sample(clip, video, view)]).to(device)
         (run,) = batch.runs[kind]
         pictures = cropped(decoded(batch.planes[kind], run, input_, table), run, size)[0, 0]
         steps = pictures.unflatten(0, (-1, input_.step_channels))
         with torch.no_grad():
             x = net.snapshots(prepare(batch, kind, input_, table, size))
+        frame = None
+        if input_.kind != "rgb" and video.frames:
+            top, left, height, width = view.box
+            at = min(view.moments[0], video.frames - 1)
+            whole = data.store.read_frames(clip.video, [at])[0]
+            frame = whole[top : top + height, left : left + width]
         yield Snapshot(
-            clip.video, clip.label, moment_of(data, clip), input_.kind, x, steps.cpu().numpy()
+            clip.video,
+            clip.label,
+            view.moments[0],
+            input_.kind,
+            x,
+            steps.cpu().numpy(),
+            frame,
         )
-
-
-def moment_of(data: ClipDataset, clip: Clip) -> int:
-    video = data.store.video(clip.video)
-    there = shared_moments(data.inputs, video, data.store.meta)
-    return data.testing_view(video, there).moments[0]

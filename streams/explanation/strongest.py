@@ -30,7 +30,7 @@ class Strongest:
     place: tuple[int, ...]
     """(t,) y, x in the map."""
     box: tuple[int, int, int, int]
-    """Top, left, bottom and right in the input of what it saw: a square where the input has room."""
+    """Top, left, bottom, right in the input of what it saw: a square where the input has room."""
     picture: NDArray[np.float32]
     """(T, c, S, S): deconvnet of the whole input; empty outside of the box."""
 
@@ -104,8 +104,7 @@ def as_steps(x: Tensor, snapshot: Snapshot) -> NDArray[np.float32]:
 
 
 def seen_box(steps: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """The square around what is not empty in (T, c, S, S), moved inwards where it would stand out.
-    """
+    """The square around what is not empty in (T, c, S, S), moved inwards where it stands out."""
     strength = np.abs(steps).max((0, 1))
     height, width = strength.shape
     ys, xs = np.nonzero(strength > LITTLE * strength.max(initial=0))

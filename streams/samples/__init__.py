@@ -6,7 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.samples.batch import Batch, Rows, Sample, collate
-    from streams.samples.crops import Box, Crop
+    from streams.samples.crops import Box, Crop, centre_box
     from streams.samples.dataset import ClipDataset, View, quantiser_table, shared_moments
     from streams.samples.flow_clips import FlowClips
     from streams.samples.listed import Listed, check_classes, read_lists

@@ -1,5 +1,4 @@
-"""Where a network over sequences looked: the weights of its attention, on the steps of each video.
-"""
+"""Where a network over sequences looked: weights of its attention, on the steps of each video."""
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def video_weights(
             if found is None:
                 raise UserError(
                     f"{scorer.run.path} is a run of {scorer.recipe.net.network}, which has no "
-                    "attention to draw; temporal-attention and visual-attention have"
+                    "attention to draw; temporal-attention, visual-attention and pooling have"
                 )
             shares = scorer.net.aggregator(x).softmax(1).mean(0)
         predicted = int(shares.argmax())

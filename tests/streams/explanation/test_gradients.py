@@ -88,7 +88,12 @@ def small(layout: str) -> tuple[Network, Tensor]:
         "flatten": nn.Flatten(),
     }
     net = Network(
-        parts, nn.Linear(5, 3), channels=3, size=8, layout=layout, frames=4  # type: ignore[arg-type]
+        parts,
+        nn.Linear(5, 3),
+        channels=3,
+        size=8,
+        layout=layout,
+        frames=4,  # type: ignore[arg-type]
     )
     shape = (1, 3, 4, 8, 8) if clip else (1, 3, 8, 8)
     return prepared(net), torch.randn(shape)
@@ -190,7 +195,7 @@ def test_a_part_that_is_not_there_or_no_map_is_one_line() -> None:
     net, x = two_colours(), red_and_green()
     with pytest.raises(UserError, match="no part 'layer9' here; there are conv, relu"):
         grad_cam(net, x, 0, "layer9")
-    with pytest.raises(UserError, match="behind --at flatten stand .* that is no map"):
+    with pytest.raises(UserError, match=r"behind --at flatten stand .* that is no map"):
         grad_cam(net, x, 0, "flatten")
 
 
