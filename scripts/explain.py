@@ -58,13 +58,14 @@ class Options:
     of: str = "predicted"
     """The class whose reasons are drawn: predicted, true (with --labels), or a class by name."""
     at: str = ""
-    """The part of the network whose maps Grad-CAM weighs (default: the last that has maps)."""
+    """The part of the network whose maps Grad-CAM weighs (default: the last
+    whose maps have 4 x 4 places or more)."""
     parts: tuple[str, ...] = ()
     """Parts whose strongest activations are drawn (default: some, spread over the depth)."""
     filters: int = 8
     """Filters of each part."""
     best: int = 4
-    """Activations of each filter, one a video."""
+    """Activations of each filter, one a video; of networks for clips one, over time."""
     search: int = 48
     """Videos among which the strongest activations are looked for."""
     windows: int = 10

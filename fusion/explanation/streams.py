@@ -45,6 +45,7 @@ from streams.explanation import (
     first_filters,
     grad_cam,
     guided_gradient,
+    last_map,
     prepared,
     read_snapshots,
     strongest_activations,
@@ -107,10 +108,7 @@ def explain_stream(
     for snapshot in read:
         snapshots.append(snapshot)
         watch(1)
-    stages = [stage.name for stage in network.stages()]
-    if not stages and not wanted.at:
-        raise UserError(f"{run.path} has no part with maps; Grad-CAM has nothing to draw")
-    at = wanted.at or stages[-1]
+    at = wanted.at or last_map(network, snapshots[0].x)
     unguided = why_not_guided(network, snapshots[0].x)
     explained = Explained(run, network, at, unguided)
     sections = [first_section(explained)]
@@ -183,12 +181,12 @@ def first_section(explained: Explained) -> Section:
         )  # fmt: skip
         size = np.linalg.norm(kept.reshape(len(kept), -1), axis=1)
         largest = np.sort(np.argsort(-size, kind="stable")[:IN_ROWS])
-        picture = sheet([list(tiles[k]) for k in largest])
+        picture = sheet([[tiles[k, t] for k in largest] for t in range(steps)])
         figures.append(
             still(
-                "first-layer", picture, "filters by rows, their steps by columns",
-                f"The {len(largest)} largest, a row each (filters {listed(largest)}); "
-                "steps from left to right",
+                "first-layer", picture, "filters by columns, their steps by rows",
+                f"The {len(largest)} largest, a column each (filters {listed(largest)}); "
+                "steps from top to bottom",
             )
         )  # fmt: skip
     note = (
@@ -321,28 +319,30 @@ def filter_sections(
     explained: Explained, snapshots: Sequence[Snapshot], wanted: Wanted
 ) -> list[Section]:
     """Deconvnet of the strongest activations of some filters of some parts."""
-    parts = wanted.parts or tuple(conv_parts(explained.network))
+    parts = wanted.parts or tuple(conv_parts(explained.network, snapshots[0].x))
     note = (
-        f"The filters that answer most strongly to {len(snapshots)} videos, a row each. Of their "
+        f"The filters that answer most strongly to {len(snapshots)} videos. Of their "
         "strongest activations, one a video and the strongest first: above, what deconvnet finds "
         "in the input to have made it; below, that piece of the input."
     )
     sections = [Section("Strongest activations", note)] if parts else []
+    clip = explained.network.layout == "clip"
+    best = 1 if clip else wanted.best
     for part in parts:
         rows = strongest_activations(
-            explained.network, snapshots, part, filters=wanted.filters, best=wanted.best
+            explained.network, snapshots, part, filters=wanted.filters, best=best
         )
         if not rows:
             sections.append(Section(part, "No filter answers here: all of it is 0.", inner=True))
             continue
         numbers = listed([r[0].filter for r in rows])
-        clip = explained.network.layout == "clip"
         make = over_time if clip else side_by_side
-        picture = sheet([make(r, snapshots) for r in rows], gap=6)
+        tiles = [sheet([make(r, snapshots)], gap=3) for r in rows]
+        picture = sheet(in_rows(tiles, 2), gap=18)
         more = "; the strongest only, its steps from left to right" if clip else ""
         figure = still(
             f"strongest-{part}", picture, f"strongest activations behind {part}",
-            f"{part}: filters {numbers} from top to bottom{more}",
+            f"{part}: filters {numbers}, row by row{more}",
         )  # fmt: skip
         sections.append(Section(part, figures=[figure], inner=True))
     return sections

@@ -6,7 +6,13 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.explanation.first_layer import first_filters
-    from streams.explanation.gradients import grad_cam, guided_gradient, prepared, why_not_guided
+    from streams.explanation.gradients import (
+        grad_cam,
+        guided_gradient,
+        last_map,
+        prepared,
+        why_not_guided,
+    )
     from streams.explanation.masks import attention_masks
     from streams.explanation.snapshots import Snapshot, read_snapshots
     from streams.explanation.strongest import (

@@ -53,6 +53,30 @@ def prepared(network: Network) -> Network:
     return own
 
 
+FINE = 4
+"""Places of a side of a map from which on Grad-CAM tells places apart."""
+
+
+@torch.no_grad()
+def maps_of(network: Network, x: Tensor) -> dict[str, tuple[int, int]]:
+    """Part -> (h, w) of the map behind it for an input x, where it has more than one place."""
+    found = {}
+    for name, part in network.backbone.named_children():
+        x = part(x)
+        if x.ndim in (4, 5) and x.shape[-2] * x.shape[-1] > 1:
+            found[name] = (x.shape[-2], x.shape[-1])
+    return found
+
+
+def last_map(network: Network, x: Tensor) -> str:
+    """The last part whose map is fine enough for Grad-CAM; else the last that has a map."""
+    maps = maps_of(network, x)
+    if not maps:
+        raise UserError("no part of the network has maps of this input; Grad-CAM draws nothing")
+    fine = [name for name, size in maps.items() if min(size) >= FINE]
+    return (fine or list(maps))[-1]
+
+
 def grad_cam(network: Network, x: Tensor, target: int, at: str) -> Tensor:
     """Where the class `target` was seen in x (1, ...): float32 (H, W), or (T, H, W) of a clip.
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streams.explanation.gradients import deconvolved, part_of
+from streams.explanation.gradients import deconvolved, maps_of, part_of
 from streams.explanation.snapshots import Snapshot
 from streams.networks import Network
 
@@ -35,16 +35,16 @@ class Strongest:
     """(T, c, S, S): deconvnet of the whole input; empty outside of the box."""
 
 
-def conv_parts(network: Network, most: int = 4) -> list[str]:
+def conv_parts(network: Network, x: Tensor, most: int = 4) -> list[str]:
     """Parts whose filters are worth a look: maps behind ReLUs or blocks, spread over the depth."""
     parts = dict(network.backbone.named_children())
     convolved, maps = False, []
-    for stage in network.stages():
-        inside = list(parts[stage.name].modules())
+    for name in maps_of(network, x):
+        inside = list(parts[name].modules())
         convolved |= any(isinstance(m, nn.Conv2d | nn.Conv3d) for m in inside)
         active = any(isinstance(m, nn.ReLU) for m in inside)
         if convolved and active:
-            maps.append(stage.name)
+            maps.append(name)
             convolved = False
     if len(maps) <= most:
         return maps

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.explanation.first_layer import first_filters
-from streams.explanation.gradients import prepared
+from streams.explanation.gradients import last_map, prepared
 from streams.explanation.masks import attention_masks
 from streams.explanation.snapshots import Snapshot
 from streams.explanation.strongest import as_steps, conv_parts, seen_box, strongest_activations
@@ -129,9 +129,14 @@ def test_steps_of_a_stack_and_of_a_clip_come_back_in_order() -> None:
 
 
 def test_parts_to_draw_are_spread_over_the_depth() -> None:
-    net = build_network("resnet18", classes=3)
-    assert conv_parts(net) == ["relu", "layer1", "layer3", "layer4"]
-    assert conv_parts(red_filter()) == ["relu1"]
+    net = prepared(build_network("resnet18", classes=3))
+    x = torch.zeros(1, 3, 64, 64)
+    assert conv_parts(net, x) == ["relu", "layer1", "layer3", "layer4"]
+    assert conv_parts(red_filter(), torch.zeros(1, 3, 16, 16)) == ["relu1"]
+    small = torch.zeros(1, 3, 32, 32)
+    assert conv_parts(net, small) == ["relu", "layer1", "layer2", "layer3"]  # layer4 has one place
+    assert last_map(net, x) == "layer3"  # 4 x 4; layer4 has 2 x 2
+    assert last_map(net, torch.zeros(1, 3, 128, 128)) == "layer4"
 
 
 def test_masks_are_the_mean_over_channels_of_what_the_module_computes() -> None:
