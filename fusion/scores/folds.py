@@ -4,7 +4,7 @@ they are judged on: in folds that keep groups whole."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from fusion.scores.weighting import best_weights
 from storage.errors import UserError
 from storage.scores import ScoreTable, check_same_weights, join
 
+FITTED = ("weighted", "svm")
+"""Methods that can be fitted fold by fold."""
+
 
 def by_folds(
     tables: Sequence[ScoreTable],
-    method: Literal["weighted", "svm"],
+    method: str,
     normalise: str,
     folds: int = 5,
     *,
@@ -32,6 +35,8 @@ def by_folds(
     The part is cut by groups, with the classes even. So what is judged is the way of fusing, on
     sources that were not fitted on, and not one set of weights: each fold has its own, in `made`.
     """
+    if method not in FITTED:
+        raise UserError(f"--folds is for --method {' or '.join(FITTED)}, not {method}")
     check_same_weights(tables)
     joined = join(tables, common_only=common_only)
     first = joined[0]
