@@ -67,8 +67,8 @@ def in_unit(values: Floats) -> Floats:
 def warmed(pictures: Bytes, share: Floats) -> Bytes:
     """Frames (T, H, W, 3) under heat (T, H, W) in 0..1: grey where there is none."""
     grey = pictures.astype(np.float64) @ (0.299, 0.587, 0.114)
-    ground = np.repeat(0.75 * grey[..., None], 3, axis=-1)
-    weight = (0.75 * np.sqrt(share))[..., None]
+    ground = np.repeat(0.8 * grey[..., None], 3, axis=-1)
+    weight = (0.8 * share)[..., None]
     return to_bytes((1 - weight) * ground + weight * heat(0.25 + 0.75 * share))
 
 

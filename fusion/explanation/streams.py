@@ -37,6 +37,7 @@ from fusion.explanation.figures import (
 from storage.catalog import Clip
 from storage.errors import UserError
 from streams.explanation import (
+    LITTLE,
     Snapshot,
     Strongest,
     as_steps,
@@ -46,6 +47,7 @@ from streams.explanation import (
     grad_cam,
     guided_gradient,
     last_map,
+    part_of,
     prepared,
     read_snapshots,
     strongest_activations,
@@ -103,6 +105,9 @@ def explain_stream(
     strongest activations are looked for. `labelled`: their labels mean something."""
     net, weights = load_stream(run, device)
     network, recipe = prepared(net.network), run.recipe
+    for part in filter(None, (wanted.at, *wanted.parts)):
+        part_of(network, part)
+    class_of(wanted.of, run.classes, 0, 0, labelled)  # whether there is such a class
     read = read_snapshots(store, shown, run.kind, recipe, net)
     snapshots = []
     for snapshot in read:
@@ -280,8 +285,6 @@ def video_figures(
         figures.append(still(title, row(small), alt, caption))
 
     time = f" ({len(columns)} of {steps} steps)" if len(columns) < steps else ""
-    if snapshot.frame is not None:
-        add("frame", [snapshot.frame], "the frame there", "frame")
     note = f"; full colour at {fastest(snapshot.pictures):.2g} px" if kind == "flow" else ""
     add("input", pictures[columns], f"input: {LARGE[kind]}", f"input{time}{note}")
     shade = lit if kind == "flow" else warmed
@@ -299,6 +302,8 @@ def video_figures(
         small = in_unit(mask.numpy())
         shown = heat(small)
         add(f"mask-{part}", [shown], f"mask of {part}", f"attention: {part}")
+    if snapshot.frame is not None:
+        add("frame", [snapshot.frame], "the frame there", "frame")
     return figures, {"Grad-CAM": summary(cam)}
 
 
@@ -339,7 +344,7 @@ def filter_sections(
         make = over_time if clip else side_by_side
         tiles = [sheet([make(r, snapshots)], gap=3) for r in rows]
         picture = sheet(in_rows(tiles, 2), gap=18)
-        more = "; the strongest only, its steps from left to right" if clip else ""
+        more = "; the strongest only, over the steps that it saw" if clip else ""
         figure = still(
             f"strongest-{part}", picture, f"strongest activations behind {part}",
             f"{part}: filters {numbers}, row by row{more}",
@@ -359,9 +364,13 @@ def side_by_side(found: Sequence[Strongest], snapshots: Sequence[Snapshot]) -> l
 
 
 def over_time(found: Sequence[Strongest], snapshots: Sequence[Snapshot]) -> list[np.ndarray]:
-    """Deconvnet above the input, step after step, of the strongest activation alone."""
+    """Deconvnet above the input, step after step that it saw, of the strongest activation alone."""
     one = found[0]
-    return [pair(one, snapshots[one.snapshot], shown_steps(len(one.picture), 8), 84)]
+    strength = np.abs(one.picture).max((1, 2, 3))
+    seen = np.flatnonzero(strength > LITTLE * strength.max())
+    first, count = int(seen[0]), int(seen[-1] - seen[0]) + 1
+    steps = [first + step for step in shown_steps(count, 8)]
+    return [pair(one, snapshots[one.snapshot], steps, 84)]
 
 
 def pair(one: Strongest, snapshot: Snapshot, steps: list[int], side: int) -> np.ndarray:

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
         grad_cam,
         guided_gradient,
         last_map,
+        part_of,
         prepared,
         why_not_guided,
     )
     from streams.explanation.masks import attention_masks
     from streams.explanation.snapshots import Snapshot, read_snapshots
     from streams.explanation.strongest import (
+        LITTLE,
         Strongest,
         as_steps,
         conv_parts,

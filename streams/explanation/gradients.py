@@ -94,6 +94,7 @@ def grad_cam(network: Network, x: Tensor, target: int, at: str) -> Tensor:
 
 
 def part_of(network: Network, at: str) -> str:
+    """The name of a part, which must be there."""
     if at not in network.names:
         raise UserError(f"no part {at!r} here; there are {', '.join(network.names)}")
     return at

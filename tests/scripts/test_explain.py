@@ -71,8 +71,9 @@ def test_flow_is_explained_with_frames_beside_it_and_the_same_twice(
     tiny: Tiny, tmp_path: Path
 ) -> None:
     run = stream_run(tmp_path / "run", tiny, "temporal", "resnet18", 3)
+    more = ("--labels", str(tiny.labels), "--parts", "relu")
     for name in ("one", "two"):
-        assert main(words(run, tiny, tmp_path / name, "--labels", str(tiny.labels))) == 0
+        assert main(words(run, tiny, tmp_path / name, *more)) == 0
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     for kind in ("frame", "input", "gradcam", "guided"):
         assert sum(name.endswith(f"-{kind}.png") for name in files) == 2
