@@ -66,8 +66,9 @@ class Options:
     """Filters of each part."""
     best: int = 4
     """Activations of each filter, one a video; of networks for clips one, over time."""
-    search: int = 48
-    """Videos among which the strongest activations are looked for."""
+    search: int = 0
+    """Videos among which the strongest activations are looked for (0: 48, or 12 for networks for
+    clips)."""
     windows: int = 10
     """Windows of a video that is longer than the run's --length, for runs of sequences."""
     other_store: bool = False
@@ -79,7 +80,9 @@ class Options:
     talk: Talk = field(default_factory=Talk)
 
     def __post_init__(self) -> None:
-        for name in ("count", "filters", "best", "search", "windows"):
+        if self.search < 0:
+            raise UserError(f"--search {self.search} must be 0 or more")
+        for name in ("count", "filters", "best", "windows"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name} {getattr(self, name)} must be at least 1")
 
@@ -111,6 +114,7 @@ def run(options: Options) -> int:
 def of_stream(trained: Run, options: Options) -> Explanation:
     from fusion.explanation import Wanted, explain_stream
     from storage.store import open_store
+    from streams.networks import entry_of
     from streams.training import pick_device
 
     if options.store is None or options.features:
@@ -120,12 +124,13 @@ def of_stream(trained: Run, options: Options) -> Explanation:
         recipe.input.check(store.meta)
         if not options.other_store:
             trained.check_store({trained.kind: recipe.input}, store.meta, options.store)
-        clips = clips_of(trained, options, store.videos())
-        usable = [c for c in clips if recipe.input.repeatable(store.video(c.video))]
+        listed = clips_of(trained, options, store.videos())
+        usable = [c for c in listed if recipe.input.repeatable(store.video(c.video))]
     if not usable:
         raise UserError(f"{options.store} has no video that the run can look at")
     shown = usable if options.videos else spread(usable, options.count)
-    searched = spread(usable, options.search)
+    of_clips = entry_of(recipe.network.name).layout == "clip"
+    searched = spread(usable, options.search or (12 if of_clips else 48))
     wanted = Wanted(options.of, options.at, options.parts, options.filters, options.best)
     names = {clip.video for clip in (*shown, *searched)}
     with progress_bar(len(names), "video", "explain", quiet=options.talk.quiet) as bar:

@@ -106,7 +106,7 @@ NUMBERS = [
     ("report", "--draws", "1"),
     ("explain", "--count", "0"),
     ("explain", "--filters", "-1"),
-    ("explain", "--search", "0"),
+    ("explain", "--search", "-1"),
     ("explain", "--split", "9"),
     ("predict", "--top", "0"),
     ("predict", "--window", "nan"),

@@ -330,13 +330,15 @@ def filter_sections(
         "strongest activations, one a video and the strongest first: above, what deconvnet finds "
         "in the input to have made it; below, that piece of the input."
     )
-    sections = [Section("Strongest activations", note)] if parts else []
+    if not parts:
+        return []
+    sections = [Section("Strongest activations", note)]
     clip = explained.network.layout == "clip"
     best = 1 if clip else wanted.best
-    for part in parts:
-        rows = strongest_activations(
-            explained.network, snapshots, part, filters=wanted.filters, best=best
-        )
+    found = strongest_activations(
+        explained.network, snapshots, parts, filters=wanted.filters, best=best
+    )
+    for part, rows in found.items():
         if not rows:
             sections.append(Section(part, "No filter answers here: all of it is 0.", inner=True))
             continue

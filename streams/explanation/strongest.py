@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from storage.errors import UserError
 from streams.explanation.gradients import deconvolved, maps_of, part_of
 from streams.explanation.snapshots import Snapshot
 from streams.networks import Network
@@ -52,33 +53,63 @@ def conv_parts(network: Network, x: Tensor, most: int = 4) -> list[str]:
 
 
 def strongest_activations(
-    network: Network, snapshots: Sequence[Snapshot], at: str, *, filters: int = 8, best: int = 4
-) -> list[list[Strongest]]:
-    """Of the filters behind `at` that answer most strongly, each with its `best` snapshots.
+    network: Network,
+    snapshots: Sequence[Snapshot],
+    parts: Sequence[str],
+    *,
+    filters: int = 8,
+    best: int = 4,
+) -> dict[str, list[list[Strongest]]]:
+    """Part -> of its filters that answer most strongly, each with its `best` snapshots.
 
     A snapshot counts once a filter, at the place of its highest activation. Filters that are 0
     everywhere are left out.
     """
-    part_of(network, at)
-    peaks, places = [], []
-    with torch.no_grad():
-        for snapshot in snapshots:
-            maps = network.until(snapshot.x, at)[0].float()
-            peak, where = maps.flatten(1).max(1)
-            peaks.append(peak.cpu().numpy())
-            places.append(np.stack(np.unravel_index(where.cpu().numpy(), maps.shape[1:]), 1))
-    strength, place = np.stack(peaks), np.stack(places)  # (snapshots, K), (snapshots, K, 2 or 3)
-    order = np.argsort(-strength.max(0), kind="stable")
-    chosen = [int(k) for k in order[:filters] if strength[:, k].max() > 0]
-    found = []
-    for k in chosen:
-        rows = np.argsort(-strength[:, k], kind="stable")[:best]
-        found.append([
-            one_activation(network, snapshots, int(row), at, k, float(strength[row, k]),
-                           tuple(int(i) for i in place[row, k]))
-            for row in rows if strength[row, k] > 0
-        ])  # fmt: skip
+    found: dict[str, list[list[Strongest]]] = {}
+    for at, (strength, place) in peaks_behind(network, snapshots, parts).items():
+        order = np.argsort(-strength.max(0), kind="stable")
+        chosen = [int(k) for k in order[:filters] if strength[:, k].max() > 0]
+        found[at] = []
+        for k in chosen:
+            rows = np.argsort(-strength[:, k], kind="stable")[:best]
+            found[at].append([
+                one_activation(network, snapshots, int(row), at, k, float(strength[row, k]),
+                               tuple(int(i) for i in place[row, k]))
+                for row in rows if strength[row, k] > 0
+            ])  # fmt: skip
     return found
+
+
+Peaks = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Highest activations (snapshots, K), and their places in the map (snapshots, K, 2 or 3)."""
+
+
+@torch.no_grad()
+def peaks_behind(
+    network: Network, snapshots: Sequence[Snapshot], parts: Sequence[str]
+) -> dict[str, Peaks]:
+    """Of every filter behind some parts; each snapshot goes through the network once."""
+    wanted = [name for name in network.names if name in {part_of(network, at) for at in parts}]
+    peaks: dict[str, list[tuple[NDArray[np.float32], NDArray[np.int64]]]] = {n: [] for n in wanted}
+    for snapshot in snapshots:
+        behind = snapshot.x
+        for name, part in network.backbone.named_children():
+            behind = part(behind)
+            if name in peaks:
+                if behind.ndim < 4:
+                    raise UserError(
+                        f"behind --parts {name} stand {tuple(behind.shape[1:])}; that is no map"
+                    )
+                maps = behind[0].float()
+                peak, where = maps.flatten(1).max(1)
+                place = np.stack(np.unravel_index(where.cpu().numpy(), maps.shape[1:]), 1)
+                peaks[name].append((peak.cpu().numpy(), place))
+            if name == wanted[-1]:
+                break
+    return {
+        name: (np.stack([s for s, _ in each]), np.stack([p for _, p in each]))
+        for name, each in peaks.items()
+    }
 
 
 def one_activation(

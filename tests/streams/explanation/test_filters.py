@@ -83,7 +83,7 @@ def red_filter() -> Network:
 def test_the_strongest_activations_are_where_the_filter_fits_best() -> None:
     net = red_filter()
     shown = [red_at(2, 9, 0.5), red_at(10, 4, 1.0), red_at(6, 6, 0.25)]
-    (found,) = strongest_activations(net, shown, "relu1", filters=4, best=2)
+    (found,) = strongest_activations(net, shown, ["relu1"], filters=4, best=2)["relu1"]
     assert [one.filter for one in found] == [1, 1]
     assert [one.snapshot for one in found] == [1, 0]
     assert [one.activation for one in found] == pytest.approx([9.0, 4.5])
@@ -103,14 +103,18 @@ def test_in_a_clip_the_moment_is_found_too() -> None:
         conv.bias.zero_()  # type: ignore[union-attr]
     x = torch.zeros(1, 3, 4, 16, 16)
     x[0, 2, 2, 5:8, 1:4] = 1
-    ((one,),) = strongest_activations(network(conv, "clip"), [snapshot(x)], "relu1", best=1)
+    net = network(conv, "clip")
+    ((one,),) = strongest_activations(net, [snapshot(x)], ["relu1"], best=1)["relu1"]
     assert one.place == (2, 6, 2)
     assert np.abs(one.picture).max((1, 2, 3)).tolist() == [0, 0, 1, 0]
 
 
 def test_filters_that_never_answer_are_left_out() -> None:
     net = red_filter()
-    assert strongest_activations(net, [snapshot(torch.zeros(1, 3, 16, 16))], "relu1") == []
+    dark = [snapshot(torch.zeros(1, 3, 16, 16))]
+    assert strongest_activations(net, dark, ["relu1"]) == {"relu1": []}
+    with pytest.raises(UserError, match="behind --parts flatten stand"):
+        strongest_activations(net, dark, ["flatten"])
 
 
 def test_a_box_stays_in_the_picture_and_is_square() -> None:
