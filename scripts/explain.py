@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -124,11 +124,11 @@ def of_stream(trained: Run, options: Options) -> Explanation:
         recipe.input.check(store.meta)
         if not options.other_store:
             trained.check_store({trained.kind: recipe.input}, store.meta, options.store)
-        listed = clips_of(trained, options, store.videos())
+        listed, where = clips_of(trained, options, store.videos())
         usable = [c for c in listed if recipe.input.repeatable(store.video(c.video))]
     if not usable:
-        raise UserError(f"{options.store} has no video that the run can look at")
-    shown = usable if options.videos else spread(usable, options.count)
+        raise UserError(f"{where} has no video that the run can look at")
+    shown = chosen(options, {clip.video: clip for clip in usable}, where)
     of_clips = entry_of(recipe.network.name).layout == "clip"
     searched = spread(usable, options.search or (12 if of_clips else 48))
     wanted = Wanted(options.of, options.at, options.parts, options.filters, options.best)
@@ -146,35 +146,34 @@ def of_stream(trained: Run, options: Options) -> Explanation:
         )
 
 
-def clips_of(trained: Run, options: Options, stored: Sequence[str]) -> list[Clip]:
-    """The listed clips of the part, or the stored videos; only those of --videos, if given."""
+def clips_of(trained: Run, options: Options, stored: Sequence[str]) -> tuple[list[Clip], str]:
+    """The listed clips of the part, or all stored videos; and what they are, in words."""
     from storage.catalog import Clip, load_catalog, match_clips
 
     if options.labels is None:
-        clips = [Clip(video, -1, video) for video in stored]
-        where = str(options.store)
-    else:
-        catalog = load_catalog(
-            options.labels,
-            validation=trained.validation,
-            official_counts=not options.any_counts,
+        return [Clip(video, -1, video) for video in stored], str(options.store)
+    catalog = load_catalog(
+        options.labels, validation=trained.validation, official_counts=not options.any_counts
+    )
+    if catalog.classes != trained.classes:
+        raise UserError(
+            f"{options.labels} has other classes than {options.run} was trained on; give the "
+            "labels of the training"
         )
-        if catalog.classes != trained.classes:
-            raise UserError(
-                f"{options.labels} has other classes than {options.run} was trained on; give the "
-                "labels of the training"
-            )
-        split = trained.split if options.split is None else options.split
-        listed = catalog.part(split, options.part)
-        clips = match_clips(listed, stored, catalog.videos(split)).clips
-        where = f"the {options.part} part of {options.labels} in {options.store}"
-    if not options.videos:
-        return clips
-    known = {clip.video: clip for clip in clips}
+    split = trained.split if options.split is None else options.split
+    listed = catalog.part(split, options.part)
+    clips = match_clips(listed, stored, catalog.videos(split)).clips
+    return clips, f"the {options.part} part of {options.labels} in {options.store}"
+
+
+def chosen(options: Options, known: Mapping[str, T], where: str) -> list[T]:
+    """Of the videos there are, those of --videos, or some that are spread over the classes."""
     for video in options.videos:
         if video not in known:
-            raise UserError(f"--videos {video} is not in {where}; `twostream inspect` lists them")
-    return [known[video] for video in dict.fromkeys(options.videos)]
+            raise UserError(f"--videos {video} is not in {where}")
+    if options.videos:
+        return [known[video] for video in dict.fromkeys(options.videos)]
+    return spread(list(known.values()), options.count)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -205,12 +204,8 @@ def of_sequence(trained: Run, options: Options) -> Explanation:
     )
     source = open_feature_source(data, (options.part,))
     scorer.check(source, other_store=options.other_store)
-    clips = source.parts[options.part]
-    row_of = {clip.video: row for row, clip in enumerate(clips)}
-    for video in options.videos:
-        if video not in row_of:
-            raise UserError(f"--videos {video} is not in the {options.part} part of the features")
-    rows = [row_of[v] for v in options.videos] or spread(range(len(clips)), options.count)
+    row_of = {clip.video: row for row, clip in enumerate(source.parts[options.part])}
+    rows = chosen(options, row_of, f"the {options.part} part of the features")
     with progress_bar(len(rows), "video", "explain", quiet=options.talk.quiet) as bar:
         return explain_sequence(
             scorer,

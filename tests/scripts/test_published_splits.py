@@ -69,7 +69,7 @@ def said(tables: Path) -> dict[str, Any]:
     return numbers
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", [1, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 3))])
 def test_two_published_streams_are_fused_straight_from_their_files(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: int
 ) -> None:
