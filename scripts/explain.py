@@ -128,7 +128,7 @@ def of_stream(trained: Run, options: Options) -> Explanation:
         usable = [c for c in listed if recipe.input.repeatable(store.video(c.video))]
     if not usable:
         raise UserError(f"{where} has no video that the run can look at")
-    shown = chosen(options, {clip.video: clip for clip in usable}, where)
+    shown = asked_or_spread(options, {clip.video: clip for clip in usable}, where)
     of_clips = entry_of(recipe.network.name).layout == "clip"
     searched = spread(usable, options.search or (12 if of_clips else 48))
     wanted = Wanted(options.of, options.at, options.parts, options.filters, options.best)
@@ -166,7 +166,7 @@ def clips_of(trained: Run, options: Options, stored: Sequence[str]) -> tuple[lis
     return clips, f"the {options.part} part of {options.labels} in {options.store}"
 
 
-def chosen(options: Options, known: Mapping[str, T], where: str) -> list[T]:
+def asked_or_spread(options: Options, known: Mapping[str, T], where: str) -> list[T]:
     """Of the videos there are, those of --videos, or some that are spread over the classes."""
     for video in options.videos:
         if video not in known:
@@ -205,7 +205,7 @@ def of_sequence(trained: Run, options: Options) -> Explanation:
     source = open_feature_source(data, (options.part,))
     scorer.check(source, other_store=options.other_store)
     row_of = {clip.video: row for row, clip in enumerate(source.parts[options.part])}
-    rows = chosen(options, row_of, f"the {options.part} part of the features")
+    rows = asked_or_spread(options, row_of, f"the {options.part} part of the features")
     with progress_bar(len(rows), "video", "explain", quiet=options.talk.quiet) as bar:
         return explain_sequence(
             scorer,

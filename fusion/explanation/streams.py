@@ -45,10 +45,10 @@ from streams.explanation import (
     conv_parts,
     first_filters,
     grad_cam,
+    gradient_copy,
     guided_gradient,
     last_map,
     part_of,
-    prepared,
     read_snapshots,
     strongest_activations,
     why_not_guided,
@@ -104,7 +104,7 @@ def explain_stream(
     """`shown`: the clips that are explained one by one; `searched`: those among which the
     strongest activations are looked for. `labelled`: their labels mean something."""
     net, weights = load_stream(run, device)
-    network, recipe = prepared(net.network), run.recipe
+    network, recipe = gradient_copy(net.network), run.recipe
     for part in filter(None, (wanted.at, *wanted.parts)):
         part_of(network, part)
     class_of(wanted.of, run.classes, 0, 0, labelled)  # whether there is such a class

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from streams.explanation.first_layer import first_filters
     from streams.explanation.gradients import (
         grad_cam,
+        gradient_copy,
         guided_gradient,
         last_map,
         part_of,
-        prepared,
         why_not_guided,
     )
     from streams.explanation.masks import attention_masks

@@ -44,7 +44,7 @@ def attribution() -> Any:
     return attr
 
 
-def prepared(network: Network) -> Network:
+def gradient_copy(network: Network) -> Network:
     """A copy to take gradients of: it answers as in testing, and no layer works in place."""
     own = copy.deepcopy(network).eval().requires_grad_(False)
     for module in own.modules():

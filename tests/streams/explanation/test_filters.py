@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.explanation.first_layer import first_filters
-from streams.explanation.gradients import last_map, prepared
+from streams.explanation.gradients import gradient_copy, last_map
 from streams.explanation.masks import attention_masks
 from streams.explanation.snapshots import Snapshot
 from streams.explanation.strongest import as_steps, conv_parts, seen_box, strongest_activations
@@ -22,7 +22,7 @@ def network(conv: nn.Module, layout: str = "stack", channels: int = 3) -> Networ
     clip = layout == "clip"
     mean = nn.AdaptiveAvgPool3d(1) if clip else nn.AdaptiveAvgPool2d(1)
     parts = {"conv1": conv, "relu1": nn.ReLU(), "mean": mean, "flatten": nn.Flatten()}
-    return prepared(
+    return gradient_copy(
         Network(
             parts,
             nn.Linear(conv.out_channels, 2),  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ def test_steps_of_a_stack_and_of_a_clip_come_back_in_order() -> None:
 
 
 def test_parts_to_draw_are_spread_over_the_depth() -> None:
-    net = prepared(build_network("resnet18", classes=3))
+    net = gradient_copy(build_network("resnet18", classes=3))
     x = torch.zeros(1, 3, 64, 64)
     assert conv_parts(net, x) == ["relu", "layer1", "layer3", "layer4"]
     assert conv_parts(red_filter(), torch.zeros(1, 3, 16, 16)) == ["relu1"]
@@ -145,7 +145,7 @@ def test_parts_to_draw_are_spread_over_the_depth() -> None:
 
 def test_masks_are_the_mean_over_channels_of_what_the_module_computes() -> None:
     torch.manual_seed(0)
-    net = prepared(build_network("attention56", classes=3))
+    net = gradient_copy(build_network("attention56", classes=3))
     x = torch.randn(1, 3, 64, 64)
     masks = attention_masks(net, x)
     assert list(masks) == ["AttentionA_1", "AttentionB_1", "AttentionC_1"]

@@ -14,8 +14,8 @@ from storage.errors import UserError
 from streams.explanation.gradients import (
     deconvolved,
     grad_cam,
+    gradient_copy,
     guided_gradient,
-    prepared,
     why_not_guided,
 )
 from streams.networks import build_network
@@ -41,7 +41,7 @@ def two_colours() -> Network:
         "pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    return prepared(Network(parts, head, channels=3, size=SIDE))
+    return gradient_copy(Network(parts, head, channels=3, size=SIDE))
 
 
 def red_and_green() -> Tensor:
@@ -96,7 +96,7 @@ def small(layout: str) -> tuple[Network, Tensor]:
         frames=4,  # type: ignore[arg-type]
     )
     shape = (1, 3, 4, 8, 8) if clip else (1, 3, 8, 8)
-    return prepared(net), torch.randn(shape)
+    return gradient_copy(net), torch.randn(shape)
 
 
 class Rule(torch.autograd.Function):
@@ -155,7 +155,7 @@ def test_grad_cam_is_its_formula(layout: str) -> None:
 def test_on_a_linear_network_all_gradients_are_one() -> None:
     conv = nn.Conv2d(3, 2, 3, padding=1)
     parts = {"conv": conv, "mean": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
-    net = prepared(Network(parts, nn.Linear(2, 2), channels=3, size=8))
+    net = gradient_copy(Network(parts, nn.Linear(2, 2), channels=3, size=8))
     x = torch.randn(1, 3, 8, 8, requires_grad=True)
     (plain,) = torch.autograd.grad(net(x)[0, 0], x)
     torch.testing.assert_close(guided_gradient(net, x.detach(), 0), plain)
@@ -169,7 +169,7 @@ def test_a_copy_answers_as_the_network_and_its_relus_are_found(name: str) -> Non
     torch.manual_seed(0)
     net = build_network(name, classes=3).eval()
     net.requires_grad_(False)
-    own = prepared(net)
+    own = gradient_copy(net)
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(own(x), net(x))
     assert why_not_guided(own, x) == ""
@@ -183,7 +183,7 @@ def test_networks_that_the_rules_do_not_reach_are_told_apart() -> None:
     def net(*more: nn.Module) -> Network:
         parts = {"conv": nn.Conv2d(3, 2, 3), **{f"part{i}": m for i, m in enumerate(more)}}
         parts |= {"mean": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
-        return prepared(Network(parts, nn.Linear(2, 2), channels=3, size=8))
+        return gradient_copy(Network(parts, nn.Linear(2, 2), channels=3, size=8))
 
     x = torch.randn(1, 3, 8, 8)
     assert why_not_guided(net(nn.ReLU()), x) == ""
@@ -238,7 +238,7 @@ def test_a_learned_network_lights_up_a_planted_square_of_the_class() -> None:
         optim.zero_grad()
         loss.backward()
         optim.step()
-    own = prepared(net)
+    own = gradient_copy(net)
     x, labels, at = batch(20)
     assert (own(x).argmax(1) == labels).all()
     inside, area = [], 8 * 8 / side**2
