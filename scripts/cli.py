@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "write the class scores of a trained run",
     "fuse": "combine the scores of several streams",
     "report": "judge streams and fusions in one page",
+    "explain": "draw what a trained run looks at",
     "predict": "say what happens in a video of your own",
     "import": "take over flow that another tool computed",
     "export": "write a store in another tool's layout",

@@ -53,7 +53,7 @@ class Options:
     weights: tuple[float, ...] = ()
     """A weight for each run given, in the order spatial, temporal, difference, fusion, --run;
     equal."""
-    normalise: Literal["softmax", "logits", "l1", "l2", "zscore"] = "softmax"
+    normalise: Literal["softmax", "logits", "l1", "l2", "unit", "zscore"] = "softmax"
     """What is done to the scores before they are averaged."""
     like: Path | None = None
     """Average as this table of `twostream fuse` was made: its weights and its normalisation."""

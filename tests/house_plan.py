@@ -11,7 +11,7 @@ STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.tra
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
 FUSION = {
     *("fusion.judge", "fusion.scores", "fusion.features"),
-    *("fusion.compare", "fusion.network", "fusion.report"),
+    *("fusion.compare", "fusion.network", "fusion.report", "fusion.explanation"),
 }
 STORAGE = {
     "storage",
@@ -69,6 +69,10 @@ PLAN: dict[str, set[str]] = {
         *("streams.aggregators", "streams.scoring"),
         *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
     },
+    "streams.explanation": {
+        *STREAMS,
+        *("storage.catalog", "storage.store"),
+    },
     # from scores and networks to a report
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
@@ -84,6 +88,11 @@ PLAN: dict[str, set[str]] = {
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
+    "fusion.explanation": {
+        *STREAMS,
+        *("streams.explanation", "streams.scoring", "streams.sequences"),
+        *("storage.catalog", "storage.codecs", "storage.store"),
+    },
     # commands
     "scripts.common": {
         *("storage.scores", "streams.samples", "streams.training"),

@@ -98,6 +98,8 @@ def fitted_on(fusion: dict[str, Any] | None) -> str | None:
     part = (
         "out-of-fold train" if fit.get("out_of_fold") else str(fit.get("part", "an unknown part"))
     )
+    if isinstance(folds := fit.get("folds"), int):
+        return f"other groups of the {part} part, in {folds} folds"
     return f"{part}, these very videos" if fit.get("same_videos") and part != "test" else part
 
 

@@ -38,6 +38,7 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
+    "captum": ("pictures of what networks see (explain)", "'twostream[explain]'"),
     "timm": ("networks by the name timm:NAME", "'twostream[timm]'"),
 }
 """Module -> what it is for, and what to install."""

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,6 +50,7 @@ class ResidualUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(inner)
+        self.relu = nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(inner, width, 1, bias=False)
         self.shortcut = (
             nn.Conv2d(given, width, 1, stride, bias=False)
@@ -59,10 +59,10 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        active = torch.relu_(self.bn1(x))
+        active = self.relu(self.bn1(x))
         past = x if self.shortcut is None else self.shortcut(active)
-        inner = self.conv2(torch.relu_(self.bn2(self.conv1(active))))
-        change: Tensor = self.conv3(torch.relu_(self.bn3(inner)))
+        inner = self.conv2(self.relu(self.bn2(self.conv1(active))))
+        change: Tensor = self.conv3(self.relu(self.bn3(inner)))
         return past + change
 
 

@@ -85,6 +85,7 @@ class Block(nn.Module):
         self.add_module("pool", branch_pool(pool, stride))
         if pooled:
             self.convolve("pool_proj", given, pooled, 1)
+        self.relu = nn.ReLU(inplace=True)
 
     def convolve(self, name: str, given: int, width: int, kernel: int, stride: int = 1) -> None:
         self.add_module(name, nn.Conv2d(given, width, kernel, stride, kernel // 2))
@@ -97,7 +98,7 @@ class Block(nn.Module):
         for name in names:
             x = getattr(self, name)(x)
             if name != "pool":
-                x = torch.relu_(getattr(self, f"{name}_bn")(x))
+                x = self.relu(getattr(self, f"{name}_bn")(x))
         return x
 
 
