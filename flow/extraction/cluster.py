@@ -11,10 +11,22 @@ import logging
 import os
 import uuid
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from flow.extraction.estimate import (
+    Paces,
+    counted,
+    measure_group,
+    pairs_each,
+    probe_group,
+    probing_groups,
+    promised,
+    samples,
+    say,
+)
 from flow.extraction.options import ExtractOptions
 from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import DIED, RunProgress, Stop
@@ -46,12 +58,13 @@ def run_on_cluster(
         ) from None
     with client:
         wait_for_workers(client, str(options.cluster))
+        tasks = look_ahead(client, plan.tasks, recipe)
         if options.dry_run:
             stop.ask("it was a dry run")
             return
         out = os.path.abspath(options.out)
         run, numbers = uuid.uuid4().hex[:8], count()
-        waiting = deque(plan.tasks)
+        waiting = deque(tasks)
         doing: dict[str, Task] = {}
         results = as_completed(loop=client.loop, raise_errors=False)
 
@@ -68,7 +81,7 @@ def run_on_cluster(
                 doing[future.key] = task
                 results.add(future)
 
-        with RunProgress(plan.tasks, summary, options, stop, quiet) as progress:
+        with RunProgress(tasks, summary, options, stop, quiet) as progress:
             fill()
             for future in results:
                 task = doing.pop(future.key)
@@ -82,6 +95,36 @@ def run_on_cluster(
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_worker)
+
+
+def look_ahead(client: Any, tasks: Sequence[Task], recipe: Recipe) -> list[Task]:
+    """The tasks with their frames, the longest first; and how long they will take is said. So the
+    work's total is known before it begins. What a job dies of is left to the work itself."""
+    known: dict[str, int] = {}
+    groups = probing_groups(tasks)
+    for group, frames in zip(groups, results_of(client, probe_group, groups, ()), strict=True):
+        if frames is not None:
+            known |= promised(group, frames)
+    tasks = counted(tasks, known)
+    workers = sum(client.nthreads().values()) or 1
+    some = samples(tasks, workers)
+    paces: Paces = []
+    # Machines may differ, and other work on them is not known: a core each is what is counted on.
+    for measured in results_of(client, measure_group, some, (recipe, pairs_each(tasks, some), 1.0)):
+        paces += measured or []
+    say(tasks, paces, workers)
+    return tasks
+
+
+def results_of(
+    client: Any, function: Callable[..., Any], groups: Sequence[Any], arguments: tuple[Any, ...]
+) -> list[Any]:
+    """What the workers make of each group; None where that failed."""
+    from distributed import wait
+
+    futures = [client.submit(function, g, *arguments, None, pure=False) for g in groups]
+    wait(futures)
+    return [future.result() if future.status == "finished" else None for future in futures]
 
 
 def outcome_of_future(task: Task, future: Any) -> Outcome:

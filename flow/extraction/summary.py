@@ -98,8 +98,10 @@ class Summary:
             shares = self.quality.shares()
             lines.append(
                 f"{shares['clipped_share']:.3%} of the flow clipped, {shares['zero_share']:.1%} "
-                f"coded as rest, mean quantisation error {shares['mean_abs_error_px']:.4f} px"
+                f"coded as rest"
             )
+            if self.quality.decoded:
+                lines.append(lost(self.quality))
         if self.partial:
             lines.append(f"{self.partial} stored in part: what could be decoded")
         if self.failures:
@@ -116,6 +118,13 @@ class Summary:
         if self.stopped:
             lines.append(f"stopped: {self.stopped}; the same command goes on from here")
         return "\n".join(lines)
+
+
+def lost(quality: Quality) -> str:
+    """What quantiser and codec take together, in words."""
+    shares = quality.shares()
+    where = f", {shares['moving_loss_px']:.3f} px where it moves" if quality.moving else ""
+    return f"quantiser and codec together move a vector by {shares['loss_px']:.3f} px{where} (mean)"
 
 
 def clock(seconds: float) -> str:
