@@ -31,7 +31,7 @@ from flow.extraction.options import ExtractOptions
 from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import DIED, RunProgress, Stop
 from flow.extraction.recipe import Recipe
-from flow.extraction.summary import Summary
+from flow.extraction.summary import DRY_RUN, Summary
 from flow.extraction.worker import Outcome, close_worker, extract_task, one_line
 from storage.errors import UserError
 
@@ -60,7 +60,7 @@ def run_on_cluster(
         wait_for_workers(client, str(options.cluster))
         tasks = look_ahead(client, plan.tasks, recipe)
         if options.dry_run:
-            stop.ask("it was a dry run")
+            stop.ask(DRY_RUN)
             return
         out = os.path.abspath(options.out)
         run, numbers = uuid.uuid4().hex[:8], count()
@@ -120,11 +120,14 @@ def results_of(
     client: Any, function: Callable[..., Any], groups: Sequence[Any], arguments: tuple[Any, ...]
 ) -> list[Any]:
     """What the workers make of each group; None where that failed."""
-    from distributed import wait
-
     futures = [client.submit(function, g, *arguments, None, pure=False) for g in groups]
-    wait(futures)
-    return [future.result() if future.status == "finished" else None for future in futures]
+    results = []
+    for future in futures:
+        try:
+            results.append(future.result())
+        except Exception:
+            results.append(None)
+    return results
 
 
 def outcome_of_future(task: Task, future: Any) -> Outcome:

@@ -10,6 +10,8 @@ from flow.extraction.failures import Failure
 from flow.extraction.quality import Quality
 from flow.extraction.worker import Outcome
 
+DRY_RUN = "it was a dry run"
+"""Why a run ended that was to say only what it would do."""
 SHOWN = 10
 """Failures that are printed one by one; all are in failures.json."""
 
@@ -115,7 +117,9 @@ class Summary:
             if len(self.failures) > SHOWN:
                 lines.append(f"  ... and {len(self.failures) - SHOWN} more")
             lines.append(f"all of them, with their reasons: {self.store}/failures.json")
-        if self.stopped:
+        if self.stopped == DRY_RUN:
+            lines.append("a dry run: nothing was stored")
+        elif self.stopped:
             lines.append(f"stopped: {self.stopped}; the same command goes on from here")
         return "\n".join(lines)
 

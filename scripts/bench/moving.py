@@ -198,9 +198,11 @@ def table(rows: list[ClipRow]) -> str:
         lines.append(f"{name:<44} {size:>7.0f} {every:>7.4f} {moving:>7.4f}")
     worse = sum(row.loss > 1 for row in judged)
     larger = sum(row.size > SHARE_OF_BYTES for row in judged)
+    neither = sum(row.loss <= 1 and row.size <= SHARE_OF_BYTES for row in judged)
     lines += [
         f"\nmoving pixels lose more than in the JPEGs: {worse} of {len(judged)} clips",
         f"more than two thirds of their bytes: {larger} of {len(judged)} clips",
+        f"neither: {neither} of {len(judged)} clips",
         f"\n{'the worst, over the JPEGs':<36} {'moves':>7} {'by px':>7} {'moving':>7} {'bytes':>7}",
     ]
     for row in sorted(judged, key=lambda row: -max(row.loss, row.size / SHARE_OF_BYTES))[:SHOWN]:
