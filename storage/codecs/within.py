@@ -2,10 +2,10 @@
 
 JPEG's own tables are made for eyes and spend their bytes on what is seen in photographs. Here every
 coefficient of the 8 x 8 transform has nearly the same step, from 1 at the mean to 2 at the finest
-pattern: at equal bytes that loses a fifth to a third less of what moves. How large the step is follows from the pair,
-without trying: finer where one code more is much motion, as in fast motion under companded codes,
-and finer where little of the picture moves, for there it costs few bytes. A mean over the picture
-alone would let small moving people pay for the still ground around them.
+pattern: at equal bytes that loses a fifth to a third less of what moves. How large the step is
+follows from the pair, without trying: finer where one code more is much motion, as in fast motion
+under companded codes, and finer where little of the picture moves, for there it costs few bytes. A
+mean over the picture alone would let small moving people pay for the still ground around them.
 
 The numbers were fitted to 123 clips at two sizes, so that on as many as possible moving pixels lose
 no more than with rounded codes in JPEGs of quality 95, at two thirds of their bytes
