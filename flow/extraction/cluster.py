@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,6 +50,11 @@ def run_on_cluster(
         from distributed import Client, as_completed
     except ImportError:
         raise UserError("--cluster needs Dask: pip install 'twostream[dask]'") from None
+    if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", str(options.cluster)):  # it would be waited for
+        raise UserError(
+            f"--cluster {options.cluster!r} is no address with a port; give the one that "
+            "`dask scheduler` prints, such as tcp://10.0.0.1:8786"
+        )
     try:
         client = Client(options.cluster, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
