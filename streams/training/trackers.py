@@ -78,7 +78,7 @@ class MlflowTracker:
         experiment = self._client.get_experiment_by_name(title)
         place = experiment.experiment_id if experiment else self._client.create_experiment(title)
         self.id = str(self._client.create_run(place, run_name=name).info.run_id)
-        for key, value in flat(settings).items():
+        for key, value in dotted(settings).items():
             self._client.log_param(self.id, key, value)
 
     def add(self, part: str, step: int, row: dict[str, float]) -> None:
@@ -151,11 +151,11 @@ class Trackers:
                 )
 
 
-def flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
+def dotted(value: dict[str, Any], before: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
     values: dict[str, Any] = {}
     for name, item in value.items():
         values |= (
-            flat(item, f"{before}{name}.") if isinstance(item, dict) else {before + name: item}
+            dotted(item, f"{before}{name}.") if isinstance(item, dict) else {before + name: item}
         )
     return values
