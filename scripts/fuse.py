@@ -16,7 +16,9 @@ fitted on validation scores, or out of group folds; `twostream report` judges wh
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -42,8 +44,8 @@ class Options:
     greedy: an ensemble of the streams that help most on --fit."""
     normalise: Literal["logits", "softmax", "l1", "l2", "unit", "zscore"] | None = None
     """How scores are brought to one scale; softmax when not given, l2 for svm."""
-    weights: str | None = None
-    """One number a stream for --method average, as in 1,1.5; equal when not given."""
+    weights: tuple[str, ...] = ()
+    """One number a stream for --method average, as in 1 1.5 or 1,1.5; equal when not given."""
     fit: tuple[str, ...] = ()
     """Validation (or out-of-fold training) scores to fit on, one a stream, in the same order."""
     fit_on_test: bool = False
@@ -125,11 +127,12 @@ def fuse(options: Options, tables: list[ScoreTable]) -> ScoreTable:
     return svm(tables, fit, how, seed=options.seed, **settings)
 
 
-def parse_weights(text: str) -> list[float]:
+def parse_weights(words: Sequence[str]) -> list[float]:
+    text = " ".join(words)
     try:
-        return [float(part) for part in text.replace(":", ",").split(",")]
+        return [float(part) for part in re.split(r"[\s,:]+", text.strip())]
     except ValueError:
-        raise UserError(f"--weights {text!r} must be numbers with commas, as in 1,1.5") from None
+        raise UserError(f"--weights {text!r} must be numbers, as in 1 1.5 or 1,1.5") from None
 
 
 def figures(judged: Evaluation) -> dict[str, Any]:

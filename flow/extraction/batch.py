@@ -21,7 +21,7 @@ from flow.extraction.plan import Plan, Share, Task, make_plan
 from flow.extraction.pool import Pool
 from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record, refusals
 from flow.extraction.recipe import Recipe, check_engine
-from flow.extraction.summary import Summary
+from flow.extraction.summary import DRY_RUN, Summary
 from flow.extraction.worker import extract_task
 from flow.tvl1 import load_engine
 from flow.video import find_videos
@@ -87,7 +87,7 @@ def run_here(
         tasks = with_frames(pool, plan.tasks, stop)
         estimate(pool, tasks, recipe, stop)
         if options.dry_run:
-            stop.ask("it was a dry run")
+            stop.ask(DRY_RUN)
             return
         with RunProgress(tasks, summary, options, stop, quiet) as progress:
             waiting = deque(tasks)

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.extraction.prefetch import StallError, prefetch
-from flow.extraction.quality import Quality
+from flow.extraction.quality import LOSS_PAIRS, Quality
 from flow.extraction.recipe import FlowMaker, Recipe
 from flow.tvl1 import MIN_SIDE
 from flow.video import VideoError, VideoReader, resample, to_grey
+from storage.codecs import flow_codec
 from storage.errors import StoreError
 from storage.store import Store
 
@@ -127,7 +128,7 @@ def extract_video(
     maker = maker or FlowMaker(recipe)
     maker.camera.clear()
     source = Source(path, recipe, tolerant)
-    quality = Quality()
+    quality, codec = Quality(), flow_codec(recipe.codec, recipe.quantizer)
     with store.write(video, replace) as writer:
         frames = pairs = 0
         for chunk in chunks(source, maker, patience):
@@ -135,14 +136,20 @@ def extract_video(
                 writer.frame(rgb)
             frames += len(chunk.rgb)
             for field, flow in chunk.flows.items():
-                for pair in flow:  # one at a time: it stays in the processor's cache
+                # one at a time: it stays in the processor's cache
+                for number, pair in enumerate(flow, pairs):
                     codes = pair if pair.dtype == np.uint8 else recipe.quantizer.quantize(pair)
-                    writer.flow(codes[None], field)
+                    data = codec.encode(codes)
+                    writer.encoded(field, data, *codes.shape[1:])
                     quality.count(codes, recipe.quantizer)
                     if pair.dtype != np.uint8:
                         quality.compare(pair, codes, recipe.quantizer)
+                        if number % LOSS_PAIRS == 0:
+                            quality.decode(pair, data, codec, recipe.quantizer)
             if chunk.sample is not None:
                 quality.compare(*chunk.sample, recipe.quantizer)
+                pair, codes = chunk.sample
+                quality.decode(pair, codec.encode(codes), codec, recipe.quantizer)
             done = len(chunk.flows[recipe.fields[0]]) if chunk.flows else 0
             pairs += done
             if progress is not None:

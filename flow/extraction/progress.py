@@ -70,7 +70,8 @@ class RunProgress:
         self._deaths: dict[str, int] = {}
         self._settled = 0
         self._total = len(tasks)
-        self._bar = progress_bar(sum(self._expected.values()), "pair", "extract", quiet=quiet)
+        total = sum(self._expected.values()) or None  # no header says: then nobody knows
+        self._bar = progress_bar(total, "pair", "extract", quiet=quiet)
 
     def __enter__(self) -> RunProgress:
         return self
@@ -103,7 +104,8 @@ class RunProgress:
             outcome = replace(outcome, status="stored")
         done, expected = self._done.pop(task.video, 0), self._expected[task.video]
         truth = outcome.pairs if outcome.status == "stored" else 0
-        self._bar.total = max(0, (self._bar.total or 0) + truth - expected)
+        if self._bar.total is not None:  # it falls where a video gives less than it promised
+            self._bar.total = max(0, self._bar.total + min(0, truth - expected))
         self._bar.update(truth - done)
         if outcome.status == "fatal":
             self.stop.ask(outcome.reason)

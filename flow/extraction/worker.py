@@ -1,22 +1,17 @@
-"""What a worker does, wherever it runs: probe headers, measure the engine, extract one video."""
+"""What a worker does, wherever it runs: probe headers, extract one video."""
 
 from __future__ import annotations
 
 import gc
 import os
 import socket
-import statistics
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 
-import numpy as np
-
-from flow.extraction.extract import Source, extract_video, pairs_of
+from flow.extraction.extract import extract_video
 from flow.extraction.plan import CHANGED, Task, change_of, change_reason
 from flow.extraction.quality import Quality
 from flow.extraction.recipe import FlowMaker, Recipe
@@ -163,30 +158,6 @@ def probe_frames(paths: Sequence[str]) -> list[int]:
         except VideoError:
             counts.append(0)
     return counts
-
-
-def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
-    """Measured on a few pairs out of a few videos: the median; 0 when none can be read."""
-    maker = FlowMaker(recipe)
-    few = replace(recipe, frame_codec="none", fps=None)
-    seconds: list[float] = []
-    for task in tasks:
-        source = Source(task.path, few, tolerant=True)
-        count = 32 if maker.makes_codes else 3
-        try:
-            frames = [picture.grey for picture in islice(source.pictures(), count + recipe.step)]
-        except VideoError:
-            continue
-        if len(frames) <= recipe.step:
-            continue
-        grey = np.stack(frames)
-        compute = maker.codes if maker.makes_codes else maker.flow
-        if not seconds:
-            pairs_of(compute, grey[: recipe.step + 1], recipe.step)  # compiles
-        began = time.perf_counter()
-        pairs = pairs_of(compute, grey, recipe.step)
-        seconds.append((time.perf_counter() - began) / len(pairs) * len(recipe.fields))
-    return statistics.median(seconds) if seconds else 0.0
 
 
 def one_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from storage.errors import UserError
 BENCHES = {
     "flow": ("scripts.bench.flow", "FlowBench"),
     "store": ("scripts.bench.store", "StoreBench"),
+    "codecs": ("scripts.bench.moving", "CodecsBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),

@@ -13,6 +13,7 @@ import video_files
 from flow.algorithms.table import algorithm
 from flow.extraction import extract
 from flow.extraction.extract import Extraction, Picture, extract_video, pairs_of
+from flow.extraction.quality import Quality
 from flow.extraction.recipe import FlowMaker, Recipe
 from flow.tvl1.compute import compute_flow
 from flow.video.reader import VideoError, VideoReader
@@ -165,6 +166,23 @@ def test_the_source_and_the_quality_are_on_record(tmp_path: Path, coded: Path) -
     assert meta.quality["zero_share"] == pytest.approx((codes == quantizer.zero).mean())
     assert meta.quality["clipped_share"] == pytest.approx((np.abs(flow) > 19.5).mean(), abs=1e-3)
     assert meta.quality["mean_abs_error_px"] == pytest.approx(error, rel=0.1)
+
+
+def test_the_loss_of_quantiser_and_codec_is_on_record(tmp_path: Path, coded: Path) -> None:
+    """Of pairs 0, 16, 32, 48: as a reader of the store would measure it against the flow."""
+    recipe = Recipe(**{**CHEAP, "codec": "half:60"})
+    store, done = store_video(tmp_path, coded, recipe)
+    flow = DIS.compute(grey_frames(coded))[::16]
+    read = store.meta.quantizer.dequantize(store.read_flow("v", 0, 60))[::16]
+    loss = np.hypot(read[:, 0] - flow[:, 0], read[:, 1] - flow[:, 1])
+    moves = np.hypot(flow[:, 0], flow[:, 1]) > 0.5
+    quality = store.video("v").quality
+    assert quality["decoded"] == loss.size
+    assert quality["moving"] == moves.sum() > 0
+    assert quality["loss_px"] == pytest.approx(loss.mean())
+    assert quality["moving_loss_px"] == pytest.approx(loss[moves].mean())
+    assert quality["loss_px"] > 2 * quality["mean_abs_error_px"]
+    assert Quality.from_json(quality).shares() == pytest.approx(done.quality.shares())
 
 
 def grey_frames(path: Path) -> np.ndarray:

@@ -70,6 +70,9 @@ def test_why_it_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(gpu_cupy, "has_driver", lambda: False)
+    assert gpu.status() == "no NVIDIA driver here"
+    monkeypatch.setattr(gpu_cupy, "has_driver", lambda: True)
     assert gpu.status().startswith("CuPy is not installed; install the CuPy that fits")
 
     cupy = cupy_on_host.install(monkeypatch, count=0)

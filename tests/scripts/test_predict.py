@@ -334,6 +334,15 @@ def clip_run(folder: Path, house: Path) -> None:
     )
 
 
+def test_a_folder_is_the_videos_in_it(tmp_path: Path) -> None:
+    for name in ("b.avi", "a/c.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    inside = [str(tmp_path / "a/c.mp4"), str(tmp_path / "b.avi")]
+    assert command.files_of([str(tmp_path), "0"]) == [*inside, "0"]
+    assert command.files_of([inside[1]]) == inside[1:]
+
+
 def test_runs_of_any_kind_are_given_by_run(house: Path, tmp_path: Path) -> None:
     """An adopted network for clips beside a temporal and a second spatial run: each is scored as
     in a store, and the average is that of all."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from ctypes.util import find_library
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +27,8 @@ def device_status() -> str:
         from cupy.cuda import nvrtc
     except ImportError as error:
         missing = getattr(error, "name", None) == "cupy"
+        if missing and not has_driver():
+            return "no NVIDIA driver here"
         reason = "CuPy is not installed" if missing else f"CuPy does not load ({_line(error)})"
         return f"{reason}; {INSTALL}"
     except Exception as error:  # CuPy reports a broken CUDA in several ways
@@ -43,6 +47,11 @@ def device_status() -> str:
     if count == 1 and capability < OLDEST:
         return f"the GPU has compute capability {capability[0]}.{capability[1]}; 7.0 is needed"
     return "ok"
+
+
+def has_driver() -> bool:
+    """Whether this machine has what a GPU needs at all; without it there is nothing to advise."""
+    return find_library("cuda") is not None or os.path.exists("/proc/driver/nvidia")
 
 
 def count_devices() -> int:
