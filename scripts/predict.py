@@ -6,6 +6,7 @@
     twostream predict my.mp4 --spatial S --temporal T --like fused.npz
     twostream predict my.mp4 --run runs/i3d-rgb --run runs/i3d-flow --run runs/tsn
     twostream predict my.mp4 --run runs/spatial --run runs/temporal --fusion runs/fusion
+    twostream predict my.mp4 --run runs/lstm --features-of runs/i3d-rgb
     twostream predict long.mp4 --spatial S --temporal T --window 10 --stride 5
     twostream predict folder/ --temporal runs/temporal
     twostream predict 0 --temporal runs/temporal --seconds 20
@@ -52,6 +53,8 @@ class Options:
     average, which is the default."""
     run: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Folder of a run of any kind; give it once for each run."""
+    features_of: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of the run whose features a run of sequences learned on; give it once for each."""
     weights: tuple[float, ...] = ()
     """A weight for each run given, in the order spatial, temporal, difference, fusion, --run;
     equal."""
@@ -90,7 +93,7 @@ def run(options: Options) -> int:
     from tqdm import tqdm
 
     from fusion.report import window_starts
-    from scripts.prediction import Looking, open_runs, plan_passes, predict
+    from scripts.prediction import OWN_OPTIONS, Looking, open_runs, plan_passes, predict
     from streams.scoring import Views
     from streams.training import pick_device
 
@@ -98,7 +101,7 @@ def run(options: Options) -> int:
         raise UserError("name at least one video file, or the number of a camera")
     paths = {
         kind: getattr(options, kind)
-        for kind in ("spatial", "temporal", "difference", "fusion")
+        for kind in OWN_OPTIONS
         if getattr(options, kind) not in (None, AVERAGE)
     }
     if not paths and not options.run:
@@ -110,7 +113,7 @@ def run(options: Options) -> int:
         raise UserError("--overlay shows one video; predict the others by themselves")
     window_starts(0, options.window, options.stride)
     device = pick_device(options.device, 0)
-    runs = open_runs(paths, options.run, device)
+    runs = open_runs(paths, options.run, device, options.features_of)
     fusing = how_to_fuse(options, tuple(runs), next(iter(runs.values())).run.classes)
     mirrored = all(trained.scorer.crop.flip for trained in runs.values())
     looking = Looking(

@@ -43,7 +43,7 @@ class SequenceEntry:
     defaults: dict[str, Any] = field(default_factory=dict)
     """Values of `SequenceNetwork` that it was published with."""
     maps: Literal["no", "yes", "both"] = "no"
-    """Whether a step is a vector (no), a map (yes), or either."""
+    """Whether a step is a vector (no: of a map its mean over places), a map (yes), or either."""
 
 
 RECURRENT = ("hidden", "layers", "norm", "dropout", "prediction", "loss", "truncation")
@@ -138,17 +138,19 @@ class SequenceNetwork:
             if name not in own and getattr(self, name) != getattr(usual, name):
                 raise UserError(f"--{name} has no meaning for --network {self.network}")
 
+    def pools(self, shape: tuple[int, ...]) -> bool:
+        """Whether steps of `shape` are maps whose mean over places is what it learns on."""
+        return len(shape) == 3 and SEQUENCES[self.network].maps == "no"
+
     def build(
         self, shape: tuple[int, ...], classes: int, *, frames: int, widths: list[int]
     ) -> Aggregator:
         """The network with random weights, for steps of `shape` and sequences of `frames`."""
         entry = SEQUENCES[self.network]
-        is_map = len(shape) == 3
-        if entry.maps in ("yes", "no") and is_map != (entry.maps == "yes"):
-            kind = "maps (D, h, w)" if entry.maps == "yes" else "vectors (D,)"
+        if entry.maps == "yes" and len(shape) != 3:
             raise UserError(
-                f"--network {self.network} takes {kind}, and a step of the features is {shape}; "
-                "write features --at another part of the network"
+                f"--network {self.network} takes maps (D, h, w), and a step of the features is "
+                f"{shape}; write features --at another part of the network"
             )
         told = {"places": shape[1:] or (1, 1), "frames": frames or 120, "widths": widths}
         settings = {name: getattr(self, name) for name in entry.takes}

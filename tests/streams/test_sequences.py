@@ -244,11 +244,29 @@ def test_stores_that_do_not_fit_side_by_side_are_refused(made: Made) -> None:
         source_of(made, "rgb", "rgb")
 
 
-@pytest.mark.parametrize(("network", "which"), [("lstm", "maps"), ("visual-attention", "rgb")])
-def test_a_network_says_what_a_step_must_be(made: Made, network: str, which: str) -> None:
-    task = SequenceTask(small(network), source_of(made, which), 0)
-    with pytest.raises(UserError, match=f"--network {network} takes"):
+def test_a_network_says_what_a_step_must_be(made: Made) -> None:
+    task = SequenceTask(small("visual-attention"), source_of(made, "rgb"), 0)
+    with pytest.raises(UserError, match="--network visual-attention takes"):
         task.build_model(initial=False)
+
+
+def test_of_maps_a_network_for_vectors_sees_the_mean_over_places(
+    made: Made, tmp_path: Path
+) -> None:
+    """It answers as the same network on a store of those means."""
+    content = {}
+    with open_features(made.maps) as store:
+        for video in store.videos():
+            content[video] = store.read(video).mean((2, 3))
+    path = write_store(tmp_path / "means", config("rgb", (4,), "conv5"), content)
+    recipe = small("lstm")
+    recipe = replace(recipe, net=replace(recipe.net, standardise=False))
+    tables = []
+    for name, stores in (("maps", (made.maps,)), ("pooled", (path,))):
+        run(tmp_path / name, recipe, open_feature_source(FeatureData(stores, made.labels)))
+        source = open_feature_source(FeatureData(stores, made.labels), ("test",))
+        tables.append(score(tmp_path / name, source))
+    np.testing.assert_allclose(tables[0].scores, tables[1].scores, atol=1e-4)
 
 
 def test_an_option_that_a_network_does_not_take_is_refused() -> None:
