@@ -101,7 +101,7 @@ PLAN: dict[str, set[str]] = {
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
         *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
-        *("scripts.common", "storage.store", "streams.scoring"),
+        *("scripts.common", "storage.store", "streams.scoring", "streams.sequences"),
     },
     "scripts.bench": {
         *(FLOW | STORAGE | STREAMS | COMMON),
