@@ -31,6 +31,7 @@ def made(out: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_exam_that_is_killed_goes_on_and_ends_with_the_same_figures(
     twostream: Command, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_an_exam_that_is_killed_goes_on_and_ends_with_the_same_figures(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_quick_exam_shows_what_conv_fusion_is_for(twostream: Command, tmp_path: Path) -> None:
     """Late fusion is right in half of all choices, conv-level fusion in more than chance gives."""
     done = twostream("exam", "--out", tmp_path / "exam", "--quick", "--json", timeout=1500)
@@ -109,10 +111,11 @@ def test_a_dry_run_prints_commands_and_makes_nothing(twostream: Command, tmp_pat
         (("--systems", "lstn"), "--systems 'lstn' is not one of spatial"),
         (("--seeds", "0"), "--seeds 0 must lie in 1 to 100"),
         (("--steps", "0"), "must both be at least 1"),
+        (("--so-far",), "has no score table yet"),
     ],
 )
 def test_a_mistake_is_named_before_any_work(
-    words: tuple[str, str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from scripts.exam.command import main
 
