@@ -110,7 +110,7 @@ graphs = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(upper=graphs)
 def test_systems_share_a_letter_if_and_only_if_they_cannot_be_told_apart(
     upper: NDArray[np.bool_],
@@ -171,7 +171,7 @@ def test_a_copy_adds_nothing_and_scores_of_any_kind_can_be_added() -> None:
     assert additions(fusion.evaluate([one], draws=100).splits[0], 100, 0) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 6), st.just(None)), min_size=1, max_size=60))
 def test_parts_hold_equal_values_together_and_rise(values: list[int | None]) -> None:
     column = np.array([np.nan if v is None else v for v in values], float)

@@ -327,6 +327,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # a minute of work, also where others are at work
 def test_20_systems_400_classes_and_20000_videos_fit_in_3_gb_and_the_page_in_15_mb(
     tmp_path: Path,
 ) -> None:

@@ -384,6 +384,7 @@ def test_two_classes_take_little_room(browser: Any, tmp_path: Path) -> None:
     opened.close()
 
 
+@pytest.mark.slow
 def test_twenty_systems_are_compared_and_none_is_left_out(browser: Any, tmp_path: Path) -> None:
     tables = [
         made_up(f"system {k}", classes=30, videos=300, groups=60, skill=0.5 + 0.1 * k,
