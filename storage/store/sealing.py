@@ -80,7 +80,7 @@ def check_seal(folder: Path) -> None:
 @contextmanager
 def quiet_shard(folder: Path) -> Iterator[bool]:
     """Whether no process writes the shard in `folder`; if so, none begins to inside the block."""
-    if is_sealed(folder):
+    if is_sealed(folder) or not folder.is_dir():
         yield True
         return
     with unclaimed(folder) as free:

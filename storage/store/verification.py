@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def verify(
         with quiet_shard(folder) as free:
             report.shards.append(inspect(folder, free, False, store))
             if repair and report.shards[-1].faulty:
-                with unopened(folder) as unread:
+                with unopened(folder) if folder.is_dir() else nullcontext(True) as unread:
                     if not (free and unread):
                         raise StoreError(
                             f"shard {name} is damaged, and still being written or read: stop those "
