@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from storage.store.config import StoreConfig, VideoMeta, flatten
     from storage.store.keys import NEXT, NUMBER, Entry, entry_value, video_key
     from storage.store.manifest import Form
+    from storage.store.merging import Merged, merge
     from storage.store.report import Report
     from storage.store.shard import DATA, Shard, on_disk
     from storage.store.sharded import ShardedStore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from storage.store import faults, locks
 from storage.store.faults import DATA
 
 DATABASES = (b"info", b"videos", b"records")
+_shared: dict[tuple[int, int], tuple[lmdb.Environment, int]] = {}
+"""Of sealed shards, by the file's device and number, with the number of their users."""
+_guard = threading.Lock()
 
 
 def open_environment(folder: Path, write: bool, least: int) -> lmdb.Environment:
@@ -38,6 +42,39 @@ def open_environment(folder: Path, write: bool, least: int) -> lmdb.Environment:
         env.close()
         raise faults.truncated(folder, size, needed)
     return env
+
+
+def open_shared(folder: Path, least: int) -> lmdb.Environment:
+    """The environment of a sealed shard, to read. Stores that share its file by links share it in
+    a process as well, for LMDB opens no file twice. `let_go` of it when done."""
+    with _guard:
+        try:
+            status = os.stat(folder / DATA)
+        except OSError as error:
+            raise faults.refused(folder / DATA, error, "opened") from None
+        key = (status.st_dev, status.st_ino)
+        env, users = _shared.get(key) or (open_environment(folder, False, least), 0)
+        _shared[key] = (env, users + 1)
+        return env
+
+
+def let_go(env: lmdb.Environment) -> None:
+    """Close an environment, unless it is shared and others use it still."""
+    with _guard:
+        for key, (shared, users) in list(_shared.items()):
+            if shared is env:
+                if users > 1:
+                    _shared[key] = (env, users - 1)
+                    return
+                del _shared[key]
+        env.close()
+
+
+def forget_parents() -> None:
+    """In a forked child."""
+    global _guard
+    _shared.clear()
+    _guard = threading.Lock()
 
 
 def create_shard(folder: Path) -> None:

@@ -73,6 +73,10 @@ class VideoFinder(Generic[M]):
                     part = self._shards[name] = shard.acquire(self.folder / "shards" / name)
         return part
 
+    def part(self, name: str) -> shard.Shard:
+        """A shard, opened when it is first read."""
+        return self._shard(name)
+
     def _others(self) -> list[str]:
         """The shards that the index does not speak of; all where there is none."""
         self._check_process()

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from storage.errors import StoreError
-from storage.store import faults, locks
-from storage.store.environment import DATABASES, open_environment
+from storage.store import environment, faults, locks
+from storage.store.environment import DATABASES
 from storage.store.faults import DATA
 
 T = TypeVar("T")
@@ -180,20 +180,24 @@ class Shard:
             self._active += 1
 
     def _open_environment(self, write: bool) -> None:
-        if (self.folder / SEALED).exists():
+        sealed = (self.folder / SEALED).exists()
+        if sealed:
             if write:
                 raise StoreError(f"{self.folder} is sealed: nobody writes it any more")
             self._locked = True
         rest_others(self)
         self._lock_open()
         try:
-            env = open_environment(self.folder, write, FIRST_MAP)
+            if sealed:
+                env = environment.open_shared(self.folder, FIRST_MAP)
+            else:
+                env = environment.open_environment(self.folder, write, FIRST_MAP)
             try:
                 self.info, self.videos, self.records = (
                     env.open_db(name, create=False) for name in DATABASES
                 )
             except lmdb.Error as error:
-                env.close()
+                environment.let_go(env)
                 raise faults.explained(self.folder, error, opening=True) from error
         except BaseException:
             self._close_environment()
@@ -249,7 +253,7 @@ class Shard:
     def _close_environment(self) -> None:
         _mapped.pop(self, None)
         if self._env is not None:
-            self._env.close()
+            environment.let_go(self._env)
             self._env = None
         opened = [] if self._opened is None else [self._opened]
         for descriptor in self._descriptors + opened:
@@ -377,6 +381,7 @@ def _after_fork_in_child() -> None:
     for shard in _open.values():
         shard.forget()
     _open = {}
+    environment.forget_parents()
     _mapped.clear()
     _registry = threading.Lock()
 

@@ -252,7 +252,7 @@ def test_what_a_reader_would_misread_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with open(folder / "index.log", "ab") as file:
         file.write(coded(["paint 000000 blue"]))
-    with pytest.raises(StoreError, match="another version.*paint"):
+    with pytest.raises(StoreError, match=r"another version.*paint"):
         open_store(folder).videos()
 
 
@@ -295,7 +295,7 @@ def test_any_order_of_additions_and_deletions(
     reader = open_store(tmp_path / "s")
     truth: dict[str, int] = {}
     for number, (what, video, pairs) in enumerate(steps):
-        if what == "a" and video not in truth or what == "r":
+        if (what == "a" and video not in truth) or what == "r":
             add(store, video, pairs, replace=what == "r")
             truth[video] = pairs
         elif what == "d" and video in truth:
