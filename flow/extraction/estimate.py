@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ WORTH_IT = 2000
 """Pairs below which an estimate would take longer than it is worth."""
 PROBED = 64
 """Videos whose headers are read in one job."""
+MOST_PROBED = 512
+"""Videos whose headers are read before the first one is extracted."""
 SAMPLED = 3
 """Videos that the engine is timed on."""
 
@@ -27,8 +30,14 @@ Group = tuple[Task, ...]
 
 
 def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
-    """The tasks with the frames that their headers promise, the longest first."""
-    waiting = deque(tuple(tasks[at : at + PROBED]) for at in range(0, len(tasks), PROBED))
+    """The tasks with the frames that their headers promise, the longest first.
+
+    Of very many, some are looked at and the others go by their size: the first pair of a job must
+    not wait until thousands of files were opened.
+    """
+    apart = -(-len(tasks) // MOST_PROBED)
+    some = tasks[:: max(1, apart)]
+    waiting = deque(tuple(some[at : at + PROBED]) for at in range(0, len(some), PROBED))
     known: dict[str, int] = {}
 
     def next_group() -> Group | None:
@@ -39,7 +48,12 @@ def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
             for task, frames in zip(event.job, event.value, strict=True):
                 # Headers of damaged files claim anything; no codec has 8 frames a byte.
                 known[task.video] = frames if frames <= 8 * task.bytes else 0
-    counted = [replace(task, frames=known.get(task.video, 0)) for task in tasks]
+    sizes = {task.video: task.bytes for task in some}
+    rates = [frames / sizes[video] for video, frames in known.items() if frames]
+    rate = statistics.median(rates) if rates else 0.0
+    counted = [
+        replace(task, frames=known.get(task.video, round(task.bytes * rate))) for task in tasks
+    ]
     return sorted(counted, key=lambda task: (-task.frames, -task.bytes, task.video))
 
 

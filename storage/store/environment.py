@@ -46,7 +46,7 @@ def open_environment(folder: Path, write: bool, least: int) -> lmdb.Environment:
 
 def open_shared(folder: Path, least: int) -> lmdb.Environment:
     """The environment of a sealed shard, to read. Stores that share its file by links share it in
-    a process as well, for LMDB opens no file twice. `let_go` of it when done."""
+    a process as well, for LMDB opens no file twice. `leave` it when done."""
     with _guard:
         try:
             status = os.stat(folder / DATA)
@@ -58,7 +58,7 @@ def open_shared(folder: Path, least: int) -> lmdb.Environment:
         return env
 
 
-def let_go(env: lmdb.Environment) -> None:
+def leave(env: lmdb.Environment) -> None:
     """Close an environment, unless it is shared and others use it still."""
     with _guard:
         for key, (shared, users) in list(_shared.items()):

@@ -197,7 +197,7 @@ class Shard:
                     env.open_db(name, create=False) for name in DATABASES
                 )
             except lmdb.Error as error:
-                environment.let_go(env)
+                environment.leave(env)
                 raise faults.explained(self.folder, error, opening=True) from error
         except BaseException:
             self._close_environment()
@@ -253,7 +253,7 @@ class Shard:
     def _close_environment(self) -> None:
         _mapped.pop(self, None)
         if self._env is not None:
-            environment.let_go(self._env)
+            environment.leave(self._env)
             self._env = None
         opened = [] if self._opened is None else [self._opened]
         for descriptor in self._descriptors + opened:
