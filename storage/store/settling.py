@@ -23,6 +23,7 @@ from storage.store.keys import (
     entry_content,
     entry_number,
     json_value,
+    record_keys,
     video_key,
 )
 from storage.store.writer import drop_numbers, pending_numbers
@@ -81,13 +82,15 @@ def settle(shards: Path, index: Index, part: shard.Shard, thorough: bool = False
         if lines:
             index.append(lines)
         live = {entry.number: entry for entry in index.entries(name)}
+    with part.reading() as txn:  # of what was taken away, something may have been left
+        remains = {n for n in index.dropped(name) if next(record_keys(txn, part.records, n), None)}
     gone = [entry for entry in entries.values() if entry["number"] not in live]
     restore(part, live, entries)
     for entry in gone:
         withdraw(part, entry["video"], entry["number"])
     for number in live.keys() & set(pending):
         unmark(part, number)
-    drop_numbers(part, sorted({*pending, *(e["number"] for e in gone)} - live.keys()))
+    drop_numbers(part, sorted({*pending, *remains, *(e["number"] for e in gone)} - live.keys()))
 
 
 def restore(
