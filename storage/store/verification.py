@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -80,15 +80,16 @@ def inspect(folder: Path, alone: bool, locked: bool, store: ShardedStore[Any, An
     report = apart(check, folder, alone, locked, store.meta_type, shown)
     report = report or ShardReport(name, broken=CRASHED)
     if report.missing:  # a writer may have deleted them meanwhile
-        still = shown_numbers(store, name) or set()
+        still = shown_numbers(store, name) or {}
         report.missing = [number for number in report.missing if number in still]
     return report
 
 
-def shown_numbers(store: ShardedStore[Any, Any], name: str) -> set[int] | None:
-    """The numbers in a shard that the index shows; None where it does not speak of the shard."""
+def shown_numbers(store: ShardedStore[Any, Any], name: str) -> dict[int, bytes] | None:
+    """The numbers in a shard that the index shows, with their entries; None where it does not
+    speak of the shard."""
     index = store.index()
-    return {e.number for e in index.entries(name)} if index.speaks_of(name) else None
+    return {e.number: e.value for e in index.entries(name)} if index.speaks_of(name) else None
 
 
 def mend(
@@ -173,11 +174,11 @@ def check(
     alone: bool,
     locked: bool = False,
     meta_type: type[StoredMeta] = VideoMeta,
-    shown: set[int] | None = None,
+    shown: Mapping[int, bytes] | None = None,
 ) -> ShardReport:
     """Read every record of one shard. `alone` if nobody writes it meanwhile, `locked` if the
-    parent process keeps it from being opened elsewhere. `shown`: the numbers of the videos that
-    count; None if all do."""
+    parent process keeps it from being opened elsewhere. `shown`: number -> entry of the videos
+    that count; None if all do."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
@@ -202,7 +203,12 @@ def check(
             report.unfinished = pending_numbers(txn, part)
             numbers = named_numbers(txn, part) | {d.number for d in report.damaged}
             present = stored_numbers(txn, part.records)
-            report.missing = sorted((shown or set()) - seen)
+            others = (shown or {}).keys() - seen
+            for number in sorted(others & set(report.unfinished)):
+                # something is about to take its place, or was when its writer died
+                assert shown is not None
+                check_video(part, txn, b"", shown[number], report, meta_type)
+            report.missing = sorted(others - set(report.unfinished))
             report.orphans = sorted(
                 present - numbers - set(report.unfinished) - set(report.missing)
             )
