@@ -14,6 +14,7 @@ from storage.errors import UserError
 BENCHES = {
     "flow": ("scripts.bench.flow", "FlowBench"),
     "store": ("scripts.bench.store", "StoreBench"),
+    "shards": ("scripts.bench.shards", "ShardsBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),

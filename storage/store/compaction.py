@@ -20,7 +20,7 @@ from storage.store.index import Index, Listed, gone_line, listing_line, shard_li
 from storage.store.keys import NEXT, NUMBER, entry_content, record_keys, video_key
 from storage.store.salvage import BROKEN, rename_new
 from storage.store.sealing import is_sealed, seal_folder
-from storage.store.settling import settle, tidy, upgrade
+from storage.store.settling import adopt, settle, tidy, upgrade
 from storage.store.sharded import ShardedStore
 from storage.store.store import Store
 
@@ -95,6 +95,7 @@ def compact_shard(folder: Path, index: Index) -> CompactedShard:
 def compact_sealed(folder: Path, index: Index) -> CompactedShard:
     """A sealed shard is never written: what is left of it goes into a new one."""
     before = shard.on_disk(folder / shard.DATA)
+    adopt(folder, index)  # what was not taken away, whatever became of its line
     keep = {entry.number: entry for entry in index.entries(folder.name)}
     part = shard.acquire(folder)
     try:

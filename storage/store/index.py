@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ NAME = "index.log"
 HEADER = "index 1"
 BLOCK = 16 << 20
 """Bytes that are read at once."""
+LATEST = 1.0
 LINE = 4096
 """Bytes in which most lines end."""
 SLOTS = 1 << 24
@@ -84,6 +86,7 @@ class Index:
         self._descriptor = None
         self._file: tuple[int, int] | None = None
         self._end = 0
+        self._pushed, self._pushed_to = 0.0, 0
         self._names: list[str] = []
         self._slots: dict[str, int] = {}
         self._gone: set[str] = set()
@@ -317,9 +320,13 @@ class Index:
 
     # -- writing, by whoever holds the lock `claim.publishing`
 
-    def append(self, lines: list[str]) -> None:
-        """Write lines, and push them to the disk; all of them count at once, or none. The index
-        must be fresh."""
+    def append(self, lines: list[str], soon: bool = False) -> None:
+        """Write lines, and push them to the disk; the index must be fresh.
+
+        `soon`: within `LATEST` seconds, or by `sync`, will do. A line that shows a video may be
+        lost when the power fails, for the next owner of its shard writes it again; one after which
+        something is removed may not.
+        """
         data = coded(lines)
         with self.lock:
             try:
@@ -336,7 +343,8 @@ class Index:
                             written += os.pwrite(
                                 descriptor, memoryview(data)[written:], self._end + written
                             )
-                        os.fdatasync(descriptor)
+                        if not soon or time.monotonic() - self._pushed > LATEST:
+                            self._push(descriptor)
                     except BaseException:
                         os.ftruncate(descriptor, self._end)
                         raise
@@ -345,6 +353,20 @@ class Index:
             except OSError as error:
                 raise faults.unwritten(self.path, error) from None
             self._take(data)
+
+    def _push(self, descriptor: int) -> None:
+        os.fdatasync(descriptor)
+        self._pushed = time.monotonic()
+        self._pushed_to = os.fstat(descriptor).st_size
+
+    def sync(self) -> None:
+        """Push what was written soon to the disk."""
+        with self.lock:
+            if self._descriptor is not None and self._pushed_to < self._end:
+                try:
+                    self._push(self._descriptor)
+                except OSError as error:
+                    raise faults.unwritten(self.path, error) from None
 
     def rewrite(self, names: Iterable[str]) -> None:
         """Exchange the file for one without superfluous lines. `names`: shards that are there."""

@@ -30,7 +30,7 @@ from storage.store.keys import (
 )
 from storage.store.salvage import rename_new
 from storage.store.sealing import check_seal, is_sealed, quiet_shard, seal
-from storage.store.settling import settle, stored_entries, upgrade
+from storage.store.settling import adopt, settle, stored_entries, upgrade
 from storage.store.shard import DATA, SEALED
 from storage.store.store import Store
 
@@ -134,7 +134,9 @@ def chosen(
         for name in sealed_shards(store, progress):
             shown = {entry.number: entry for entry in store.index().entries(name)}
             added: dict[str, dict[str, Any]] = {}
-            hidden = {v: number for v, number in held(store, name).items() if number not in shown}
+            hidden = {
+                v: number for v, number in numbers(store, name).items() if number not in shown
+            }
             for number, listed in shown.items():
                 content = entry_content(listed.value)
                 video = content["video"]
@@ -180,10 +182,11 @@ def sealed_shards(store: Store, progress: Callable[[str], None]) -> list[str]:
                     seal(part)
                 finally:
                     shard.release(part)
+        adopt(shards / name, store.index())  # what was not taken away, whatever became of its line
     return names
 
 
-def held(store: Store, name: str) -> dict[str, int]:
+def numbers(store: Store, name: str) -> dict[str, int]:
     """Id -> number of all that a shard holds, shown or not."""
     part = store.part(name)
     with part.reading() as txn:

@@ -25,13 +25,23 @@ def is_sealed(folder: Path) -> bool:
 
 
 def is_full(part: shard.Shard) -> bool:
-    return part.used() >= SHARD_BYTES
+    """Whether it takes no further video. One that holds none takes any."""
+    try:
+        size = (part.folder / DATA).stat().st_size
+    except OSError as error:
+        raise faults.refused(part.folder, error, "read") from None
+    return size >= SHARD_BYTES and held(part) > 0
+
+
+def held(part: shard.Shard) -> int:
+    """Videos in a shard, shown or not."""
+    with part.reading() as txn:
+        return int(txn.stat(part.videos)["entries"])
 
 
 def seal(part: shard.Shard) -> None:
     """Seal a shard that this process has claimed, and in which nothing is in hand."""
-    with part.reading() as txn:
-        videos = int(txn.stat(part.videos)["entries"])
+    videos = held(part)
     part.close()
     seal_folder(part.folder, videos)
 

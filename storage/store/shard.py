@@ -214,12 +214,6 @@ class Shard:
             finally:
                 self._turn.release()
 
-    def used(self) -> int:
-        """Bytes of the pages in use or to be used again."""
-        with self.reading():
-            assert self._env is not None
-            return int((self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"])
-
     def _lock_open(self) -> None:
         """Say to other processes that the shard is open here, so that it stays where it is."""
         if self._locked:

@@ -23,9 +23,7 @@ from storage.store import chunk, claim, manifest, sealing, shard
 from storage.store.finding import Location, M, VideoFinder
 from storage.store.index import Listed, dropping_line, listing_line
 from storage.store.keys import (
-    Entry,
     check_id,
-    entry_value,
     parse_entry,
     record_key,
 )
@@ -237,7 +235,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         try:
             yield writer
             writer.publish()
-            writer.published = self._show(mine.name, writer.stored, replace)
+            writer.published = self._show(mine.name, writer, replace)
             if writer.published:
                 drop_numbers(part, writer.replaced)
             self._locations.pop(video, None)
@@ -252,14 +250,14 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
                     mine.unfinished.clear()
             mine.in_hand -= 1
 
-    def _show(self, name: str, entry: Entry[Any] | None, replace: bool) -> bool:
+    def _show(self, name: str, writer: W, replace: bool) -> bool:
         """Add the line that makes a stored video visible; not if another process was quicker."""
-        assert entry is not None  # it was published
-        line = listing_line(name, entry.number, entry_value(entry))
+        assert writer.number is not None  # it was published
+        line = listing_line(name, writer.number, writer.value)
         with claim.publishing(self.folder / "shards"):
-            if not replace and self._find(entry.meta.video) is not None:
+            if not replace and self._find(writer.video) is not None:
                 return False
-            self._index.append([line])
+            self._index.append([line], soon=not replace)
         return True
 
     def delete(self, video: str) -> None:
@@ -293,6 +291,8 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         """Let go of the files; the store opens them again when it is used again."""
         if self._pid == os.getpid():
             if self._claims:
+                with suppress(StoreError):
+                    self._index.sync()
                 claim.give_back(self.folder / "shards")
             for part in self._shards.values():
                 shard.release(part)
@@ -325,6 +325,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
                     mine.unfinished.clear()
                     if sealing.is_full(part):
                         self._settle(mine)
+                        self._index.sync()  # nobody settles a sealed shard
                         sealing.seal(part)
                         mine = claim.exchange(shards)
                     self._settle(mine)

@@ -56,6 +56,8 @@ class RecordWriter(ABC):
         """Whether it became visible; not if another process was quicker with the same video."""
         self.stored: Entry[Any] | None = None
         """Its entry in the shard, once it is there whole."""
+        self.value = b""
+        """The same as bytes."""
         self.replaced: list[int] = []
         """Numbers in the shard of what it takes the place of."""
         self._token = token
@@ -125,7 +127,7 @@ class RecordWriter(ABC):
         meta = replace(meta, size=self._bytes)
         content = content_of({kind: bytes(sums) for kind, sums in self._checksums.items()})
 
-        def work(txn: lmdb.Transaction) -> tuple[Entry[Any], list[int]]:
+        def work(txn: lmdb.Transaction) -> tuple[Entry[Any], bytes, list[int]]:
             number = self._put(txn)
             entry = Entry(number, meta, self.per_chunk, content)
             key = video_key(self.video)
@@ -133,11 +135,12 @@ class RecordWriter(ABC):
             replaced = [] if before is None else [entry_number(before)]
             for old in replaced:
                 txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
-            txn.put(key, entry_value(entry), db=self._shard.videos)
+            value = entry_value(entry)
+            txn.put(key, value, db=self._shard.videos)
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
-            return entry, replaced
+            return entry, value, replaced
 
-        self.stored, self.replaced = self._shard.write(work)
+        self.stored, self.value, self.replaced = self._shard.write(work)
         self.number = self.stored.number
 
 

@@ -126,9 +126,9 @@ def test_a_kill_on_either_side_of_the_line(
     def die() -> None:
         append = Index.append
 
-        def kill(index: Index, lines: list[str]) -> None:
+        def kill(index: Index, lines: list[str], soon: bool = False) -> None:
             if step == "shown":
-                append(index, lines)
+                append(index, lines, soon)
             os.kill(os.getpid(), signal.SIGKILL)
 
         Index.append = kill  # type: ignore[method-assign]
@@ -152,6 +152,54 @@ def test_a_kill_on_either_side_of_the_line(
     assert not report.damaged
     found = report.to_json()
     assert (found["hidden"], found["unfinished"], found["stray_records_of"]) == (0, 0, 0)
+
+
+def test_a_line_that_the_power_took_is_written_again(tmp_path: Path) -> None:
+    """The shard is on the disk before its line is."""
+    folder = tmp_path / "s"
+    filled(folder, {"a": 5, "b": 7}).close()
+    log = folder / "index.log"
+    before = log.read_bytes()
+    lines = before.splitlines(keepends=True)
+    log.write_bytes(b"".join(line for line in lines if b'"b"' not in line))
+    with open_store(folder, "a") as store:
+        assert store.videos() == ["a"]
+        add(store, "c", 3)
+        assert store.videos() == ["a", "b", "c"]
+    for video in "abc":
+        check(open_store(folder), video)
+
+
+def test_lines_are_pushed_to_the_disk_before_anything_goes_because_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    fdatasync, write = os.fdatasync, Shard.write
+
+    def pushed(descriptor: int) -> None:
+        events.append("push")
+        fdatasync(descriptor)
+
+    def noted(self: Shard, work: object) -> object:
+        events.append("shard")
+        return write(self, work)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fdatasync", pushed)
+    monkeypatch.setattr(Shard, "write", noted)
+    monkeypatch.setattr("storage.store.index.LATEST", 1e9)
+    store = filled(tmp_path / "s", {"a": 3})
+    events.clear()
+    add(store, "b", 3)
+    assert events == ["shard"]  # an addition does not wait for the disk a second time
+    store.delete("a")
+    assert events[1:3] == ["push", "shard"]
+    events.clear()
+    add(store, "b", 4, replace=True)
+    assert events[:3] == ["shard", "push", "shard"]
+    add(store, "c", 3)
+    events.clear()
+    store.close()
+    assert events == ["push"]
 
 
 def test_what_another_writer_holds_is_deleted_at_once_and_cleared_later(tmp_path: Path) -> None:

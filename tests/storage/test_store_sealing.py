@@ -203,6 +203,22 @@ def test_compact_gives_back_what_sealed_shards_lost(tmp_path: Path) -> None:
     assert report.to_json()["hidden"] == 0
 
 
+def test_sealed_videos_whose_lines_were_lost_come_back(tmp_path: Path) -> None:
+    """As from a backup whose index is older than its shards: nothing is taken for deleted."""
+    folder = tmp_path / "s"
+    store = filled(folder, VIDEOS)
+    store.delete("v00")
+    store.close()
+    log = folder / "index.log"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(line for line in lines if b'"v03"' not in line))
+    assert "v03" not in open_store(folder)
+    compact(folder)
+    store = open_store(folder)
+    assert store.videos() == sorted(set(VIDEOS) - {"v00"})
+    check(store, "v03")
+
+
 def test_more_shards_than_a_process_may_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
