@@ -145,6 +145,21 @@ def test_two_writers_at_once_have_a_shard_each(tmp_path: Path) -> None:
         check(store, video)
 
 
+def test_shards_that_others_make_at_the_same_moment_are_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their folders get their names between a look at the list and a look at them."""
+    glob = Path.glob
+
+    def late(path: Path, pattern: str) -> list[Path]:
+        return [*glob(path, pattern), *([path / ".new-gone"] if pattern == ".new-*" else [])]
+
+    store = open_store(tmp_path / "s", "w", RAW)
+    monkeypatch.setattr(Path, "glob", late)
+    add(store, "a", 3)
+    check(store, "a")
+
+
 def hold(store: Store, video: str, ready: object, go: object) -> None:
     with store.write(video) as w:
         from store_material import codes, frames
