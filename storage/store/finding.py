@@ -73,6 +73,10 @@ class VideoFinder(Generic[M]):
                     part = self._shards[name] = shard.acquire(self.folder / "shards" / name)
         return part
 
+    def layout(self) -> int:
+        """The version of its layout on the disk: see docs/store.md."""
+        return manifest.layout_of(self.folder, self.form)
+
     def part(self, name: str) -> shard.Shard:
         """A shard, opened when it is first read."""
         return self._shard(name)

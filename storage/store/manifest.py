@@ -78,6 +78,11 @@ def read_manifest(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[ass
     return form.parse({**content, "schema": form.schema})
 
 
+def layout_of(folder: Path, form: Form[Any]) -> int:
+    """The version of the layout on the disk of a store that can be read."""
+    return int(json.loads((folder / form.name).read_text(encoding="utf-8"))["schema"])
+
+
 def upgrade_manifest(folder: Path, form: Form[Any]) -> None:
     """Say in the manifest of a store of the first layout that it has the present one."""
     path = folder / form.name
