@@ -15,6 +15,7 @@ COMMANDS = {
     "verify": "read every record of a store, and drop what is damaged",
     "preview": "show frames beside their flow, as a video or a strip",
     "compact": "give back the space that deleted videos left in a store",
+    "merge": "make one store of several, without copying",
     "systems": "list the systems: paper, command, size, what each is blind to",
     "exam": "let systems sit an exam whose ceilings are proved: which idea is for what",
     "features": "write the features of a trained network, or of trajectories",

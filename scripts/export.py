@@ -35,7 +35,8 @@ class Options:
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """The store to read."""
     to: Literal["denseflow", "mmaction2", "npy", "webdataset", "hdf5"]
-    """The layout: mmaction2 is also TSN's. A feature store goes out as npy or hdf5."""
+    """The layout: mmaction2 is also TSN's; npy is for flow and for features, hdf5 for features
+    alone."""
     out: Path
     """A folder for it (hdf5: a file); what an earlier run wrote there is kept."""
     rule: Literal["round", "truncate", "centred"] | None = None

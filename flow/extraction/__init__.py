@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         pairs_of,
         too_short,
     )
+    from flow.extraction.failures import Failure, record_failures
     from flow.extraction.options import INTERRUPTED, ExtractOptions
     from flow.extraction.pool import Pool
     from flow.extraction.recipe import FlowMaker, Recipe, check_engine

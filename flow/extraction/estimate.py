@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PROBED = 64
 """Videos whose headers are read in one job."""
+MOST_PROBED = 512
+"""Videos whose headers are read before the first one is extracted."""
 SAMPLED = 3
 """Videos that each worker times the work on."""
 MOST_PAIRS = 24
@@ -47,7 +50,13 @@ def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
 
 
 def probing_groups(tasks: Sequence[Task]) -> list[Group]:
-    return [tuple(tasks[at : at + PROBED]) for at in range(0, len(tasks), PROBED)]
+    """The tasks whose headers are read, some in one job.
+
+    Of very many, some are looked at and the others go by their size: the first pair of a job must
+    not wait until thousands of files were opened.
+    """
+    some = tasks[:: max(1, -(-len(tasks) // MOST_PROBED))]
+    return [tuple(some[at : at + PROBED]) for at in range(0, len(some), PROBED)]
 
 
 def promised(group: Group, frames: Sequence[int]) -> dict[str, int]:
@@ -60,8 +69,13 @@ def promised(group: Group, frames: Sequence[int]) -> dict[str, int]:
 
 
 def counted(tasks: Sequence[Task], known: dict[str, int]) -> list[Task]:
-    """The tasks with their frames, the longest first."""
-    with_counts = [replace(task, frames=known.get(task.video, 0)) for task in tasks]
+    """The tasks with their frames, the longest first; where they are not known, by their bytes."""
+    sizes = {task.video: task.bytes for task in tasks}
+    rates = [frames / sizes[video] for video, frames in known.items() if frames]
+    rate = statistics.median(rates) if rates else 0.0
+    with_counts = [
+        replace(task, frames=known.get(task.video, round(task.bytes * rate))) for task in tasks
+    ]
     return sorted(with_counts, key=lambda task: (-task.frames, -task.bytes, task.video))
 
 

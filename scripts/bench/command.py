@@ -15,6 +15,7 @@ BENCHES = {
     "flow": ("scripts.bench.flow", "FlowBench"),
     "store": ("scripts.bench.store", "StoreBench"),
     "codecs": ("scripts.bench.moving", "CodecsBench"),
+    "shards": ("scripts.bench.shards", "ShardsBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),

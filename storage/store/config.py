@@ -11,7 +11,7 @@ from storage.codecs import Quantizer, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
 
 SCHEMA = 1
-"""The version of the layout on disk. A store of another one is refused."""
+"""The version of what is said here. That of the layout on the disk: `manifest.LAYOUT`."""
 FIELDS = ("forward", "backward", "warped")
 
 
