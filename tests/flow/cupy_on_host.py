@@ -166,6 +166,7 @@ def install(
         memcpyHostToDevice=1,
         memcpyDeviceToHost=2,
         CUDARuntimeError=CUDARuntimeError,
+        streamQuery=lambda stream: 0,
     )
     cuda = ModuleType("cupy.cuda")
     cuda.__dict__.update(

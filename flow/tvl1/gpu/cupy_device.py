@@ -22,6 +22,8 @@ INSTALL = (
 )
 OUT_OF_MEMORY = 2
 """cudaErrorMemoryAllocation."""
+NOT_READY = 600
+"""cudaErrorNotReady."""
 
 
 def device_status() -> str:
@@ -96,6 +98,8 @@ class CupyDevice:
         self.name = f"{properties['name'].decode()} (GPU {number})"
         self._capability = _capability(number)
         self._processors = int(properties["multiProcessorCount"])
+        with self._device:
+            self.memory = int(self._runtime.memGetInfo()[1])
         most = int(properties["sharedMemPerBlockOptin"])
         self.tile_rows = 8 if block_bytes(8) <= most else 4
         self._kernels: dict[str, Any] = {}
@@ -164,6 +168,17 @@ class CupyDevice:
     def wait(self, stream: Stream) -> None:
         with self._device:
             stream.synchronize()
+
+    def done(self, stream: Stream) -> bool:
+        with self._device:
+            try:
+                status = int(self._runtime.streamQuery(stream.ptr))
+            except self._runtime.CUDARuntimeError as error:
+                status = int(error.status)
+            if status not in (0, NOT_READY):
+                stream.synchronize()  # raises what went wrong
+                raise RuntimeError(f"CUDA error {status}")
+        return status == 0
 
     def _kernel(self, name: str, shared: int) -> Any:
         if name not in self._kernels:
