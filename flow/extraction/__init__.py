@@ -6,6 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from flow.extraction.batch import pool_size, run_batch
+    from flow.extraction.engine_process import engine_processes, owners
     from flow.extraction.extract import (
         PATIENCE,
         Chunk,
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
         pairs_of,
         too_short,
     )
+    from flow.extraction.maker import FlowMaker
     from flow.extraction.options import INTERRUPTED, ExtractOptions
     from flow.extraction.pool import Pool
-    from flow.extraction.recipe import FlowMaker, Recipe, check_engine
+    from flow.extraction.recipe import Recipe, check_engine
     from flow.extraction.summary import clock
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections import deque
 from contextlib import suppress
@@ -16,6 +17,7 @@ from itertools import count
 from typing import Any
 
 from flow.extraction.options import ExtractOptions
+from flow.extraction.own_engine import close_own_engine, own_engine
 from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import DIED, RunProgress, Stop
 from flow.extraction.recipe import Recipe
@@ -62,7 +64,7 @@ def run_on_cluster(
             while waiting and len(doing) < room and not stop.why:
                 task = waiting.popleft()
                 future = client.submit(
-                    extract_task, task, out, recipe, options.on_error == "partial",
+                    extract_with_own_engine, task, out, recipe, options.on_error == "partial",
                     key=f"extract-{run}-{next(numbers)}", pure=False,
                 )  # fmt: skip
                 doing[future.key] = task
@@ -76,12 +78,29 @@ def run_on_cluster(
                 future.release()
                 if outcome.kind == DIED and progress.try_again(task):
                     waiting.append(task)  # it may have been its neighbour's fault
+                elif outcome.status == "engine" and progress.try_engine_again(task):
+                    waiting.appendleft(task)
                 else:
                     # Dask repeats by itself what was done by a worker that is gone.
                     progress.settle(task, outcome, lost=True)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_worker)
+            client.run(close_own_engine)
+
+
+def extract_with_own_engine(task: Task, store: str, recipe: Recipe, tolerant: bool) -> Outcome:
+    """In a Dask worker: `extract_task`, with a GPU of the worker's own where one is used."""
+    with _one_at_a_time:
+        try:
+            recipe = own_engine(recipe)
+        except UserError as error:
+            return Outcome(task.video, "fatal", kind="engine", reason=one_line(error))
+    return extract_task(task, store, recipe, tolerant)
+
+
+_one_at_a_time = threading.Lock()
+"""A worker may have several threads."""
 
 
 def outcome_of_future(task: Task, future: Any) -> Outcome:

@@ -26,7 +26,7 @@ class FlowRequest:
 
     frames: NDArray[np.uint8]
     """(N, H, W), grey."""
-    out: NDArray[np.uint8] | NDArray[np.float32]
+    out: NDArray[np.uint8 | np.float32]
     """(N - 1, 2, H, W): uint8 asks for codes, float32 for pixels."""
     sample: NDArray[np.float32] | None = None
     """(2, H, W): the first pair in pixels goes here, where `out` asks for codes."""

@@ -18,7 +18,8 @@ from foreign_tools import files_of, put
 
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.maker import FlowMaker
+from flow.extraction.recipe import Recipe
 from flow.pictures.live import windows
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader

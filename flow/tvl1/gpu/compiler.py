@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 Capability = tuple[int, int]
 """Of a GPU: (8, 6) is sm_86."""
 OLDEST = (7, 0)
+EMBEDDED = (72, 87, 101)
+"""Jetsons: their code does not run on the others of their generation."""
 TINY = 'extern "C" __global__ void tiny(float* x) { *x = sqrtf(*x); }'
 
 
@@ -83,7 +85,8 @@ def target_of(capability: Capability) -> str:
     if known and number > max(known):
         return f"-arch=compute_{max(known)}"
     older = [each for each in known if each // 10 == capability[0] and each < number]
-    if older:  # code for 8.6 runs on an 8.8
+    older = [each for each in older if each not in EMBEDDED]
+    if older:  # code for 8.6 runs on an 8.9
         return f"-arch=sm_{max(older)}"
     raise CompileError(
         f"NVRTC {version} has no sm_{number}, this GPU's architecture; "
@@ -121,7 +124,8 @@ def compiled(text: str, name: str, options: tuple[str, ...]) -> tuple[bytes, str
         said = compiler.getProgramLog(program)
     except Exception as error:
         lines = [line for line in _said(compiler, program).splitlines() if "error" in line]
-        raise CompileError(f"NVRTC does not compile {name}: {(lines or [error])[0]}") from None
+        why = lines[0] if lines else str(error)
+        raise CompileError(f"NVRTC does not compile {name}: {why}") from None
     finally:
         compiler.destroyProgram(program)
     return code if isinstance(code, bytes) else str(code).encode(), str(said)
