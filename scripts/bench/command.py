@@ -15,6 +15,7 @@ BENCHES = {
     "flow": ("scripts.bench.flow", "FlowBench"),
     "store": ("scripts.bench.store", "StoreBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
+    "gpu-day": ("scripts.bench.gpu_day", "GpuDay"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),
 }
