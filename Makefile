@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: demo test test-slow docs lint format clean
+.PHONY: demo test test-slow coverage docs lint format clean
 
 demo: $(STAMP)
 	$(BIN)/twostream demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --cov --cov-report=term
 
 docs: $(STAMP)
 	$(BIN)/python -m scripts.docs.commands docs/commands.md

@@ -1,4 +1,4 @@
-"""Say what is in a store and how it was config.
+"""Say what is in a store and how it was made.
 
     twostream inspect ucf101.store
     twostream inspect ucf101.store --video Biking/v_Biking_g01_c01

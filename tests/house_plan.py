@@ -1,8 +1,8 @@
 """The plan of the house: every room, and the rooms whose public names it may import.
 
 The front door `twostream` and the modules `errors`, `atomic`, `hdf5`, `progress` and `videos` of
-`storage` may be imported from everywhere. The room that is named like a big room's folder is what
-lies in that folder itself, such as `scripts/extract.py`.
+`storage` may be imported from everywhere, `streams.settings` from `streams` up. The room that is
+named like a big room's folder is what lies in that folder itself, such as `scripts/extract.py`.
 """
 
 from __future__ import annotations

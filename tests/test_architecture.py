@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,16 @@ def sources(root: Path) -> dict[str, Path]:
     return {module_of(path, root): path for path in files}
 
 
+@cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """What a source imports, and its constants; kept, since a planted fault changes one file."""
+    kinds = ast.Import | ast.ImportFrom | ast.Constant
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+
+
 def imports(path: Path) -> Iterator[tuple[str, str, int]]:
     """(module, name or "", line) of everything that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "", node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -53,7 +61,7 @@ def named_modules(path: Path, room: str, known: set[str]) -> set[str]:
     formats and networks do."""
     texts = {
         node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path.read_text(encoding="utf-8"))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     return known & (texts | {f"{room}.{text}" for text in texts})
