@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.extraction.engine_server import Answer, Memory, Order
+from flow.extraction.engine_server import Answer, MemoryOffer, Order
 from flow.tvl1 import EngineFault, checked_frames
 from storage.errors import UserError
 
@@ -141,12 +141,12 @@ class RemoteEngine:
                 memory.free = False
                 return memory
         for memory in free:  # too small
-            pipe.send(Memory(memory.number, 0))
+            pipe.send(MemoryOffer(memory.number, 0))
             self._memories.remove(memory)
             memory.close()
         self._count += 1
         memory = SharedMemory.of_size(self._count, math.ceil(size * 1.1))
-        pipe.send(Memory(memory.number, len(memory.pages)))
+        pipe.send(MemoryOffer(memory.number, len(memory.pages)))
         send_handle(pipe, memory.descriptor, self._server)
         self._memories.append(memory)
         memory.free = False

@@ -48,22 +48,24 @@ class EngineProcess:
         """Start it; UserError where the engine does not work."""
         fault = self._start()
         if fault:
-            self._end()
+            self._bury()
             raise UserError(f"the flow engine does not start: {fault}")
         self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._end()
-        if self._watch.ident is not None:
-            self._watch.join()
-        self._end()  # the watch may just have started another
+        self._running.kill()
+        self._watch.join()
 
     @property
     def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None
-        return self._process.pid
+        return self._process
 
     def _start(self) -> str:
         """Start a process and wait until it is ready; what is wrong, or nothing."""
@@ -98,36 +100,28 @@ class EngineProcess:
     def _keep(self) -> None:
         """Replace the process whenever it dies; if that cannot be, tell the workers."""
         while True:
-            process = cast("subprocess.Popen[bytes]", self._process)
-            last = cast(IO[bytes], process.stdout).read()
-            process.wait()
-            _close(process)
+            last = self._bury()
             if self._closing.is_set():
                 return
-            with suppress(ValueError):
+            with suppress(ValueError, KeyError):
                 log.warning(f"the engine's process is replaced: {json.loads(last)['fault']}")
             fault = self._start()
-            if fault:
-                if not self._closing.is_set():
-                    Path(self.address + TROUBLE).write_text(
-                        f"the engine does not start again: {fault}", encoding="utf-8"
-                    )
-                return
+            if self._closing.is_set():
+                self._running.kill()  # it came after that of `__exit__`
+            elif fault:
+                text = f"the engine does not start again: {fault}"
+                Path(self.address + TROUBLE).write_text(text, encoding="utf-8")
+                self._closing.wait()
 
-    def _end(self) -> None:
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
-            if threading.current_thread() is not self._watch and not self._watch.is_alive():
-                _close(process)
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
+    def _bury(self) -> bytes:
+        """Wait for the process's death; what it said last."""
+        process = self._running
+        last = cast(IO[bytes], process.stdout).read()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
             with suppress(OSError):
-                pipe.close()
+                cast(IO[bytes], pipe).close()
+        return last
 
 
 @contextmanager

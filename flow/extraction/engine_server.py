@@ -36,7 +36,7 @@ FAULTY = 3
 """Exit code after an exception of the engine."""
 
 
-class Memory(NamedTuple):
+class MemoryOffer(NamedTuple):
     """What a worker registers; the file descriptor follows the message."""
 
     number: int
@@ -155,11 +155,11 @@ class Server:
     def _listen(self, client: Client) -> None:
         try:
             message = client.pipe.recv()
-            if isinstance(message, Memory) and not message.size:
+            if isinstance(message, MemoryOffer) and not message.size:
                 with suppress(BufferError):  # a view of it is still to be collected
                     client.memories.pop(message.number).close()
                 return
-            if isinstance(message, Memory):
+            if isinstance(message, MemoryOffer):
                 descriptor = recv_handle(client.pipe)
                 client.memories[message.number] = mmap.mmap(descriptor, message.size)
                 os.close(descriptor)

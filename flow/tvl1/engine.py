@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.codecs import Quantizer
-from storage.errors import UserError
+from storage.errors import UserError, WorkFailed
 
 P = TypeVar("P")
 Params = TypeVar("Params", contravariant=True)
 
 
-class EngineFault(Exception):
+class EngineFault(WorkFailed):
     """The engine failed, and what it was given is not to blame."""
 
 

@@ -77,7 +77,9 @@ CHECKS: tuple[Callable[[Device, NDArray[np.uint8], TVL1], str], ...] = (
 )
 
 
-def check(device: Device, sizes: tuple[tuple[int, int], ...] = SIZES, pairs: int = 4) -> list[str]:
+def what_is_wrong(
+    device: Device, sizes: tuple[tuple[int, int], ...] = SIZES, pairs: int = 4
+) -> list[str]:
     """All checks for both presets: what does not hold, one line each."""
     wrong = []
     for dialect in DIALECTS:
@@ -93,7 +95,7 @@ def check(device: Device, sizes: tuple[tuple[int, int], ...] = SIZES, pairs: int
 def main(arguments: list[str] | None = None) -> int:
     small = "--small" in (sys.argv[1:] if arguments is None else arguments)
     device = open_device(0)
-    wrong = check(device, SMALL_SIZES, 2) if small else check(device)
+    wrong = what_is_wrong(device, SMALL_SIZES, 2) if small else what_is_wrong(device)
     print("\n".join(wrong) or f"all holds on {device.name}")
     return 1 if wrong else 0
 

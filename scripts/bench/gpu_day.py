@@ -41,7 +41,7 @@ class GpuDay:
 
 
 @dataclass(frozen=True)
-class Step:
+class DayStep:
     """One thing to find out."""
 
     name: str
@@ -56,55 +56,55 @@ class Step:
 class Answer:
     """What came of a step."""
 
-    step: Step
+    step: DayStep
     state: str
     """ok, FAILED (with the exit code), TOO LONG, or not possible here, and why."""
     seconds: float
     lines: tuple[str, ...]
 
 
-def plan(options: GpuDay) -> list[Step]:
+def plan(options: GpuDay) -> list[DayStep]:
     """The steps, the most telling first."""
     clips = ("--clips", options.clips) if options.clips else ()
     bench, sanitizer = (*TWOSTREAM, "bench"), ("compute-sanitizer", "--error-exitcode", "1")
     check_small = (*CHECK, "--small")
     return [
-        Step("machine", "What is here?", (*TWOSTREAM, "doctor", "--json"), 120, machine_lines),
-        Step("check", "Does the engine keep to the definition here?", CHECK, 180),
-        Step(
+        DayStep("machine", "What is here?", (*TWOSTREAM, "doctor", "--json"), 120, machine_lines),
+        DayStep("check", "Does the engine keep to the definition here?", CHECK, 180),
+        DayStep(
             "flow",
             "Pairs/s with frames in and codes out, agreement, and shares of the device's ceilings?",
             (*bench, "flow", "--engine", "gpu", "--check", "--json", "--quiet"),
             300,
             flow_lines,
         ),
-        Step(
+        DayStep(
             "extract",
             "Extraction end to end against the engine alone?",
             (*bench, "extract", "--engine", "gpu", "--json", "--quiet", *clips),
             280,
             extract_lines,
         ),
-        Step(
+        DayStep(
             "feed",
             "What would the rest sustain, were the GPU to give 3,000 pairs/s?",
             (*bench, "extract", "--engine", "simulated:3000", "--json", "--quiet", *clips),
             200,
             feed_lines,
         ),
-        Step(
+        DayStep(
             "memcheck",
             "Does a kernel touch what is not its own?",
             (*sanitizer, "--tool", "memcheck", *check_small),
             240,
         ),
-        Step(
+        DayStep(
             "racecheck",
             "Do threads of a block race in shared memory?",
             (*sanitizer, "--tool", "racecheck", *check_small),
             240,
         ),
-        Step(
+        DayStep(
             "profile",
             "What does the solver wait for?",
             ("ncu", "--set", "basic", "-k", "solve_level", "-c", "6", *check_small),
@@ -124,7 +124,7 @@ def run(options: GpuDay) -> int:
     return 1 if any(answer.state.startswith(("FAILED", "TOO LONG")) for answer in answers) else 0
 
 
-def perform_all(steps: Sequence[Step], folder: Path, quiet: bool) -> list[Answer]:
+def perform_all(steps: Sequence[DayStep], folder: Path, quiet: bool) -> list[Answer]:
     """Each step in turn; the page is written anew after each."""
     began = time.monotonic()
     answers: list[Answer] = []
@@ -136,7 +136,7 @@ def perform_all(steps: Sequence[Step], folder: Path, quiet: bool) -> list[Answer
     return answers
 
 
-def perform(step: Step, folder: Path, left: float) -> Answer:
+def perform(step: DayStep, folder: Path, left: float) -> Answer:
     """Run a step's command, within its limit and the time that is left."""
     if shutil.which(step.command[0]) is None:
         return Answer(step, f"not possible here: no {step.command[0]}", 0.0, ())
@@ -166,7 +166,7 @@ def perform(step: Step, folder: Path, left: float) -> Answer:
     return Answer(step, state, time.monotonic() - began, tuple(lines))
 
 
-def figures_of(step: Step, text: str) -> list[str] | None:
+def figures_of(step: DayStep, text: str) -> list[str] | None:
     """The step's lines of its JSON; None where it has no figures, or printed no such JSON."""
     if step.figures is None:
         return None

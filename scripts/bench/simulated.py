@@ -87,7 +87,12 @@ class SimulatedQueue:
             codes = self.known.codes[self.known.places[pair]]
             out[:] = codes if out.dtype == np.uint8 else self.quantizer.dequantize(codes)
         if request.sample is not None:
-            request.sample[:] = self.quantizer.dequantize(request.out[0])
+            first = request.out[0]
+            request.sample[:] = (
+                self.quantizer.dequantize(first.view(np.uint8))
+                if first.dtype == np.uint8
+                else first
+            )
         self._waiting.append((self._free, request))
 
     def finished(self, wait: bool = False) -> list[FlowRequest]:

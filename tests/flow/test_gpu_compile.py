@@ -78,7 +78,7 @@ def test_nvrtc_compiles_it_into_registers(file: str, arch: int) -> None:
     if arch not in compiler.known_architectures():
         pytest.skip(f"this NVRTC has no sm_{arch}")
     options = (*compile_options(TILE_ROWS[arch]), f"-arch=sm_{arch}", "--ptxas-options=-v")
-    code, said = compiler.compiled(source(file), file, options)
+    code, said = compiler.machine_code(source(file), file, options)
     assert code[:4] == b"\x7fELF"
     hold_to_registers(file, said)
 

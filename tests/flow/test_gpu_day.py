@@ -110,11 +110,11 @@ def test_the_page_says_what_came_of_each_step(tmp_path: Path) -> None:
     }  # fmt: skip
     endless = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
     steps = [
-        gpu_day.Step("flow", "How fast?", say(json.dumps(report)), 60, gpu_day.flow_lines),
-        gpu_day.Step("extract", "And all?", say("Traceback", 3), 60, gpu_day.extract_lines),
-        gpu_day.Step("memcheck", "Clean?", ("no-such-tool",), 60),
-        gpu_day.Step("racecheck", "Races?", endless, 0.2),
-        gpu_day.Step("check", "True?", say("all holds on it"), 60),
+        gpu_day.DayStep("flow", "How fast?", say(json.dumps(report)), 60, gpu_day.flow_lines),
+        gpu_day.DayStep("extract", "And all?", say("Traceback", 3), 60, gpu_day.extract_lines),
+        gpu_day.DayStep("memcheck", "Clean?", ("no-such-tool",), 60),
+        gpu_day.DayStep("racecheck", "Races?", endless, 0.2),
+        gpu_day.DayStep("check", "True?", say("all holds on it"), 60),
     ]
     answers = gpu_day.perform_all(steps, tmp_path, quiet=True)
     states = [answer.state for answer in answers]
@@ -136,7 +136,7 @@ def test_the_page_says_what_came_of_each_step(tmp_path: Path) -> None:
 def test_what_no_time_is_left_for_is_left_out(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(gpu_day, "LIMIT", 0.0)
     (answer,) = gpu_day.perform_all(
-        [gpu_day.Step("check", "True?", say("yes"), 60)], tmp_path, quiet=True
+        [gpu_day.DayStep("check", "True?", say("yes"), 60)], tmp_path, quiet=True
     )
     assert answer.state == "not possible here: the time is up"
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,11 @@ def kernel_folders() -> list[Path]:
     cache = os.environ.get("XDG_CACHE_HOME")
     home = Path(cache) if cache else Path("~").expanduser() / ".cache"
     other = Path(tempfile.gettempdir()) / f"twostream-{os.getuid()}"
-    return [folder / "twostream" / "kernels" for folder in (home, other)]
+    with suppress(OSError):
+        other.mkdir(mode=0o700, exist_ok=True)
+    trusted = other.is_dir() and other.stat().st_uid == os.getuid()  # anybody may write there
+    folders = [home, other] if trusted else [home]
+    return [folder / "twostream" / "kernels" for folder in folders]
 
 
 def target_of(capability: Capability) -> str:
@@ -107,10 +112,10 @@ def known_architectures() -> tuple[int, ...]:
 
 
 def _compile(text: str, name: str, options: tuple[str, ...], target: str) -> bytes:
-    return compiled(text, name, (*options, target))[0]
+    return machine_code(text, name, (*options, target))[0]
 
 
-def compiled(text: str, name: str, options: tuple[str, ...]) -> tuple[bytes, str]:
+def machine_code(text: str, name: str, options: tuple[str, ...]) -> tuple[bytes, str]:
     """Machine code, or portable code for a `compute_` target, and what the compiler said."""
     compiler = nvrtc()
     try:
