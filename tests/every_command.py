@@ -49,10 +49,11 @@ CALLS = {
     "bench flow": "--sizes 32x24 --rounds 1 --engine cpu",
     "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
     "bench extract": "",
+    "bench gpu-day": "--out OUTFOLDER",
     "bench train": "",
     "bench fusion": "",
 }
-TOO_LONG_HERE = {"demo", "bench extract", "bench train", "bench fusion"}
+TOO_LONG_HERE = {"demo", "bench extract", "bench gpu-day", "bench train", "bench fusion"}
 """Run whole by tests of their own."""
 
 NUMBERS = [
@@ -167,6 +168,7 @@ NAMES = [
     ("export", "--videos", "nobody"),
     ("preview", "--engine", "abacus"),
     ("bench flow", "--engine", "abacus"),
+    ("bench extract", "--engine", "simulated:fast"),
     ("bench flow", "--preset", "best"),
 ]
 """(command, option, value): names of nothing."""

@@ -36,6 +36,8 @@ class GpuDay:
     """A new or empty folder for the page, and for what each step printed."""
     clips: str | None = None
     """A folder of videos to extract (default: sample videos that are made for it)."""
+    json: bool = False
+    """Print what came of each step as JSON."""
     quiet: bool = False
     """No progress."""
 
@@ -120,7 +122,11 @@ def run(options: GpuDay) -> int:
         raise UserError(f"--out {folder} is not empty; give a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     answers = perform_all(plan(options), folder, options.quiet)
-    print(folder / PAGE)
+    rows = [
+        {"step": answer.step.name, "state": answer.state, "seconds": answer.seconds}
+        for answer in answers
+    ]
+    print(json.dumps(rows, indent=1) if options.json else folder / PAGE)
     return 1 if any(answer.state.startswith(("FAILED", "TOO LONG")) for answer in answers) else 0
 
 

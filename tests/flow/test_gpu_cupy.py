@@ -138,6 +138,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     cupy_on_host.install(monkeypatch)
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "other").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "other"))
     path = compiler.kept_module("pyramid.cu", 8, (9, 0))

@@ -158,6 +158,17 @@ def test_lines_of_each_report() -> None:
     assert gpu_day.machine_lines(machine)[2] == "- engine gpu, opencv-cuda: no GPU found"
 
 
+@pytest.mark.parametrize(("code", "state"), [(0, "ok"), (2, "FAILED (exit code 2)")])
+def test_the_whole_run_fails_where_a_step_fails(
+    code: int, state: str, tmp_path: Path, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [gpu_day.DayStep("check", "True?", say("yes", code), 60)]
+    monkeypatch.setattr(gpu_day, "plan", lambda options: steps)
+    assert gpu_day.run(gpu_day.GpuDay(tmp_path / "out", json=True, quiet=True)) == min(code, 1)
+    ((row),) = json.loads(capsys.readouterr().out)
+    assert (row["step"], row["state"]) == ("check", state)
+
+
 def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old").touch()
     with pytest.raises(UserError, match="is not empty"):
