@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from host_device import HostDevice
 from numpy.typing import NDArray
 
 from flow.tvl1.engine import FlowRequest
+from flow.tvl1.gpu import engine as gpu
+from flow.tvl1.gpu.device import Scalar
+from flow.tvl1.gpu.stream import FlowQueue
+from flow.tvl1.params import TVL1
 from storage.codecs.quantize import Quantizer
 from storage.errors import UserError
 
@@ -88,3 +94,31 @@ def open_test_queue(fault: Fault) -> tuple[TestQueue, str]:
     """In the engine's process."""
     fault.strike("start")
     return TestQueue(fault), "test 1.0"
+
+
+class FailingDevice(HostDevice):
+    """The stand-in for a GPU, whose third solving fails as CUDA does, and all that comes after."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(tile_rows=2)
+        self.fault = fault
+        self.solved = 0
+
+    def launch(
+        self,
+        stream: object,
+        kernel: str,
+        grid: tuple[int, int],
+        block: int,
+        arguments: Sequence[Scalar],
+        shared: int = 0,
+    ) -> None:
+        self.solved += kernel == "solve_level"
+        if self.solved > 2:
+            self.fault.strike("put")
+        super().launch(stream, kernel, grid, block, arguments, shared)
+
+
+def open_gpu_queue(fault: Fault, params: TVL1) -> tuple[FlowQueue, str]:
+    """The GPU engine itself, over the stand-in."""
+    return gpu.open_queue(params, QUANTIZER, device=FailingDevice(fault)), "stand-in"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,23 @@ import numpy as np
 import psutil
 import pytest
 import video_files
-from queue_faults import QUANTIZER, Fault, flow_of, open_test_queue
+from host_device import HostDevice
+from queue_faults import QUANTIZER, Fault, flow_of, open_gpu_queue, open_test_queue
 
 from flow.algorithms.table import algorithm
 from flow.extraction import batch
-from flow.extraction.engine_client import ADDRESS, RemoteEngine
+from flow.extraction.engine_client import ADDRESS, SHARING, RemoteEngine
 from flow.extraction.engine_process import EngineProcess, owners
 from flow.extraction.failures import read_failures
 from flow.extraction.maker import FlowMaker, within
 from flow.extraction.options import ExtractOptions
 from flow.extraction.own_engine import claim_gpu
+from flow.extraction.plan import Task
 from flow.extraction.recipe import Recipe
+from flow.extraction.worker import seconds_per_pair
 from flow.tvl1.engine import EngineFault
+from flow.tvl1.gpu import engine as gpu
+from flow.tvl1.params import TVL1
 from flow.video import VideoReader, to_grey
 from storage.errors import UserError
 from storage.store.store import open_store
@@ -317,6 +323,36 @@ def test_a_maker_in_a_worker_uses_the_engine_of_its_address(
     frames = random_frames(3)
     assert np.array_equal(flow_maker.flow(frames), flow_of(frames))
     assert np.array_equal(flow_maker.codes(frames), QUANTIZER.quantize(flow_of(frames)))
+
+
+def test_the_gpu_engine_in_a_process_gives_what_it_gives_here(tmp_path: Path) -> None:
+    params = replace(TVL1(), scales=1, warps=1, inner=4)
+    (tmp_path / "marks").mkdir()
+    fault = Fault("put", "raise", 1, str(tmp_path / "marks"))
+    frames = random_frames(4, 20, 30)
+    flow = gpu.compute(frames, params, device=HostDevice(tile_rows=2))
+    with EngineProcess(str(tmp_path / "e"), partial(open_gpu_queue, fault, params), {}) as engine:
+        remote = RemoteEngine(engine.address)
+        sample = np.empty((2, 20, 30), np.float32)
+        codes = remote.solve(frames, True, LIMIT, sample)
+        assert np.array_equal(codes, QUANTIZER.quantize(flow))
+        assert np.array_equal(sample, flow[0])
+        with pytest.raises(EngineFault, match="illegal memory access at put"):
+            remote.solve(frames, True, LIMIT)
+        assert np.array_equal(remote.solve(frames, False, LIMIT), flow)
+
+
+def test_an_estimate_knows_that_workers_share_the_engine(
+    engine: EngineProcess, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ADDRESS, engine.address)
+    path = videos / "0.avi"
+    task = Task("0", str(path), path.name, path.stat().st_size)
+    recipe = Recipe(engine="cpu", fields=("forward", "backward"))
+    alone = seconds_per_pair([task], recipe)
+    assert alone > 0
+    monkeypatch.setenv(SHARING, "100000")
+    assert seconds_per_pair([task], recipe) > 100 * alone
 
 
 def test_every_process_claims_a_gpu_of_its_own_while_there_are_any(tmp_path: Path) -> None:

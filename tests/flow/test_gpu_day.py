@@ -14,6 +14,7 @@ import pytest
 import tyro
 from host_device import HostDevice
 
+from flow.tvl1.gpu import engine
 from flow.tvl1.gpu.batch import Batch
 from flow.tvl1.params import TVL1
 from scripts.bench import gpu_check, gpu_day
@@ -32,6 +33,12 @@ def wrong_on(device: HostDevice) -> list[str]:
 
 def test_all_checks_hold_on_the_stand_in() -> None:
     assert wrong_on(HostDevice(tile_rows=2)) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(engine.status() != "ok", reason=f"no GPU engine here: {engine.status()}")
+def test_all_checks_hold_on_the_gpu() -> None:
+    assert gpu_check.what_is_wrong(gpu_check.open_device(0)) == []
 
 
 def test_a_wrong_solver_fails_the_check_against_the_reference(monkeypatch: Patch) -> None:
