@@ -55,10 +55,11 @@ CALLS = {
     "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
     "bench shards": "--shards 1 3 --writers 1 --rounds 2 --seconds 0.2 --failures 20",
     "bench extract": "",
+    "bench gpu-day": "--out OUTFOLDER",
     "bench train": "",
     "bench fusion": "",
 }
-TOO_LONG_HERE = {"demo", "bench extract", "bench train", "bench fusion"}
+TOO_LONG_HERE = {"demo", "bench extract", "bench gpu-day", "bench train", "bench fusion"}
 """Run whole by tests of their own."""
 
 NUMBERS = [
@@ -184,6 +185,7 @@ NAMES = [
     ("export", "--videos", "nobody"),
     ("preview", "--engine", "abacus"),
     ("bench flow", "--engine", "abacus"),
+    ("bench extract", "--engine", "simulated:fast"),
     ("bench flow", "--preset", "best"),
 ]
 """(command, option, value): names of nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from itertools import count
 from typing import Any
 
 from flow.extraction.estimate import (
+    Group,
     Paces,
     counted,
     measure_group,
@@ -29,11 +31,12 @@ from flow.extraction.estimate import (
     say,
 )
 from flow.extraction.options import ExtractOptions
+from flow.extraction.own_engine import close_own_engine, own_engine
 from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import DIED, RunProgress, Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import DRY_RUN, Summary
-from flow.extraction.worker import Outcome, close_worker, extract_task, one_line
+from flow.extraction.worker import Outcome, Progress, close_worker, extract_task, one_line
 from storage.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ def run_on_cluster(
             while waiting and len(doing) < room and not stop.why:
                 task = waiting.popleft()
                 future = client.submit(
-                    extract_task, task, out, recipe, options.on_error == "partial",
+                    extract_with_own_engine, task, out, recipe, options.on_error == "partial",
                     key=f"extract-{run}-{next(numbers)}", pure=False,
                 )  # fmt: skip
                 doing[future.key] = task
@@ -95,12 +98,36 @@ def run_on_cluster(
                 future.release()
                 if outcome.kind == DIED and progress.try_again(task):
                     waiting.append(task)  # it may have been its neighbour's fault
+                elif outcome.status == "engine" and progress.try_engine_again(task):
+                    waiting.appendleft(task)
                 else:
                     # Dask repeats by itself what was done by a worker that is gone.
                     progress.settle(task, outcome, lost=True)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_worker)
+            client.run(close_own_engine)
+
+
+def extract_with_own_engine(task: Task, store: str, recipe: Recipe, tolerant: bool) -> Outcome:
+    """In a Dask worker: `extract_task`, with a GPU of the worker's own where one is used."""
+    with _one_at_a_time:
+        try:
+            recipe = own_engine(recipe)
+        except UserError as error:
+            return Outcome(task.video, "fatal", kind="engine", reason=one_line(error))
+    return extract_task(task, store, recipe, tolerant)
+
+
+def measure_with_own_engine(group: Group, recipe: Recipe, pairs: int, progress: Progress) -> Paces:
+    """In a Dask worker: `measure_group`, by the engine that will do the work."""
+    with _one_at_a_time:
+        recipe = own_engine(recipe)
+    return measure_group(group, recipe, pairs, 1.0, progress)
+
+
+_one_at_a_time = threading.Lock()
+"""A worker may have several threads."""
 
 
 def look_ahead(client: Any, tasks: Sequence[Task], recipe: Recipe) -> list[Task]:
@@ -116,7 +143,9 @@ def look_ahead(client: Any, tasks: Sequence[Task], recipe: Recipe) -> list[Task]
     some = samples(tasks, workers)
     paces: Paces = []
     # Machines may differ, and other work on them is not known: a core each is what is counted on.
-    for measured in results_of(client, measure_group, some, (recipe, pairs_each(tasks, some), 1.0)):
+    for measured in results_of(
+        client, measure_with_own_engine, some, (recipe, pairs_each(tasks, some))
+    ):
         paces += measured or []
     say(tasks, paces, workers)
     return tasks

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from flow.extraction.extract import Picture, Source, chunk_of
+from flow.extraction.maker import FlowMaker
 from flow.extraction.plan import Task
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.recipe import Recipe
 from flow.video import VideoError
 from storage.codecs import flow_codec, frame_codec
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from flow.extraction.extract import extract_video
+from flow.extraction.maker import FlowMaker
 from flow.extraction.plan import CHANGED, Task, change_of, change_reason
 from flow.extraction.quality import Quality
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.recipe import Recipe
+from flow.tvl1 import EngineFault
 from flow.video import VideoError, probe
 from storage.errors import StoreError, UserError
 from storage.store import open_store
 
+ENGINE = "engine failed"
 Progress = Callable[[int], object]
 
 
@@ -28,7 +31,8 @@ class Outcome:
 
     video: str
     status: str
-    """stored, already (it was in the store by now), failed, or fatal (no video can be stored)."""
+    """stored, already (it was in the store by now), failed, engine (which failed, not the video),
+    or fatal (no video can be stored)."""
     frames: int = 0
     pairs: int = 0
     size: int = 0
@@ -36,7 +40,7 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     stuck: bool = False
-    """A thread hangs in the decoder; the process should be replaced."""
+    """A thread hangs in the decoder, or the engine failed in this process: replace it."""
 
 
 def extract_task(
@@ -54,6 +58,8 @@ def extract_task(
     try:
         # A store that was removed and created again under the same name is another one.
         worker = open_worker(store, recipe, (status.st_ino, status.st_mtime_ns))
+    except EngineFault as error:
+        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error))
     except (UserError, OSError) as error:
         return _fatal(task, one_line(error))
     try:
@@ -62,6 +68,10 @@ def extract_task(
     except VideoError as error:
         stuck = error.kind == "stalled"
         return Outcome(task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck)
+    except EngineFault as error:
+        # A process that owns the engine is replaced by itself; else the engine was in this one.
+        here = worker.maker.remote is None
+        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error), stuck=here)
     except (StoreError, OSError) as error:
         return _fatal(task, one_line(error))
     except Exception as error:

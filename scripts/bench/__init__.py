@@ -10,6 +10,7 @@ Every measurement first checks that the sides compared give the same result.
     twostream bench extract --workers 1 2
     twostream bench train --depth 50 --size 224
     twostream bench flow --engine gpu --check
+    twostream bench gpu-day --out gpu-day
 """
 
 from typing import TYPE_CHECKING

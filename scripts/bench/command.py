@@ -17,6 +17,7 @@ BENCHES = {
     "codecs": ("scripts.bench.moving", "CodecsBench"),
     "shards": ("scripts.bench.shards", "ShardsBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
+    "gpu-day": ("scripts.bench.gpu_day", "GpuDay"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),
 }

@@ -19,7 +19,7 @@ from predict_material import FAST, random_run
 
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
-from flow.extraction.recipe import FlowMaker
+from flow.extraction.maker import FlowMaker
 from flow.pictures.live import windows
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader
