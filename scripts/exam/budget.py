@@ -31,6 +31,11 @@ class Budget:
             raise UserError(f"--families {self.families} must be over 0, up to 10")
 
     @property
+    def quick(self) -> Budget:
+        """Less of everything."""
+        return Budget(max(1, self.steps // 4), max(1, self.sequence_steps // 2), self.families / 2)
+
+    @property
     def sentence(self) -> str:
         return (
             f"{self.steps} steps of {BATCH} videos for every network on pictures or flow, "
