@@ -71,7 +71,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def page(result: Merged) -> str:
+def as_text(result: Merged) -> str:
     """What came of it, as text for people."""
     lines = [
         f"{result.out}: {result.videos:,} videos added in {result.shards} shards, "
