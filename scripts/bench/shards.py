@@ -131,11 +131,11 @@ def look_up(path: Path, count: int, rounds: int) -> dict[str, float]:
             timed("look-up", lambda: f"Class/v_{count // 2:06d}" in reader)
             timed("absent", lambda: "nobody" in reader)
             timed("addition", lambda number=number: add_video(store, f"new {number}"))
-    check(path, count + rounds + 1)
+    check_added(path, count + rounds + 1)
     return {what: float(np.median(values)) for what, values in times.items()}
 
 
-def check(path: Path, count: int) -> None:
+def check_added(path: Path, count: int) -> None:
     """All is there and whole."""
     report = verify(path)
     if report.damaged or report.videos != count:
@@ -166,7 +166,7 @@ def additions(path: Path, writers: int, seconds: float) -> float:
     total = sum(queue.get(timeout=600) for _ in children)
     for child in children:
         child.join()
-    check(path, total + writers)
+    check_added(path, total + writers)
     return total / seconds
 
 
@@ -193,7 +193,9 @@ def first_video(path: Path, files: int) -> float:
         if number % 1000 == 0:
             folder.mkdir(parents=True)
         os.close(os.open(folder / f"v_{number:06d}.avi", os.O_CREAT | os.O_WRONLY))
-    make_sample_data(path / "real", SampleData(appearances=1, motions=1, groups=1, clips=1))
+    make_sample_data(
+        path / "real", SampleData(appearances=2, motions=2, groups=6, clips=1, frames=16)
+    )
     clip = next((path / "real").rglob("*.avi"))
     for number in range(600):  # so that some of them are the first job's
         shutil.copy(clip, videos / f"real_{number:03d}.avi")

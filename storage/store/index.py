@@ -33,6 +33,8 @@ BLOCK = 16 << 20
 LATEST = 1.0
 LINE = 4096
 """Bytes in which most lines end."""
+BEGIN = b'{"video":"'
+"""Of an entry."""
 SLOTS = 1 << 24
 """A place is an offset in the file and, below it, a number of 24 bits that stands for a shard."""
 
@@ -90,6 +92,8 @@ class Index:
         self._names: list[str] = []
         self._slots: dict[str, int] = {}
         self._gone: set[str] = set()
+        self._last = (b"", 0)
+        """Name and number of the shard of the last line."""
         self._places: dict[str, int] = {}
         self.counts: Counter[int] = Counter()
         self._dropped: defaultdict[int, set[int]] = defaultdict(set)
@@ -173,16 +177,26 @@ class Index:
             self._end = at
 
     def _show(self, text: bytes, at: int) -> None:
-        _, name, number, content = text.split(b" ", 3)
-        slot = self._slot(name.decode())
-        video = id_in(content)
+        # by hand, without copies: a store may have hundreds of thousands of lines
+        name_end = text.find(b" ", 2)
+        number_end = text.find(b" ", name_end + 1)
+        name = text[2:name_end]
+        if name != self._last[0]:
+            self._last = (name, self._slot(name.decode()))
+        slot = self._last[1]
+        start = number_end + 11  # behind {"video":"
+        end = text.find(b'"', start)
+        if text.startswith(BEGIN, number_end + 1) and text.find(b"\\", start, end) < 0 < end:
+            video = text[start:end].decode("ascii")
+        else:
+            video = json.loads(text[number_end + 1 :])["video"]
         before = self._places.get(video)
         if before is not None:
             self._take_away(video, before)
         self._places[video] = at * SLOTS + slot
         self.counts[slot] += 1
         if slot in self._dropped:
-            self._dropped[slot].discard(int(number))
+            self._dropped[slot].discard(int(text[name_end + 1 : number_end]))
 
     def _follow(self, text: bytes, at: int) -> None:
         kind, _, rest = text.decode().partition(" ")
@@ -202,6 +216,7 @@ class Index:
             for video in [v for v, place in self._places.items() if place % SLOTS == slot]:
                 del self._places[video]
             del self._slots[rest], self.counts[slot]
+            self._last = (b"", 0)
             self._dropped.pop(slot, None)
             self._gone.add(rest)
             self.superfluous += 1
@@ -389,12 +404,3 @@ def listed(text: bytes) -> Listed:
     """A line that shows a video, parsed."""
     _, name, number, content = text.split(b" ", 3)
     return Listed(name.decode(), int(number), content_value(content))
-
-
-def id_in(content: bytes) -> str:
-    """The id in the JSON of an entry, which begins with it."""
-    end = content.find(b'"', 10)
-    if content.startswith(b'{"video":"') and end > 0 and b"\\" not in content[10:end]:
-        return content[10:end].decode("ascii")
-    video: str = json.loads(content)["video"]
-    return video
