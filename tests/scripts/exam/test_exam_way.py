@@ -71,8 +71,6 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Commands only read their words."""
     import tyro
 
-    from scripts.common import command
-
     seen: list[Any] = []
 
     def only_parse(options_type: Any, run: object, argv: list[str], **texts: Any) -> int:
@@ -80,7 +78,6 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(tyro.cli(options_type, args=argv, config=config))
         return 0
 
-    monkeypatch.setattr(command, "run_command", only_parse)
     for name in ("extract", "train", "score", "features", "svm", "fuse", "samples.exam_data"):
         monkeypatch.setattr(import_module(f"scripts.{name}"), "run_command", only_parse)
     return seen
