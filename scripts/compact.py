@@ -3,8 +3,9 @@
     twostream compact ucf101.store
     twostream compact ucf101.store --json
 
-Shards that another process has open are left as they are and named. Shards that `twostream verify
---repair` gave up are deleted.
+Shards that another process has open are left as they are and named. Sealed shards are written anew
+only where videos were deleted from them. What `twostream verify --repair` put aside is deleted. A
+store of an older version gets its `index.log`; no video is copied for that.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Options:
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """The store to read."""
     to: Literal["denseflow", "mmaction2", "npy", "webdataset", "hdf5"]
-    """The layout: mmaction2 is also TSN's. A feature store goes out as npy or hdf5."""
+    """The layout: mmaction2 is also TSN's; npy is for flow and for features, hdf5 for features
+    alone."""
     out: Path
     """A folder for it (hdf5: a file); what an earlier run wrote there is kept."""
     rule: Literal["round", "truncate", "centred"] | None = None
@@ -70,7 +71,14 @@ def run(options: Options) -> int:
         return export_features(options)
     if options.to == "hdf5":
         raise UserError(f"--to hdf5 is for feature stores, and {options.store} is none")
-    from storage.convert import Arrays, Pictures, RawFrames, Shards, other_tools_quantizer
+    from storage.convert import (
+        Arrays,
+        Pictures,
+        RawFrames,
+        Shards,
+        other_tools_quantizer,
+        write_rates,
+    )
     from storage.store import open_store
 
     store = open_store(options.store)
@@ -108,6 +116,7 @@ def run(options: Options) -> int:
         else:
             raw = RawFrames(0 if options.to == "denseflow" else 1, options.frames)
             result = raw.export(store, videos, options.out, pictures, bar.update)
+            write_rates(store, result.done + result.there, options.out)
     if catalog and options.to in ("denseflow", "mmaction2"):
         for path in write_lists(catalog, store, result.done + result.there, options.out):
             log.info(f"list: {path}")

@@ -65,9 +65,10 @@ def run(options: Options) -> int:
             content = summarise(store)
             if options.json:
                 config = store.meta.to_json()
-                print(json.dumps({"made": config, "content": content.to_json()}, indent=2))
+                about = {"made": config, "content": content.to_json(), "layout": store.layout()}
+                print(json.dumps(about, indent=2))
             else:
-                print(store_page(options.store, store.meta, content))
+                print(store_page(options.store, store.meta, content, store.layout()))
     return 0
 
 
@@ -91,7 +92,7 @@ def show_features(options: Options, store: FeatureStore) -> None:
         *((f"network {name}", short(value)) for name, value in config.network.items()),
         ("views", short(config.views)),
         ("source", str(config.source.get("fingerprint") or "not said")),
-        ("schema", str(config.schema)),
+        ("layout", str(store.layout())),
     ]
     print("\n".join([str(options.store), *lines(rows)]))
 
@@ -107,7 +108,7 @@ def steps_page(meta: FeatureMeta) -> str:
     return "\n".join([printable(meta.video), *lines(rows)])
 
 
-def store_page(path: Path, config: StoreConfig, content: Summary) -> str:
+def store_page(path: Path, config: StoreConfig, content: Summary, layout: int) -> str:
     """A store as text for people."""
     quantizer = config.quantizer
     rows: list[tuple[str, str]] = [
@@ -133,7 +134,7 @@ def store_page(path: Path, config: StoreConfig, content: Summary) -> str:
         ("algorithm", f"{config.algorithm} {short(config.parameters)}".strip()),
         ("fingerprint", config.fingerprint or "not given"),
         ("engines", counted(content.engines)),
-        ("schema", str(config.schema)),
+        ("layout", str(layout)),
     ]
     names = {"clipped_share": "clipped", "zero_share": "exactly at rest"}
     for name, value in content.quality.items():

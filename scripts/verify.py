@@ -65,6 +65,12 @@ def report_page(report: Report, repaired: bool) -> str:
             lines.append(f"shard {part.name}: records of {len(part.orphans)} videos that are gone")
         if part.unfinished:
             lines.append(f"shard {part.name}: {len(part.unfinished)} videos begun, not finished")
+        if part.hidden:
+            lines.append(f"shard {part.name}: {len(part.hidden)} videos that are not shown")
+        if part.missing:
+            lines.append(f"shard {part.name}: {len(part.missing)} videos that it has lost")
+    if report.damaged_lines:
+        lines.append(f"index.log: {report.damaged_lines} lines do not match their checksums")
     if counts["stored_twice"]:
         lines.append(f"{counts['stored_twice']} stored twice; `twostream compact` drops the copies")
     if report.salvaged:

@@ -61,6 +61,12 @@ def write_text(path: Path, text: str, errors: str = "strict", alone: bool = Fals
         fresh.write_text(text, encoding="utf-8", errors=errors, newline="")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """`data` as the file `path`."""
+    with replacing(path) as fresh:
+        fresh.write_bytes(data)
+
+
 def move(fresh: Path, path: Path) -> None:
     """Give a written file or folder its name, with its content on the disk before."""
     if fresh.is_dir():

@@ -27,7 +27,7 @@ class Task:
     """Relative path with the extension: what the store calls the source."""
     bytes: int
     frames: int = 0
-    """As its headers say; 0 when unknown."""
+    """As its headers say, or by its size where very many wait; 0 when unknown."""
     redo: bool = False
     """It is stored, from a source that has changed since."""
 
@@ -113,6 +113,8 @@ def stored_ids(
     A file and a stored video belong together by their name; where several have it, because they
     lie under several folders, by their content.
     """
+    if not stored:
+        return {}
     files: dict[str, list[VideoFile]] = defaultdict(list)
     for file in videos:
         files[name_of(file)].append(file)

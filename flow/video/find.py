@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from storage.errors import UserError
@@ -29,6 +29,8 @@ class VideoFile:
     """The folder that its id is relative to."""
     trouble: str = ""
     """Why it cannot be read, known already."""
+    real: str = field(default="", compare=False)
+    """The path with links resolved, where that is known already."""
 
 
 def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list[VideoFile], int]:
@@ -48,8 +50,8 @@ def find_videos(arguments: Sequence[str], root: str | None = None) -> tuple[list
     for argument in arguments:
         for item in expand(argument, base):
             if base is not None and inside(item.path, base):
-                item = VideoFile(item.path, base, item.trouble)
-            key = item.path if item.trouble else os.path.realpath(item.path)
+                item = replace(item, root=base)
+            key = item.path if item.trouble else item.real or os.path.realpath(item.path)
             again += key in files
             files.setdefault(key, item)
     if not files:
@@ -84,7 +86,7 @@ def expand(argument: str, base: str | None) -> Iterator[VideoFile]:
             return
         for match in sorted(glob.glob(path)):
             if os.path.isdir(match):
-                yield from (VideoFile(f.path, fixed, f.trouble) for f in walk(match))
+                yield from (replace(f, root=fixed) for f in walk(match))
             elif extension(match) in VIDEO_EXTENSIONS:
                 yield VideoFile(match, fixed)
     else:
@@ -129,6 +131,7 @@ def walk(folder: str) -> Iterator[VideoFile]:
                 yield VideoFile(here, folder, f"the folder cannot be read: {error.strerror}")
                 continue
             below = []
+            prefix = real if real.endswith(os.sep) else real + os.sep
             for entry in ordered:
                 if entry.name.startswith("."):
                     continue
@@ -139,7 +142,7 @@ def walk(folder: str) -> Iterator[VideoFile]:
                 elif entry.is_dir():
                     below.append(entry.path)
                 elif extension(entry.name) in VIDEO_EXTENSIONS:
-                    yield VideoFile(entry.path, folder)
+                    yield VideoFile(entry.path, folder, real=f"{prefix}{entry.name}")
             stack += reversed(below)
         while later and not os.path.isdir(later[0]):
             yield VideoFile(later.pop(0), folder)  # a link to a file, or to nothing

@@ -66,6 +66,12 @@ def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
     return wanted
 
 
+def checksums(record: bytes | memoryview) -> bytes:
+    """The CRC-32 of each item, u32, one behind the other."""
+    table = memoryview(record)[HEAD.size : HEAD.size + ITEM.size * count(record)]
+    return b"".join(LENGTH.pack(checksum) for _, checksum, _ in ITEM.iter_unpack(table))
+
+
 def count(record: bytes | memoryview) -> int:
     """How many items a record holds."""
     try:

@@ -2,9 +2,9 @@
 
 A claim is a lock on the first byte of the file `claim` in the shard's folder (`locks`). The system
 drops it when its process ends, however it ends. Each claim has a token, which stands in the marks
-of the videos in hand: a writer whose mark was removed or taken over notices it. Another lock, on a
-file beside the shards, is held for the moment in which a video becomes visible, so that of two
-writers of one video only one adds it.
+of the videos in hand: a writer whose mark was removed or taken over notices it. A shard that is
+full is sealed, and never claimed again. Another lock, on a file beside the shards, is held while a
+line is added to `index.log`, so that of two writers of one video only one adds it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
 from storage import atomic
 from storage.errors import StoreError
 from storage.store import locks, shard
+from storage.store.environment import create_shard
+from storage.store.shard import SEALED
 
 PUBLISH = "publish"
 """Beside the folder of shards."""
@@ -32,52 +34,86 @@ STALE = 3600.0
 """Seconds after which such a folder was left behind by a process that died."""
 
 
-class Claim(NamedTuple):
+@dataclass
+class Claim:
     """A shard that this process writes."""
 
     descriptor: int
     name: str
     token: bytes
     holders: int = 1
+    """Open stores of this process that write it."""
+    in_hand: int = 0
+    """Videos that are being written now."""
+    settled: bool = False
+    """Whether what an earlier owner left unfinished was seen to."""
+    unfinished: list[int] = field(default_factory=list)
+    """Numbers of videos that were given up, and whose records are still there."""
 
 
 _claims: dict[str, Claim] = {}
 """Of this process, by the real path of the store's folder of shards."""
-_guard = threading.Lock()
+_guard = threading.RLock()
 _publishing = threading.Lock()
 
 
-def take(shards: Path) -> tuple[Claim, bool]:
-    """Claim a shard in the folder `shards` for this process, and whether it is new to this
-    process (then what an earlier owner left unfinished may be removed)."""
+def take(shards: Path) -> Claim:
+    """Claim a shard in the folder `shards` for this process, or join in its claim."""
     key = os.path.realpath(shards)
     with _guard:
-        if key in _claims:
-            claim = _claims[key] = _claims[key]._replace(holders=_claims[key].holders + 1)
-            return claim, False
-        while True:
-            try:
-                names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
-                for name in names:
+        claim = _claims.get(key)
+        if claim is None:
+            claim = _claims[key] = _take_any(shards)
+        else:
+            claim.holders += 1
+        return claim
+
+
+@contextmanager
+def current(shards: Path) -> Iterator[Claim | None]:
+    """The claim of this process. No other thread changes it inside the block."""
+    with _guard:
+        yield _claims.get(os.path.realpath(shards))
+
+
+def exchange(shards: Path) -> Claim:
+    """Let go of a sealed shard, and claim another one."""
+    key = os.path.realpath(shards)
+    with _guard:
+        before = _claims.pop(key)
+        _unlock(before.descriptor)
+        claim = _claims[key] = _take_any(shards)
+        claim.holders = before.holders
+        return claim
+
+
+def _take_any(shards: Path) -> Claim:
+    while True:
+        try:
+            names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
+            for name in names:
+                if not (shards / name / SEALED).exists():
                     descriptor = _lock(shards / name)
-                    if descriptor is not None:
-                        claim = _claims[key] = Claim(descriptor, name, os.urandom(16))
-                        return claim, True
-                _make(shards, next_name(names))
-            except OSError as error:
-                raise StoreError(f"{shards} cannot be written: {error.strerror}") from None
+                    if descriptor is None:
+                        continue
+                    if not (shards / name / SEALED).exists():
+                        return Claim(descriptor, name, os.urandom(16))
+                    _unlock(descriptor)  # sealed meanwhile
+            _make(shards, next_name(names))
+        except OSError as error:
+            raise StoreError(f"{shards} cannot be written: {error.strerror}") from None
 
 
 def give_back(shards: Path) -> None:
     """Undo one `take`."""
     key = os.path.realpath(shards)
     with _guard:
-        claim = _claims.pop(key, None)
+        claim = _claims.get(key)
         if claim is None:
             return  # a forked child's copy of its parent's
-        if claim.holders > 1:
-            _claims[key] = claim._replace(holders=claim.holders - 1)
-        else:
+        claim.holders -= 1
+        if not claim.holders:
+            del _claims[key]
             _unlock(claim.descriptor)
 
 
@@ -164,7 +200,7 @@ def _unlock(descriptor: int) -> None:
 def _make(shards: Path, name: str) -> None:
     """A new shard, whole or not there. If another process was quicker, its own will do."""
     fresh = shards / f"{FRESH}{uuid4().hex}"
-    shard.create_shard(fresh)
+    create_shard(fresh)
     try:
         os.rename(fresh, shards / name)
         atomic.sync(shards)
@@ -173,14 +209,15 @@ def _make(shards: Path, name: str) -> None:
         if not (shards / name).is_dir():
             raise
     for old in shards.glob(f"{FRESH}*"):
-        if time.time() - old.stat().st_mtime > STALE:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process's, which has its name now
+            if time.time() - old.stat().st_mtime > STALE:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _forget_parents() -> None:
     global _guard, _publishing
     _claims.clear()
-    _guard, _publishing = threading.Lock(), threading.Lock()
+    _guard, _publishing = threading.RLock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_parents)

@@ -64,6 +64,17 @@ def refused(path: Path, error: OSError, what: str) -> StoreError:
     return StoreError(f"{path} cannot be {what}: {error.strerror}")
 
 
+def unwritten(path: Path, error: OSError) -> StoreError:
+    """An error of the system while a plain file was written, in words that help."""
+    if error.errno == errno.ENOSPC:
+        return StoreError(f"{path}: the disk is full; what was stored is safe: free space, go on")
+    if error.errno == errno.EFBIG:
+        return StoreError(
+            f"{path}: files may not grow further (ulimit -f); what was stored is safe"
+        )
+    return refused(path, error, "written")
+
+
 def explained(
     folder: Path, error: lmdb.Error, writing: bool = False, opening: bool = False
 ) -> StoreError:

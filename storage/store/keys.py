@@ -31,6 +31,7 @@ LONGEST = 500
 """Bytes of an id that are a key as they are. LMDB's own limit is 511."""
 NUMBER = struct.Struct(">Q")
 RECORD = struct.Struct(">QcI")
+CHECKSUM = struct.Struct("<I")
 
 
 class StoredMeta(Protocol):
@@ -68,6 +69,8 @@ class Entry(NamedTuple, Generic[M]):
     number: int
     meta: M
     per_chunk: dict[str, int]
+    content: str = ""
+    """Fingerprint of the coded items (`content_of`); empty in what older versions wrote."""
 
 
 def check_id(video: object) -> str:
@@ -88,14 +91,35 @@ def record_key(number: int, kind: str, chunk: int) -> bytes:
 
 
 def entry_value(entry: Entry[Any]) -> bytes:
-    content = {"number": entry.number, "per_chunk": entry.per_chunk, **entry.meta.to_json()}
-    text = json.dumps(content, separators=(",", ":")).encode()
-    return struct.pack("<I", crc32(text)) + text
+    content = {"number": entry.number, "per_chunk": entry.per_chunk, "content": entry.content}
+    return json_value(content | entry.meta.to_json())
+
+
+def json_value(content: Mapping[str, Any]) -> bytes:
+    """An entry's JSON as it is stored: ASCII on one line, the id first."""
+    ordered = {"video": content["video"], **content}
+    return content_value(json.dumps(ordered, separators=(",", ":")).encode())
+
+
+def content_value(text: bytes) -> bytes:
+    return CHECKSUM.pack(crc32(text)) + text
+
+
+def content_of(checksums: Mapping[str, bytes]) -> str:
+    """Fingerprint of a video's coded items: kind -> the CRC-32 of each, u32, one behind the other.
+
+    It does not depend on chunks, numbers and what is known of the video.
+    """
+    digest = hashlib.sha256()
+    for letter, sums in sorted((KINDS[kind], sums) for kind, sums in checksums.items() if sums):
+        digest.update(letter + NUMBER.pack(len(sums) // CHECKSUM.size) + sums)
+    return digest.hexdigest()[:32]
 
 
 def parse_entry(value: bytes | memoryview, meta_type: type[M]) -> Entry[M]:
     content = entry_content(value)
-    return Entry(content["number"], meta_type.from_json(content), content["per_chunk"])
+    fingerprint = content.get("content", "")
+    return Entry(content["number"], meta_type.from_json(content), content["per_chunk"], fingerprint)
 
 
 def entry_number(value: bytes | memoryview) -> int:
@@ -104,7 +128,7 @@ def entry_number(value: bytes | memoryview) -> int:
 
 def entry_content(value: bytes | memoryview) -> dict[str, Any]:
     text = bytes(value[4:])
-    if len(value) < 5 or crc32(text) != struct.unpack_from("<I", value)[0]:
+    if len(value) < 5 or crc32(text) != CHECKSUM.unpack_from(value)[0]:
         raise StoreError("an index entry does not match its checksum")
     content: dict[str, Any] = json.loads(text)
     return content

@@ -12,9 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from storage import atomic
 from storage.errors import StoreError
+from storage.store import faults
 from storage.store.config import SCHEMA, StoreConfig
 
 NAME = "store.json"
+LAYOUT = 2
+"""Version of the layout on the disk. 1 had no `index.log` and no sealed shards."""
+REQUIRED = ("index.log", "sealed.json")
+"""What a reader of such a store must know of: the manifest's list `requires`."""
 
 C = TypeVar("C", bound="Config")
 
@@ -39,6 +44,7 @@ class Form(Generic[C]):
     maker: str
     """The command that makes such a store."""
     schema: int
+    """Version of what the manifest says, beside the layout."""
     parse: Callable[[Mapping[str, Any]], C]
     beside: tuple[str, ...] = ()
     """Other files that may lie in its folder."""
@@ -53,6 +59,7 @@ def read_manifest(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[ass
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         schema = content["schema"]
+        other = set(content.get("requires", ())) - set(REQUIRED)
     except FileNotFoundError:
         raise StoreError(
             f"{folder} is not {form.what}: it holds no {form.name}; `twostream {form.maker} ... "
@@ -62,12 +69,35 @@ def read_manifest(folder: Path, form: Form[C] = STORE) -> C:  # type: ignore[ass
         raise StoreError(f"{folder} cannot be opened as a store: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged: it is not the JSON of a manifest") from None
-    if schema != form.schema:
+    if schema not in (form.schema, LAYOUT) or other:
+        wants = f" and needs {', '.join(sorted(map(str, other)))}" if other else ""
         raise StoreError(
-            f"{folder} has schema version {schema!r}, this program reads {form.schema}; "
-            f"use the program that wrote it, or {form.maker} again into another folder"
+            f"{folder} has schema version {schema!r}{wants}, this program reads {form.schema} and "
+            f"{LAYOUT}; use the program that wrote it, or {form.maker} again into another folder"
         )
-    return form.parse(content)
+    return form.parse({**content, "schema": form.schema})
+
+
+def layout_of(folder: Path, form: Form[Any]) -> int:
+    """The version of the layout on the disk of a store that can be read."""
+    return int(json.loads((folder / form.name).read_text(encoding="utf-8"))["schema"])
+
+
+def upgrade_manifest(folder: Path, form: Form[Any]) -> None:
+    """Say in the manifest of a store of the first layout that it has the present one."""
+    path = folder / form.name
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["schema"] != LAYOUT:
+        try:
+            atomic.write_text(path, written(content))
+        except OSError as error:
+            raise faults.unwritten(path, error) from None
+
+
+def written(content: Mapping[str, Any]) -> str:
+    """A manifest as it stands on the disk."""
+    layout = {"schema": LAYOUT, "requires": list(REQUIRED)}
+    return json.dumps({**content, **layout}, indent=2) + "\n"
 
 
 def create_manifest(folder: Path, config: Config, form: Form[Any] = STORE) -> bool:
@@ -82,7 +112,7 @@ def create_manifest(folder: Path, config: Config, form: Form[Any] = STORE) -> bo
             )
         (folder / "shards").mkdir(parents=True, exist_ok=True)
         with atomic.draft(folder / form.name) as fresh:
-            fresh.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
+            fresh.write_text(written(config.to_json()), encoding="utf-8")
             atomic.sync(fresh)
             return put_in_place(fresh, folder / form.name)
     except OSError as error:

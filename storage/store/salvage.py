@@ -21,8 +21,18 @@ from uuid import uuid4
 from storage import atomic
 from storage.errors import StoreError
 from storage.store import chunk, faults, shard
-from storage.store.claim import FRESH, next_name
-from storage.store.keys import KINDS, RECORD, Entry, expected_records, parse_entry
+from storage.store.claim import FRESH, next_name, publishing
+from storage.store.environment import create_shard
+from storage.store.index import gone_line, listing_line, shard_line
+from storage.store.keys import (
+    KINDS,
+    RECORD,
+    Entry,
+    expected_records,
+    json_value,
+    parse_entry,
+)
+from storage.store.settling import stored_entries
 from storage.store.sharded import ShardedStore
 from storage.store.writer import RecordWriter
 
@@ -39,30 +49,47 @@ def replace_shard(folder: Path, store: ShardedStore[Any, Any], known: Collection
     put the broken one aside. Returns their ids. Nobody else may have the broken one open."""
     shards = folder.parent
     fresh = shards / f"{FRESH}{uuid4().hex}"
-    shard.create_shard(fresh)
+    create_shard(fresh)
+    copies: dict[str, Any] = {}
+    name = ""
     try:
         part = shard.acquire(fresh)
         try:
             videos = salvage(folder, part, store, known)
+            with part.reading() as txn:
+                copies = stored_entries(txn, part)
         finally:
             shard.release(part)
-        if videos:  # visible beside the broken one first: a kill in between must lose nothing
-            rename_new(fresh, shards)
+        if videos:  # there beside the broken one first: a kill in between must lose nothing
+            name = rename_new(fresh, shards)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     aside = (shards / f"{BROKEN}{folder.name}{'-' * bool(n)}{n or ''}" for n in count())
-    os.rename(folder, next(path for path in aside if not path.exists()))
-    atomic.sync(shards)
+    if folder.is_dir():
+        os.rename(folder, next(path for path in aside if not path.exists()))
+        atomic.sync(shards)
+    with publishing(shards):
+        index = store.index()
+        if index.exists:
+            lines = [gone_line(folder.name)] if index.speaks_of(folder.name) else []
+            lines += [shard_line(name)] if name else []
+            lines += [
+                listing_line(name, entry["number"], json_value(entry)) for entry in copies.values()
+            ]
+            if lines:
+                index.append(lines)
     return videos
 
 
-def rename_new(fresh: Path, shards: Path) -> None:
+def rename_new(fresh: Path, shards: Path) -> str:
     """Give a shard the next name, though others may take names at the same time."""
     while True:
         names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
         try:
-            os.rename(fresh, shards / next_name(names))
-            return atomic.sync(shards)
+            name = next_name(names)
+            os.rename(fresh, shards / name)
+            atomic.sync(shards)
+            return name
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -73,6 +100,13 @@ def salvage(
 ) -> list[str]:
     """Copy every whole video of a broken shard that is not `known`. Returns their ids."""
     entries: dict[str, Entry[Any]] = {}
+    index = store.index()
+    shown = index.speaks_of(folder.name)
+    for listed in index.entries(folder.name) if shown else ():
+        entry = parse_entry(listed.value, store.meta_type)
+        entries[entry.meta.video] = entry
+    if not folder.is_dir():
+        return []
     positions: dict[bytes, list[tuple[int, int]]] = {}
     with open(folder / faults.DATA, "rb") as file:
         if file.seek(0, 2) == 0:
@@ -82,6 +116,8 @@ def salvage(
                 if len(key) == RECORD.size and key[8:9] in KINDS.values():
                     positions.setdefault(key, []).append((start, length))
                     continue
+                if shown:
+                    continue  # the index knows them, and what was taken away
                 try:
                     entry = parse_entry(data[start : start + length], store.meta_type)
                 except (StoreError, ValueError, KeyError, TypeError):

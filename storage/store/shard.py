@@ -17,19 +17,24 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from storage import atomic
 from storage.errors import StoreError
-from storage.store import faults, locks
+from storage.store import environment, faults, locks
+from storage.store.environment import DATABASES
 from storage.store.faults import DATA
 
 T = TypeVar("T")
 Transaction = lmdb.Transaction
-DATABASES = (b"info", b"videos", b"records")
+SEALED = "sealed.json"
+"""Beside the data file of a shard that nobody writes any more (`sealing`)."""
 FIRST_MAP = 64 << 20
+MOST_OPEN = 200
+"""Shards that a process maps at once, those left out that it writes or is reading."""
 FORK_PATIENCE = 60.0
 """Seconds that a fork waits for this process's transactions to end."""
 
 _open: dict[str, Shard] = {}
+_mapped: dict[Shard, None] = {}
+"""Those with an open environment, the longest open first."""
 _registry = threading.Lock()
 
 
@@ -40,6 +45,7 @@ class Shard:
         self.folder = folder
         self.users = 0
         self._locked = locked
+        """Whether it is used without locks: somebody keeps others away, or it is sealed."""
         self._descriptors: list[int] = []
         """Of the file of locks, not in use by a transaction."""
         self._opened: int | None = None
@@ -174,20 +180,39 @@ class Shard:
             self._active += 1
 
     def _open_environment(self, write: bool) -> None:
+        sealed = (self.folder / SEALED).exists()
+        if sealed:
+            if write:
+                raise StoreError(f"{self.folder} is sealed: nobody writes it any more")
+            self._locked = True
+        rest_others(self)
         self._lock_open()
         try:
-            env = open_environment(self.folder, write)
+            if sealed:
+                env = environment.open_shared(self.folder, FIRST_MAP)
+            else:
+                env = environment.open_environment(self.folder, write, FIRST_MAP)
             try:
                 self.info, self.videos, self.records = (
                     env.open_db(name, create=False) for name in DATABASES
                 )
             except lmdb.Error as error:
-                env.close()
+                environment.leave(env)
                 raise faults.explained(self.folder, error, opening=True) from error
         except BaseException:
             self._close_environment()
             raise
         self._env, self._writable = env, write
+        _mapped[self] = None
+
+    def rest(self) -> None:
+        """Close the environment if that makes nobody wait; the next transaction opens it again."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if not self._active and not self._writable:
+                    self._close_environment()
+            finally:
+                self._turn.release()
 
     def _lock_open(self) -> None:
         """Say to other processes that the shard is open here, so that it stays where it is."""
@@ -208,8 +233,8 @@ class Shard:
         try:
             locks.patiently(
                 lambda: locks.lock(descriptor, locks.OPEN, shared=True),
-                f"{self.folder} is being compacted or repaired, or written by version 1 of this "
-                "program; open it when that has ended",
+                f"{self.folder} is being compacted or repaired, or written by an older "
+                "version of this program; open it when that has ended",
             )
         except OSError as error:
             self._close_environment()
@@ -220,8 +245,9 @@ class Shard:
             raise
 
     def _close_environment(self) -> None:
+        _mapped.pop(self, None)
         if self._env is not None:
-            self._env.close()
+            environment.leave(self._env)
             self._env = None
         opened = [] if self._opened is None else [self._opened]
         for descriptor in self._descriptors + opened:
@@ -278,36 +304,20 @@ class Shard:
             self._env.close()
 
 
+def rest_others(opening: Shard) -> None:
+    """Before one more is opened: a process may have only so many files open."""
+    if len(_mapped) >= MOST_OPEN:
+        for shard in list(_mapped)[: len(_mapped) - MOST_OPEN + 1]:
+            if shard is not opening:
+                shard.rest()
+
+
 def let_go(descriptor: int, write: bool) -> None:
     """End a transaction's locks, and no others: without OFD locks a process has one set of all."""
     if write:
         locks.unlock(descriptor, locks.WRITE)
     else:
         locks.unlock(descriptor, locks.STATES, 0)
-
-
-def open_environment(folder: Path, write: bool) -> lmdb.Environment:
-    """Open, after making sure that reading it cannot kill this process."""
-    size = faults.check_length(folder)
-    options: dict[str, Any] = {
-        "readonly": not write,
-        "create": False,
-        "lock": False,
-        "max_dbs": len(DATABASES),
-        "readahead": False,
-        "max_spare_txns": 0,
-        "map_size": max(size, FIRST_MAP),
-    }
-    try:
-        env = lmdb.open(str(folder), **options)
-    except lmdb.Error as error:
-        raise faults.explained(folder, error, opening=True) from error
-    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    size = os.path.getsize(folder / DATA)
-    if size < needed:
-        env.close()
-        raise faults.truncated(folder, size, needed)
-    return env
 
 
 def on_disk(path: Path) -> int:
@@ -347,22 +357,6 @@ def release(shard: Shard) -> None:
     shard.close()
 
 
-def create_shard(folder: Path) -> None:
-    """Make an empty shard in a folder that must not exist."""
-    folder.mkdir()
-    try:
-        env = lmdb.open(str(folder), max_dbs=len(DATABASES), map_size=1 << 20, lock=False)
-        try:
-            for name in DATABASES:
-                env.open_db(name)
-        finally:
-            env.close()
-        (folder / locks.NAME).touch()
-        atomic.sync(folder)
-    except lmdb.Error as error:
-        raise faults.explained(folder, error) from error
-
-
 def _before_fork() -> None:
     _registry.acquire()
     for shard in _open.values():
@@ -381,6 +375,8 @@ def _after_fork_in_child() -> None:
     for shard in _open.values():
         shard.forget()
     _open = {}
+    environment.forget_parents()
+    _mapped.clear()
     _registry = threading.Lock()
 
 

@@ -11,52 +11,35 @@ it first reads them.
 from __future__ import annotations
 
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, faults, manifest, shard
+from storage.store import chunk, claim, manifest, sealing, shard
+from storage.store.finding import Location, M, VideoFinder
+from storage.store.index import Listed, dropping_line, listing_line
 from storage.store.keys import (
-    NUMBER,
-    PENDING,
-    Entry,
-    StoredMeta,
     check_id,
     parse_entry,
     record_key,
-    video_key,
 )
-from storage.store.writer import RecordWriter, drop_numbers, pending_numbers
+from storage.store.settling import settle, upgrade, withdraw
+from storage.store.writer import RecordWriter, drop_numbers
 
 MODES = ("r", "w", "a")
-REMEMBERED = 16384
-"""Videos whose place a store keeps in mind."""
 BATCH = 1000
 """Index entries that `metas` reads at a time."""
 
-M = TypeVar("M", bound=StoredMeta)
-"""What is known of a video."""
 W = TypeVar("W", bound=RecordWriter)
 """What takes the content of a video."""
 
 
-class Location(NamedTuple):
-    """Where a video lies."""
-
-    shard: str
-    entry: Entry[Any]
-
-
-class ShardedStore(ABC, Generic[M, W]):
+class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
     """A kind of store says what it knows of a video, how one is written, and how it is read."""
-
-    form: ClassVar[manifest.Form[Any]]
-    meta_type: type[M]
 
     def __init__(self, folder: Path, meta: Any, writable: bool) -> None:
         self.folder = folder
@@ -102,12 +85,9 @@ class ShardedStore(ABC, Generic[M, W]):
         return self._writer(video, part, b"")
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._shards: dict[str, shard.Shard] = {}
-        self._holding = threading.RLock()
-        self._unfinished: list[int] = []
-        self._locations: dict[str, Location] = {}
-        self._claimed: claim.Claim | None = None
+        super()._reset()
+        self._claims = False
+        self._indexed = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "meta": self.meta, "writable": self.writable}
@@ -126,10 +106,15 @@ class ShardedStore(ABC, Generic[M, W]):
 
     def videos(self) -> list[str]:
         """The ids of all videos, sorted."""
-        return sorted({video for name in self.shards() for video in self.videos_in(name)})
+        videos = {video for name in self._others() for video in self.videos_in(name)}
+        return sorted(videos.union(self._index.videos()))
 
     def videos_in(self, name: str) -> list[str]:
         """The ids of one shard."""
+        self._check_process()
+        self._index.refresh()
+        if name in self._index.shards():
+            return sorted(self._index.videos(name))
         part = self._shard(name)
         with part.reading() as txn, txn.cursor(part.videos) as cursor:
             return [
@@ -141,11 +126,14 @@ class ShardedStore(ABC, Generic[M, W]):
 
     def metas(self) -> Iterator[M]:
         """What the store knows of each video, in no order; quicker than one by one."""
-        names = self.shards()
-        seen: set[str] = set()
-        for name in names:
+        others = self._others()
+        alone = not others or (len(others) == 1 and not len(self._index))
+        seen: set[str] = set() if alone else set(self._index.videos())
+        for listed in self._index.entries():
+            yield self._entry(listed).meta
+        for name in others:
             for meta in self._metas_in(name):
-                if len(names) == 1 or meta.video not in seen:
+                if alone or meta.video not in seen:
                     seen.add(meta.video)
                     yield meta
 
@@ -171,65 +159,63 @@ class ShardedStore(ABC, Generic[M, W]):
         return isinstance(video, str) and bool(video) and self._find(video) is not None
 
     def __len__(self) -> int:
-        names = self.shards()
-        if len(names) != 1:
+        names = self._others()
+        if not names:
+            return len(self._index)
+        if len(names) != 1 or len(self._index):
             return len(self.videos())
         part = self._shard(names[0])
         with part.reading() as txn:
             return int(txn.stat(part.videos)["entries"])
 
-    def shards(self) -> list[str]:
-        """The names of the shards there are now."""
-        try:
-            return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise faults.refused(self.folder, error, "read") from error
-
     def _items(self, video: str, kind: str, indices: Sequence[int]) -> list[bytes]:
         """The coded items of one kind, checked."""
         known = self._locate(video).entry.meta
-        for _attempt in (1, 2):
+        items: list[bytes] = []
+        for attempt in (1, 2):
             location = self._locate(video)
             if location.entry.meta != known:
                 raise StoreError(f"{video!r} was stored anew while it was read; read it again")
-            per_chunk = location.entry.per_chunk[kind]
-            part = self._shard(location.shard)
-            items: list[bytes] = []
-            with part.reading() as txn:
-                at = 0
-                while at < len(indices):
-                    number, first = divmod(indices[at], per_chunk)
-                    # neighbours in one chunk are taken together
-                    stop = at + 1
-                    while (
-                        stop < len(indices)
-                        and indices[stop] == indices[stop - 1] + 1
-                        and indices[stop] // per_chunk == number
-                    ):
-                        stop += 1
-                    record = txn.get(
-                        record_key(location.entry.number, kind, number), db=part.records
-                    )
-                    if record is None:
-                        break
-                    try:
-                        items += chunk.unpack(record, first, first + stop - at)
-                    except StoreError as error:
-                        raise self._damaged(video, error) from None
-                    at = stop
-            if len(items) == len(indices):
-                return items
+            if not self._moved(video, location):
+                try:
+                    items = self._items_at(video, location, kind, indices)
+                except StoreError:
+                    if attempt == 2 or not self._moved(video, location):
+                        raise
+                else:
+                    if len(items) == len(indices):
+                        return items
             self._locations.pop(video, None)  # deleted, or stored anew, since it was looked up
         raise self._damaged(video, StoreError(f"{kind} {indices[len(items)]} is missing"))
 
-    def _damaged(self, video: str, error: StoreError) -> StoreError:
-        return StoreError(
-            f"{video!r} is damaged in {self.folder}: {error}; "
-            f"`twostream verify {self.folder} --repair` drops it, so that {self.form.maker} "
-            "makes it again"
-        )
+    def _items_at(
+        self, video: str, location: Location, kind: str, indices: Sequence[int]
+    ) -> list[bytes]:
+        """The same from one place; fewer where one is missing."""
+        per_chunk = location.entry.per_chunk[kind]
+        part = self._shard(location.shard)
+        items: list[bytes] = []
+        with part.reading() as txn:
+            at = 0
+            while at < len(indices):
+                number, first = divmod(indices[at], per_chunk)
+                # neighbours in one chunk are taken together
+                stop = at + 1
+                while (
+                    stop < len(indices)
+                    and indices[stop] == indices[stop - 1] + 1
+                    and indices[stop] // per_chunk == number
+                ):
+                    stop += 1
+                record = txn.get(record_key(location.entry.number, kind, number), db=part.records)
+                if record is None:
+                    break
+                try:
+                    items += chunk.unpack(record, first, first + stop - at)
+                except StoreError as error:
+                    raise self._damaged(video, error) from None
+                at = stop
+        return items
 
     # -- writing
 
@@ -243,118 +229,114 @@ class ShardedStore(ABC, Generic[M, W]):
         check_id(video)
         if video in self and not replace:
             raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
-        part = self._own_shard()
-        drop_numbers(part, self._unfinished)
-        self._unfinished.clear()
-        assert self._claimed is not None
-        mine = self._claimed
+        mine = self._own_shard()
+        part = self._shard(mine.name)
         writer = self._writer(video, part, mine.token)
         try:
             yield writer
-            with claim.publishing(self.folder / "shards"):
-                if replace or self._find(video) is None:  # else another process was quicker
-                    writer.publish()
-                for name in self.shards() if replace else ():
-                    if name != mine.name:
-                        self.delete_in(name, video)
+            writer.publish()
+            writer.published = self._show(mine.name, writer, replace)
+            if writer.published:
+                drop_numbers(part, writer.replaced)
             self._locations.pop(video, None)
         finally:
             if not writer.published and writer.number is not None:
-                self._unfinished.append(writer.number)
+                mine.unfinished.append(writer.number)
                 with suppress(StoreError):  # a full disk, say; the next video tries again
-                    drop_numbers(part, self._unfinished)
-                    self._unfinished.clear()
+                    if writer.stored is not None:
+                        mine.settled = False
+                        withdraw(part, video, writer.number)
+                    drop_numbers(part, mine.unfinished)
+                    mine.unfinished.clear()
+            mine.in_hand -= 1
+
+    def _show(self, name: str, writer: W, replace: bool) -> bool:
+        """Add the line that makes a stored video visible; not if another process was quicker."""
+        assert writer.number is not None  # it was published
+        line = listing_line(name, writer.number, writer.value)
+        with claim.publishing(self.folder / "shards"):
+            if not replace and self._find(writer.video) is not None:
+                return False
+            self._index.append([line], soon=not replace)
+        return True
 
     def delete(self, video: str) -> None:
         """Drop a video; its space is used again, or given back by `twostream compact`."""
         self._need_writable()
         self._locate(video)
-        while (location := self._find(video)) is not None:
-            self.delete_in(location.shard, video)
-
-    def delete_in(self, name: str, video: str) -> None:
-        """Drop the copy of a video that one shard holds, if it does."""
-        self._need_writable()
-        part = self._shard(name)
-        key = video_key(check_id(video))
-
-        def work(txn: shard.Transaction) -> int | None:
-            value = txn.get(key, db=part.videos)
-            if value is None:
-                return None
-            number = parse_entry(value, self.meta_type).number
-            txn.delete(key, db=part.videos)
-            txn.put(PENDING + NUMBER.pack(number), b"", db=part.info)
-            return number
-
-        number = part.write(work)
-        if number is not None:
-            drop_numbers(part, [number])
+        self._make_index()
+        with claim.publishing(self.folder / "shards"):
+            self._index.refresh()
+            listed = self._index.find(video)
+            if listed is not None:
+                self._index.append([dropping_line(listed.shard, listed.number, video)])
         self._locations.pop(video, None)
+        if listed is not None:
+            self._clear_away(listed, video)
+
+    def _clear_away(self, listed: Listed, video: str) -> None:
+        """Remove what was deleted, unless its shard is sealed or another process writes it."""
+        shards = self.folder / "shards"
+        with claim.current(shards) as mine:
+            if mine is not None and mine.name == listed.shard:
+                part = self._shard(listed.shard)
+                withdraw(part, video, listed.number)
+                return drop_numbers(part, [listed.number])
+        if not sealing.is_sealed(shards / listed.shard):
+            with claim.unclaimed(shards / listed.shard) as free:
+                if free:
+                    settle(shards, self._index, self._shard(listed.shard))
 
     def close(self) -> None:
         """Let go of the files; the store opens them again when it is used again."""
         if self._pid == os.getpid():
-            if self._claimed is not None:
+            if self._claims:
+                with suppress(StoreError):
+                    self._index.sync()
                 claim.give_back(self.folder / "shards")
             for part in self._shards.values():
                 shard.release(part)
+            self._index.close()
         self._reset()
 
     def _need_writable(self) -> None:
         if not self.writable:
             raise UserError(f"{self.folder} was opened to read; open it with mode 'a'")
 
-    def _own_shard(self) -> shard.Shard:
+    def _make_index(self) -> None:
+        """Let the index speak of every shard there is."""
         self._check_process()
-        with self._holding:
-            if self._claimed is None:
-                self._claimed, fresh = claim.take(self.folder / "shards")
-                part = self._shard(self._claimed.name)
-                if fresh:
-                    with part.reading() as txn:
-                        unfinished = pending_numbers(txn, part)
-                    drop_numbers(part, unfinished)
-            return self._shard(self._claimed.name)
+        if not self._indexed:
+            upgrade(self.folder, self.form, self._index)
+            self._indexed = True
 
-    # -- finding
+    def _own_shard(self) -> claim.Claim:
+        """The shard to write the next video to, settled, and with room for it."""
+        self._make_index()
+        shards = self.folder / "shards"
+        with claim.current(shards) as mine:
+            if mine is None or not self._claims:
+                mine = claim.take(shards)
+                self._claims = True
+            try:
+                part = self._shard(mine.name)
+                if not mine.in_hand:
+                    drop_numbers(part, mine.unfinished)
+                    mine.unfinished.clear()
+                    if sealing.is_full(part):
+                        self._settle(mine)
+                        self._index.sync()  # nobody settles a sealed shard
+                        sealing.seal(part)
+                        mine = claim.exchange(shards)
+                    self._settle(mine)
+            except BaseException:
+                self._claims = False
+                claim.give_back(shards)
+                raise
+            mine.in_hand += 1
+            return mine
 
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():
-            self._reset()
-
-    def _shard(self, name: str) -> shard.Shard:
-        self._check_process()
-        part = self._shards.get(name)
-        if part is None:
-            with self._holding:
-                part = self._shards.get(name)
-                if part is None:
-                    part = self._shards[name] = shard.acquire(self.folder / "shards" / name)
-        return part
-
-    def _find(self, video: str) -> Location | None:
-        """Where a video lies now; the first shard that has it counts."""
-        key = video_key(check_id(video))
-        for name in self.shards():
-            part = self._shard(name)
-            with part.reading() as txn:
-                value = txn.get(key, db=part.videos)
-                if value is not None:
-                    try:
-                        return Location(name, parse_entry(value, self.meta_type))
-                    except StoreError as error:
-                        raise self._damaged(video, error) from None
-        return None
-
-    def _locate(self, video: str) -> Location:
-        self._check_process()
-        location = self._locations.get(video)
-        if location is None:
-            location = self._find(video)
-            if location is None:
-                raise StoreError(f"{video!r} is not in {self.folder}")
-            if len(self._locations) >= REMEMBERED:
-                self._locations.clear()
-            self._locations[video] = location
-        return location
+    def _settle(self, mine: claim.Claim) -> None:
+        if not mine.settled:
+            settle(self.folder / "shards", self._index, self._shard(mine.name))
+            mine.settled = True

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +17,7 @@ import lmdb
 
 from storage.errors import DamageError, StoreError
 from storage.store import chunk, faults, shard
-from storage.store.claim import unclaimed, unopened
+from storage.store.claim import unopened
 from storage.store.config import VideoMeta
 from storage.store.keys import (
     NUMBER,
@@ -30,7 +28,10 @@ from storage.store.keys import (
     parse_entry,
     record_keys,
 )
+from storage.store.report import Damage, Report, ShardReport
 from storage.store.salvage import replace_shard
+from storage.store.sealing import check_seal, is_sealed, quiet_shard
+from storage.store.settling import adopt, hide, settle, tidy
 from storage.store.sharded import ShardedStore
 from storage.store.store import Store
 from storage.store.writer import drop_numbers, pending_numbers
@@ -41,90 +42,6 @@ FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.S
 CRASHED = "its pages are damaged: reading them ends the process that does"
 
 
-@dataclass(frozen=True)
-class Damage:
-    """One video that cannot be read as a whole."""
-
-    shard: str
-    key: bytes
-    """Of the index entry."""
-    video: str
-    number: int | None
-    """None where the entry itself is damaged."""
-    reason: str
-
-
-@dataclass
-class ShardReport:
-    """What one shard holds."""
-
-    name: str
-    whole: list[str] = field(default_factory=list)
-    damaged: list[Damage] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    """Frames and pairs, or steps."""
-    records: int = 0
-    bytes: int = 0
-    orphans: list[int] = field(default_factory=list)
-    """Numbers with records that nothing names."""
-    unfinished: list[int] = field(default_factory=list)
-    """Numbers of videos that were begun: being written now, or left by a process that died."""
-    broken: str = ""
-    """Why the shard cannot be read at all."""
-
-    @property
-    def faulty(self) -> bool:
-        return bool(self.damaged or self.orphans or self.broken)
-
-
-@dataclass
-class Report:
-    """What a store holds, and what `repair` did about it."""
-
-    store: str
-    shards: list[ShardReport]
-    counted: tuple[str, ...]
-    """What is counted beside videos."""
-    dropped: list[str] = field(default_factory=list)
-    salvaged: list[str] = field(default_factory=list)
-    """Videos that were copied out of broken shards."""
-
-    @property
-    def damaged(self) -> bool:
-        return any(part.faulty for part in self.shards)
-
-    @property
-    def videos(self) -> int:
-        return len({video for part in self.shards for video in part.whole})
-
-    def counts(self) -> dict[str, int]:
-        """Frames and pairs, or steps, of all whole videos."""
-        return {name: sum(part.counts[name] for part in self.shards) for name in self.counted}
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "store": self.store,
-            "videos": self.videos,
-            "stored_twice": sum(len(part.whole) for part in self.shards) - self.videos,
-            **self.counts(),
-            **{
-                name: sum(getattr(part, name) for part in self.shards)
-                for name in ("records", "bytes")
-            },
-            "shards": len(self.shards),
-            "unfinished": sum(len(part.unfinished) for part in self.shards),
-            "stray_records_of": sum(len(part.orphans) for part in self.shards),
-            "damaged": [
-                {"video": d.video, "shard": d.shard, "reason": d.reason}
-                for part in self.shards
-                for d in part.damaged
-            ],
-            "broken_shards": {part.name: part.broken for part in self.shards if part.broken},
-            "dropped": self.dropped,
-            "salvaged": self.salvaged,
-        }
-
-
 def verify(
     path: Path,
     repair: bool = False,
@@ -133,25 +50,46 @@ def verify(
 ) -> Report:
     """Read everything. With `repair`, drop what is damaged, so that it is made again."""
     store = kind.open(path, "a" if repair else "r")
-    report = Report(str(path), [], kind.meta_type.COUNTED)
-    for name in store.shards():
+    index = store.index()
+    report = Report(str(path), [], kind.meta_type.COUNTED, index.damaged)
+    for name in sorted({*store.shards(), *(n for n in index.shards() if index.count(n))}):
         progress(f"shard {name}")
         folder = path / "shards" / name
-        with unclaimed(folder) as free:
-            shard_report = apart(check, folder, free, False, kind.meta_type) or ShardReport(
-                name, broken=CRASHED
-            )
-            report.shards.append(shard_report)
-            if repair and shard_report.faulty:
-                with unopened(folder) as unread:
+        with quiet_shard(folder) as free:
+            report.shards.append(inspect(folder, free, False, store))
+            if repair and report.shards[-1].faulty:
+                with unopened(folder) if folder.is_dir() else nullcontext(True) as unread:
                     if not (free and unread):
                         raise StoreError(
                             f"shard {name} is damaged, and still being written or read: stop those "
                             "processes first; it was left as it is"
                         )
                     mend(store, folder, report, progress)
+    if repair and index.damaged:
+        mend_index(store)
     store.close()
     return report
+
+
+def inspect(folder: Path, alone: bool, locked: bool, store: ShardedStore[Any, Any]) -> ShardReport:
+    """What a shard holds of the videos that the store shows."""
+    name, index = folder.name, store.index()
+    if not folder.is_dir():
+        return ShardReport(name, broken=f"{folder} is not there, and {index.path} names it")
+    shown = shown_numbers(store, name)
+    report = apart(check, folder, alone, locked, store.meta_type, shown)
+    report = report or ShardReport(name, broken=CRASHED)
+    if report.missing:  # a writer may have deleted them meanwhile
+        still = shown_numbers(store, name) or {}
+        report.missing = [number for number in report.missing if number in still]
+    return report
+
+
+def shown_numbers(store: ShardedStore[Any, Any], name: str) -> dict[int, bytes] | None:
+    """The numbers in a shard that the index shows, with their entries; None where it does not
+    speak of the shard."""
+    index = store.index()
+    return {e.number: e.value for e in index.entries(name)} if index.speaks_of(name) else None
 
 
 def mend(
@@ -161,15 +99,14 @@ def mend(
     progress: Callable[[str], None],
 ) -> None:
     """Repair a shard that nobody else has open."""
-    meta_type = store.meta_type
-    shard_report = apart(check, folder, True, True, meta_type)
-    shard_report = shard_report or ShardReport(folder.name, broken=CRASHED)
-    report.shards[-1] = shard_report
-    if not shard_report.faulty:
+    found = report.shards[-1] = inspect(folder, True, True, store)
+    if not found.faulty:
         return
-    if repair_shard(folder, shard_report, meta_type):
-        report.dropped += [damage.video for damage in shard_report.damaged]
-        return
+    if not (found.broken or is_sealed(folder)):
+        dropped = repair_shard(folder, found, store)
+        if dropped is not None:
+            report.dropped += dropped
+            return
     progress(f"shard {folder.name}: copying what is whole")
     known: set[str] = set()
     for name in store.shards():
@@ -177,6 +114,16 @@ def mend(
             with suppress(StoreError):  # broken too: its turn comes, or has been
                 known.update(store.videos_in(name))
     report.salvaged += replace_shard(folder, store, known)
+
+
+def mend_index(store: ShardedStore[Any, Any]) -> None:
+    """Show again what lines that are damaged now have shown, and write the file anew."""
+    for name in store.shards():
+        with quiet_shard(store.folder / "shards" / name) as free:
+            if free:
+                with suppress(StoreError):  # a broken shard was put aside, or is named
+                    adopt(store.folder / "shards" / name, store.index())
+    tidy(store.folder / "shards", store.index())
 
 
 def apart(work: Callable[..., T], *arguments: object) -> T | None:
@@ -227,13 +174,16 @@ def check(
     alone: bool,
     locked: bool = False,
     meta_type: type[StoredMeta] = VideoMeta,
+    shown: Mapping[int, bytes] | None = None,
 ) -> ShardReport:
     """Read every record of one shard. `alone` if nobody writes it meanwhile, `locked` if the
-    parent process keeps it from being opened elsewhere."""
+    parent process keeps it from being opened elsewhere. `shown`: number -> entry of the videos
+    that count; None if all do."""
     report = ShardReport(folder.name, broken=damaged_pages(folder) if alone else "")
     if report.broken:
         return report
     part = shard.acquire(folder, locked)
+    seen: set[int | None] = set()
     try:
         after = b""
         more = True
@@ -242,17 +192,38 @@ def check(
                 more = cursor.set_range(after + b"\0") if after else cursor.first()
                 if more:
                     after = bytes(cursor.key())
-                    check_video(part, txn, after, bytes(cursor.value()), report, meta_type)
+                    value = bytes(cursor.value())
+                    number = number_in(value)
+                    seen.add(number)
+                    if shown is None or number is None or number in shown:
+                        check_video(part, txn, after, value, report, meta_type)
+                    else:
+                        report.hidden.append(number)
         with part.reading() as txn:
             report.unfinished = pending_numbers(txn, part)
             numbers = named_numbers(txn, part) | {d.number for d in report.damaged}
             present = stored_numbers(txn, part.records)
-            report.orphans = sorted(present - numbers - set(report.unfinished))
+            others = (shown or {}).keys() - seen
+            for number in sorted(others & set(report.unfinished)):
+                # something is about to take its place, or was when its writer died
+                assert shown is not None
+                check_video(part, txn, b"", shown[number], report, meta_type)
+            report.missing = sorted(others - set(report.unfinished))
+            report.orphans = sorted(
+                present - numbers - set(report.unfinished) - set(report.missing)
+            )
     except DamageError as error:
         report.broken = str(error)
     finally:
         shard.release(part)
     return report
+
+
+def number_in(value: bytes) -> int | None:
+    """The number in an index entry; None where it is damaged."""
+    with suppress(StoreError):
+        return entry_number(value)
+    return None
 
 
 def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
@@ -268,10 +239,14 @@ def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
 def damaged_pages(folder: Path) -> str:
     """What is wrong with the shard's trees themselves, as far as this lmdb can tell."""
     try:
+        if is_sealed(folder):
+            check_seal(folder)
         from lmdb.verify import VerifyError
         from lmdb.verify import verify as walk
     except ImportError:  # before lmdb 3; reading the records finds most of it
         return ""
+    except DamageError as error:
+        return str(error)
     try:
         faults.check_length(folder)
         findings = walk(str(folder / faults.DATA), subdir=False)
@@ -337,13 +312,24 @@ def stored_numbers(txn: lmdb.Transaction, records: Any) -> set[int]:
     return present
 
 
-def repair_shard(folder: Path, report: ShardReport, meta_type: type[StoredMeta]) -> bool:
-    """Drop what is damaged from a shard that can be read. False if that does not help."""
-    if report.broken:
-        return False
+def repair_shard(
+    folder: Path, report: ShardReport, store: ShardedStore[Any, Any]
+) -> list[str] | None:
+    """Drop what is damaged from a shard that can be read: the ids. None if that does not help."""
+    shown = shown_numbers(store, folder.name)
+    if shown is not None:  # the index may know what the shard's own has lost
+        part = shard.acquire(folder, locked=True)
+        try:
+            settle(folder.parent, store.index(), part, thorough=True)
+        except DamageError:
+            return None
+        finally:
+            shard.release(part)
+        report = inspect(folder, True, True, store)
+        hide(folder, store.index(), [damage.video for damage in report.damaged])
     apart(drop_damage, folder, report)
-    after = apart(check, folder, True, True, meta_type)
-    return after is not None and not after.faulty
+    faulty = inspect(folder, True, True, store).faulty
+    return None if faulty else [damage.video for damage in report.damaged]
 
 
 def drop_damage(folder: Path, report: ShardReport) -> None:

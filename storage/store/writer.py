@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.codecs import flow_codec, frame_codec
 from storage.errors import StoreError, UserError
-from storage.store.chunk import pack
+from storage.store.chunk import checksums, pack
 from storage.store.config import StoreConfig, VideoMeta
 from storage.store.keys import (
     NEXT,
@@ -22,6 +22,7 @@ from storage.store.keys import (
     PER_CHUNK,
     Entry,
     StoredMeta,
+    content_of,
     entry_number,
     entry_value,
     record_key,
@@ -53,6 +54,12 @@ class RecordWriter(ABC):
         """Under which records are written; None until the first ones are."""
         self.published = False
         """Whether it became visible; not if another process was quicker with the same video."""
+        self.stored: Entry[Any] | None = None
+        """Its entry in the shard, once it is there whole."""
+        self.value = b""
+        """The same as bytes."""
+        self.replaced: list[int] = []
+        """Numbers in the shard of what it takes the place of."""
         self._token = token
         self.per_chunk = dict(per_chunk)
         self._count = dict.fromkeys(self.per_chunk, 0)
@@ -60,6 +67,7 @@ class RecordWriter(ABC):
         self._ready: list[tuple[str, int, bytes]] = []
         self._ready_bytes = 0
         self._bytes = 0
+        self._checksums = {kind: bytearray() for kind in self._count}
 
     @abstractmethod
     def _known(self) -> StoredMeta:
@@ -86,6 +94,7 @@ class RecordWriter(ABC):
             self._ready.append((kind, (self._count[kind] - 1) // self.per_chunk[kind], record))
             self._ready_bytes += len(record)
             self._bytes += len(record)
+            self._checksums[kind] += checksums(record)
             waiting.clear()
 
     def _flush(self) -> None:
@@ -110,27 +119,29 @@ class RecordWriter(ABC):
         return number
 
     def publish(self) -> None:
-        """Make the video visible, in one transaction, instead of any of that name in this shard."""
+        """Give the video to its shard, whole, in one transaction. It is visible when the index
+        says so."""
         meta = self._known()
         for kind in self._items:
             self._close_chunk(kind)
         meta = replace(meta, size=self._bytes)
+        content = content_of({kind: bytes(sums) for kind, sums in self._checksums.items()})
 
-        def work(txn: lmdb.Transaction) -> list[int]:
+        def work(txn: lmdb.Transaction) -> tuple[Entry[Any], bytes, list[int]]:
             number = self._put(txn)
-            entry = Entry(number, meta, self.per_chunk)
+            entry = Entry(number, meta, self.per_chunk, content)
             key = video_key(self.video)
             before = txn.get(key, db=self._shard.videos)
             replaced = [] if before is None else [entry_number(before)]
             for old in replaced:
                 txn.put(PENDING + NUMBER.pack(old), b"", db=self._shard.info)
-            txn.put(key, entry_value(entry), db=self._shard.videos)
+            value = entry_value(entry)
+            txn.put(key, value, db=self._shard.videos)
             txn.delete(PENDING + NUMBER.pack(number), db=self._shard.info)
-            return replaced
+            return entry, value, replaced
 
-        replaced = self._shard.write(work)
-        self.published = True
-        drop_numbers(self._shard, replaced)
+        self.stored, self.value, self.replaced = self._shard.write(work)
+        self.number = self.stored.number
 
 
 class VideoWriter(RecordWriter):

@@ -208,3 +208,56 @@ def test_a_damaged_failures_file_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "failures.json").write_text('{"failures": [{"vi')
     record_failures(tmp_path, [failure("a")])
     assert read_failures(tmp_path) == [failure("a")]
+
+
+def test_many_files_are_not_resolved_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every job of an array walks through all files: a folder costs something, a file nothing."""
+    for folder in "abc":
+        (tmp_path / folder).mkdir()
+        for number in range(50):
+            (tmp_path / folder / f"{number}.avi").touch()
+    calls: list[str] = []
+    for module, name in ((os.path, "realpath"), (os.path, "relpath"), (os, "stat")):
+        real = getattr(module, name)
+
+        def counted(*given: object, real: object = real, name: str = name, **how: object) -> object:
+            calls.append(name)
+            return real(*given, **how)  # type: ignore[operator]
+
+        monkeypatch.setattr(module, name, counted)
+    found, _ = find_videos([str(tmp_path)])
+    assert len(found) == 150
+    share = Share(1, 10)
+    todo = make_plan(found, {}, share)
+    assert todo.tasks
+    assert len(calls) <= 10 + len(todo.tasks)  # its own files are looked at
+
+
+def test_of_many_videos_some_are_opened_before_the_first_is_extracted(tmp_path: Path) -> None:
+    import video_files
+
+    from flow.extraction import estimate
+    from flow.extraction.plan import Task
+    from flow.extraction.pool import Event
+    from flow.extraction.progress import Stop
+
+    path = video_files.write(tmp_path / "v.avi", video_files.moving(9))
+    bytes_of = path.stat().st_size
+    tasks = [Task(f"v{n}", str(path), "v.avi", bytes_of + n) for n in range(2000)][::-1]
+    probed: list[Task] = []
+
+    class Here:
+        """A pool that does its jobs at once."""
+
+        def run(self, next_job, function, arguments=()):  # type: ignore[no-untyped-def]
+            while (group := next_job()) is not None:
+                probed.extend(group)
+                yield Event(group, "done", [9] * len(group))
+
+    counted = estimate.with_frames(Here(), tasks, Stop())  # type: ignore[arg-type]
+    assert 400 <= len(probed) <= estimate.MOST_PROBED
+    assert len(counted) == len(tasks)
+    assert {task.video for task in counted} == {task.video for task in tasks}
+    assert all(task.frames >= 8 for task in counted)

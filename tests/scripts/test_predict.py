@@ -19,7 +19,7 @@ from predict_material import FAST, random_run
 
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
-from flow.extraction.recipe import FlowMaker
+from flow.extraction.maker import FlowMaker
 from flow.pictures.live import windows
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader
@@ -312,9 +312,18 @@ def clip_run(folder: Path, house: Path) -> None:
         network="r3d18",
         modality="rgb",
         classes=classes,
-        store=FAST.config().to_json(),
+        store=lambda chosen: FAST.config().to_json(),
         asked=Adoption(length=8, stride=1, size=32),
     )
+
+
+def test_a_folder_is_the_videos_in_it(tmp_path: Path) -> None:
+    for name in ("b.avi", "a/c.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    inside = [str(tmp_path / "a/c.mp4"), str(tmp_path / "b.avi")]
+    assert command.files_of([str(tmp_path), "0"]) == [*inside, "0"]
+    assert command.files_of([inside[1]]) == inside[1:]
 
 
 def test_runs_of_any_kind_are_given_by_run(house: Path, tmp_path: Path) -> None:

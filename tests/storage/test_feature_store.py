@@ -288,6 +288,6 @@ def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     filled(tmp_path / "f", {"a": 1}).close()
     path = tmp_path / "f" / "features.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
-    with pytest.raises(StoreError, match="schema version 2"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 3}))
+    with pytest.raises(StoreError, match="schema version 3"):
         open_features(tmp_path / "f")

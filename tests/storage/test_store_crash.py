@@ -14,7 +14,7 @@ import pytest
 from store_material import RAW, add, check, filled
 
 from storage.errors import StoreError
-from storage.store import manifest, shard, writer
+from storage.store import manifest, sealing, shard, writer
 from storage.store.store import Store, open_store
 from storage.store.verification import check as check_shard
 from storage.store.writer import VideoWriter, drop_numbers
@@ -52,6 +52,7 @@ def kill_and_resume(folder: Path, seed: int, kills: int, monkeypatch: pytest.Mon
     # several transactions a video, and a map that must grow, so that every moment is hit
     monkeypatch.setattr(writer, "FLUSH", 1500)
     monkeypatch.setattr(shard, "FIRST_MAP", 1 << 18)
+    monkeypatch.setattr(sealing, "SHARD_BYTES", 100_000)
     chance = random.Random(seed)
     whole = undisturbed(folder.with_name(f"{folder.name}-whole"))
     open_store(folder, "w", RAW).close()
@@ -142,6 +143,21 @@ def test_two_writers_at_once_have_a_shard_each(tmp_path: Path) -> None:
     assert len(store.shards()) <= 2
     for video in VIDEOS:
         check(store, video)
+
+
+def test_shards_that_others_make_at_the_same_moment_are_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their folders get their names between a look at the list and a look at them."""
+    glob = Path.glob
+
+    def late(path: Path, pattern: str) -> list[Path]:
+        return [*glob(path, pattern), *([path / ".new-gone"] if pattern == ".new-*" else [])]
+
+    store = open_store(tmp_path / "s", "w", RAW)
+    monkeypatch.setattr(Path, "glob", late)
+    add(store, "a", 3)
+    check(store, "a")
 
 
 def hold(store: Store, video: str, ready: object, go: object) -> None:

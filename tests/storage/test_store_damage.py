@@ -61,17 +61,52 @@ def test_a_flipped_byte_in_a_record_is_seen_and_repaired(folder: Path) -> None:
         check(store, video)
 
 
-def test_a_flipped_byte_in_the_index_is_seen_and_repaired(folder: Path) -> None:
-    flip(folder / DATA, b'"video":"d/e"', offset=9)
+@pytest.mark.parametrize("path", [DATA, Path("index.log")], ids=["shard", "index.log"])
+def test_a_flipped_byte_in_an_index_is_seen_and_mended(folder: Path, path: Path) -> None:
+    """What is known of a video stands twice, so one of them brings back the other."""
+    flip(folder / path, b'"video":"d/e"', offset=9)
     store = open_store(folder)
-    with pytest.raises(StoreError, match=r"'d/e' is damaged.*checksum"):
-        store.video("d/e")
+    if path == DATA:
+        check(store, "d/e")
+    else:
+        with pytest.raises(StoreError, match=r"'d/e' is not in .*1 lines of .* damaged.*--repair"):
+            store.video("d/e")
     check(store, "a")
     store.close()
+    assert verify(folder).damaged
     report = verify(folder, repair=True)
-    assert report.dropped == ["d/e"]
+    assert report.dropped == []
+    after = verify(folder)
+    assert (after.damaged, after.videos, after.to_json()["stray_records_of"]) == (False, 5, 0)
+    check(open_store(folder), "d/e")
+
+
+def test_both_indexes_of_a_video_lost(folder: Path) -> None:
+    for path in (DATA, Path("index.log")):
+        flip(folder / path, b'"video":"d/e"', offset=9)
+    verify(folder, repair=True)
     after = verify(folder)
     assert (after.damaged, after.videos, after.to_json()["stray_records_of"]) == (False, 4, 0)
+    store = open_store(folder, "a")
+    assert "d/e" not in store
+    add(store, "d/e", 90)
+    check(store, "d/e")
+
+
+@pytest.mark.parametrize("end", [b"deadbeef + 000000 77 {", b"\0" * 900, b"no line\n", b"\n\n"])
+def test_a_torn_end_of_the_index_is_passed_over(folder: Path, end: bytes) -> None:
+    with open(folder / "index.log", "ab") as file:
+        file.write(end)
+    store = open_store(folder, "a")
+    assert store.videos() == sorted(VIDEOS)
+    add(store, "new", 3)
+    store.close()
+    store = open_store(folder)
+    assert store.videos() == sorted([*VIDEOS, "new"])
+    for video in VIDEOS:
+        check(store, video)
+    verify(folder, repair=True)
+    assert not verify(folder).damaged
 
 
 def test_missing_and_surplus_records_are_seen(folder: Path) -> None:
@@ -106,9 +141,9 @@ def test_a_truncated_file_is_an_error_and_is_salvaged(folder: Path, left: float)
     size = os.path.getsize(path)
     os.truncate(path, int(size * left) if 0 < left < 1 else int(size + left if left < 0 else left))
     store = open_store(folder)
-    for ask in (store.videos, lambda: store.video("a"), lambda: store.read_flow("a", 0, 1)):
-        with pytest.raises(StoreError, match=r"truncated.*--repair"):
-            ask()
+    assert store.videos() == sorted(VIDEOS)  # the index is another file
+    with pytest.raises(StoreError, match=r"truncated.*--repair"):
+        store.read_flow("a", 0, 1)
     with pytest.raises(StoreError, match="truncated"), open_store(folder, "a").write("new"):
         pass
     store.close()
@@ -227,7 +262,7 @@ def test_what_later_versions_add_to_the_manifest_is_passed_over(folder: Path) ->
 def test_a_file_that_is_no_lmdb_is_an_error(folder: Path) -> None:
     (folder / DATA).write_bytes(b"hello " * 5000)
     with pytest.raises(StoreError, match="damaged"):
-        open_store(folder).videos()
+        check(open_store(folder), "a")
     assert verify(folder, repair=True).shards[0].broken
     assert open_store(folder).videos() == []
 

@@ -252,7 +252,7 @@ def test_a_reader_that_cannot_lock_is_refused(public_place: Path) -> None:
         os.setgid(65534)
         os.setuid(65534)
         with pytest.raises(StoreError, match=r"read safely beside a writer.*`claim`"):
-            open_store(folder).videos()
+            check(open_store(folder), "a")
 
     end(start(as_nobody))
     check(open_store(folder), "a")
@@ -294,7 +294,7 @@ def limited(kind: int, amount: int, folder: Path, words: str) -> None:
     resource.setrlimit(kind, (amount, before[1]))
     try:
         with pytest.raises(StoreError, match=words) as raised:
-            store.videos()
+            check(store, "a")
     finally:
         resource.setrlimit(kind, before)
     assert not isinstance(raised.value, DamageError)
