@@ -165,7 +165,7 @@ def test_a_disk_too_full_for_failures_ends_the_run_with_its_summary(
     summary = run(mixed / ("gone.avi" if known else "text.avi"), out)
     assert (summary.found, summary.failed) == (1, 1)
     assert "failures.json cannot be written: No space left" in summary.stopped
-    kept = {"store.json", "shards", "failures.jsonl", ".failures.json.lock"}
+    kept = {"store.json", "shards", "failures.jsonl", ".failures.json.lock", "index.log", "publish"}
     assert {path.name for path in out.iterdir()} <= kept
     monkeypatch.undo()
     assert len(read_failures(out)) == 1
