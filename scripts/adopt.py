@@ -2,7 +2,7 @@
 
     twostream adopt rgb_imagenet.pt --network i3d --input rgb --classes kinetics.txt --out RUN
     twostream adopt tsn_flow.pth.tar --network bn-inception --input flow --classes C --out RUN
-    twostream adopt r3d_18.pth --network r3d18 --input rgb --classes C --out RUN --stride 2
+    twostream adopt r3d_18.pth --network r3d18 --input rgb --classes C --out RUN
 
 Weights of torchvision, timm, pytorch-i3d, tsn-pytorch, mmaction2 (TSN and I3D) and of this program
 are known by the names of their tensors; nothing but tensors is read of a file. `score`, `predict`
@@ -15,7 +15,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -38,8 +38,8 @@ class Options:
     """The run's folder; it is made."""
     adoption: Adoption = field(default_factory=Adoption)
     short_side: int | None = None
-    """Pixels of the shorter side to which `predict` brings a video (default: --size by
-    --test-share: 256 for 224)."""
+    """Pixels of the shorter side to which `predict` brings a video (default: as a file of ours
+    says, else --size by --test-share: 256 for 224)."""
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
     json: bool = False
@@ -52,25 +52,27 @@ def run(options: Options) -> int:
     from flow.extraction import Recipe
     from flow.video import Resize
     from storage.catalog import read_class_list
-    from streams.networks import entry_of
+    from streams.training import Recipe as StreamRecipe
     from streams.training import adopt
 
     classes = list(read_class_list(options.classes).names)
     if len(classes) < 2:
         raise UserError(f"--classes {options.classes} names {len(classes)} classes; two are needed")
-    size = options.adoption.size or entry_of(options.network).size
-    short_side = options.short_side
-    if short_side is None:
-        short_side = round(size / options.adoption.test_share)
+
+    def store(chosen: StreamRecipe) -> dict[str, Any]:
+        side = options.short_side or round(chosen.crop.size / chosen.crop.test_share)
+        return Recipe(resize=Resize(side)).config().to_json()
+
     done = adopt(
         options.file,
         options.out,
         network=options.network,
         modality=options.input,
         classes=classes,
-        store=Recipe(resize=Resize(short_side)).config().to_json(),
+        store=store,
         asked=options.adoption,
         name=options.name,
+        own_store=options.short_side is None,
     )
     seen = done.recipe.settings()["input"]
     if options.json:

@@ -11,17 +11,14 @@ own. The same command again goes on where the last one stopped, and skips what i
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scripts.common import INTERRUPTED, Talk, run_command
-from storage import atomic
+from scripts.common import INTERRUPTED, Journal, Step, Talk, run_command, walk
 from storage.errors import UserError, WorkFailed
 
 
@@ -36,23 +33,6 @@ class Options:
     json: bool = False
     """Print the closing table as JSON."""
     talk: Talk = field(default_factory=Talk)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the demo."""
-
-    title: str
-    words: tuple[str, ...]
-    """Command and options, as a person types them."""
-    makes: Path
-    """What exists when it is done."""
-
-    @property
-    def typed(self) -> str:
-        first, *rest = self.words
-        runs = f"python -m scripts.{first}" if first == "sample_data" else f"twostream {first}"
-        return f"{runs} {shlex.join(rest)}"
 
 
 def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
@@ -104,33 +84,6 @@ def steps(out: Path, quick: bool, seed: int) -> Iterator[Step]:
     yield Step("judge them all", (*words, "--title", "Two streams on sample videos"), page)
 
 
-class Journal:
-    """Which steps are done, and with which words."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.done: dict[str, list[str]] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            self.done = {}
-
-    def holds(self, step: Step) -> bool:
-        return step.makes.exists() and str(step.makes) in self.done
-
-    def check(self, way: list[Step]) -> None:
-        """A folder holds one demo: what was made with other words is not gone on with."""
-        for step in way:
-            if self.done.get(str(step.makes), list(step.words)) != list(step.words):
-                raise UserError(
-                    f"{self.path.parent} holds a demo with other options ({step.makes.name} was "
-                    "made by another command); give another --out, or delete it"
-                )
-
-    def add(self, step: Step) -> None:
-        self.done[str(step.makes)] = list(step.words)
-        atomic.write_text(self.path, json.dumps(self.done, indent=1) + "\n")
-
-
 def run(options: Options) -> int:
     out = options.out
     if out.exists() and not out.is_dir():
@@ -138,7 +91,11 @@ def run(options: Options) -> int:
     (out / "scores").mkdir(parents=True, exist_ok=True)
     journal = Journal(out / "steps.json")
     way = list(steps(out, options.quick, options.seed))
-    journal.check(way)
+    if (other := journal.changed(way)) is not None:
+        raise UserError(
+            f"{out} holds a demo with other options ({other.makes.name} was made by another "
+            "command); give another --out, or delete it"
+        )
     began, fresh = time.monotonic(), False
     for number, step in enumerate(way, 1):
         head = f"[{number}/{len(way)}] {step.title}"
@@ -148,7 +105,7 @@ def run(options: Options) -> int:
         fresh = True  # whatever follows was made from something older
         announce(options, f"{head}\n      {step.typed}")
         started = time.monotonic()
-        code = walk(step, options)
+        code = walk(step, quiet=options.talk.quiet)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         if code:
@@ -167,20 +124,6 @@ def run(options: Options) -> int:
 def announce(options: Options, text: str) -> None:
     if not options.talk.quiet:
         print(text, file=sys.stderr, flush=True)
-
-
-def walk(step: Step, options: Options) -> int:
-    """Run one command in this process; what it prints goes where progress goes."""
-    command, *rest = step.words
-    main: Callable[[list[str]], int] = import_module(f"scripts.{command}").main
-    if options.talk.quiet:
-        rest.append("--quiet")
-    kept = sys.stdout
-    sys.stdout = sys.stderr  # standard output is for the closing table alone
-    try:
-        return main(rest)
-    finally:
-        sys.stdout = kept
 
 
 def closing_table(out: Path) -> dict[str, Any]:

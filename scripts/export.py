@@ -71,7 +71,14 @@ def run(options: Options) -> int:
         return export_features(options)
     if options.to == "hdf5":
         raise UserError(f"--to hdf5 is for feature stores, and {options.store} is none")
-    from storage.convert import Arrays, Pictures, RawFrames, Shards, other_tools_quantizer
+    from storage.convert import (
+        Arrays,
+        Pictures,
+        RawFrames,
+        Shards,
+        other_tools_quantizer,
+        write_rates,
+    )
     from storage.store import open_store
 
     store = open_store(options.store)
@@ -109,6 +116,7 @@ def run(options: Options) -> int:
         else:
             raw = RawFrames(0 if options.to == "denseflow" else 1, options.frames)
             result = raw.export(store, videos, options.out, pictures, bar.update)
+            write_rates(store, result.done + result.there, options.out)
     if catalog and options.to in ("denseflow", "mmaction2"):
         for path in write_lists(catalog, store, result.done + result.there, options.out):
             log.info(f"list: {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import UserError
+from storage.progress import progress_bar, watched
 
 if TYPE_CHECKING:
     from storage.features import Dtype, FeatureConfig, FeatureStore
     from storage.store import StoreConfig
     from streams.aggregators import FisherEncoder
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -111,16 +114,25 @@ def in_processes(work: Callable[[str], T], videos: Sequence[str], workers: int) 
 
 
 def fitted_encoder(
-    source: Path, training: Sequence[str], options: TrajectoryOptions, workers: int
+    source: Path,
+    training: Sequence[str],
+    options: TrajectoryOptions,
+    workers: int,
+    quiet: bool = True,
 ) -> FisherEncoder:
-    """PCA and Gaussians from descriptors of training videos."""
+    """PCA and Gaussians from descriptors of training videos; says how far it is unless `quiet`."""
     from streams.aggregators import FisherEncoder
 
     count = min(options.fit_videos, len(training))
     chosen = [training[i * len(training) // count] for i in range(count)]
-    blocks = in_processes(partial(descriptors_of, source), chosen, workers)
+    bar = progress_bar(count, "video", "descriptors", quiet=quiet)
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        yield from watched(in_processes(partial(descriptors_of, source), chosen, workers), bar)
+        log.info("fitting PCA and %d Gaussians to each kind of descriptor", options.gaussians)
+
     return FisherEncoder.fit(
-        blocks,
+        blocks(),
         gaussians=options.gaussians,
         most=options.descriptors,
         seed=options.encoder_seed,

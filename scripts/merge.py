@@ -67,11 +67,11 @@ def run(options: Options) -> int:
         refuse=options.on_conflict == "refuse",
         progress=logging.info,
     )
-    print(json.dumps(dataclasses.asdict(result), indent=2) if options.json else page(result))
+    print(json.dumps(dataclasses.asdict(result), indent=2) if options.json else merged_text(result))
     return 0
 
 
-def page(result: Merged) -> str:
+def merged_text(result: Merged) -> str:
     """What came of it, as text for people."""
     lines = [
         f"{result.out}: {result.videos:,} videos added in {result.shards} shards, "

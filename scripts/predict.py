@@ -6,7 +6,9 @@
     twostream predict my.mp4 --spatial S --temporal T --like fused.npz
     twostream predict my.mp4 --run runs/i3d-rgb --run runs/i3d-flow --run runs/tsn
     twostream predict my.mp4 --run runs/spatial --run runs/temporal --fusion runs/fusion
+    twostream predict my.mp4 --run runs/lstm --features-of runs/i3d-rgb
     twostream predict long.mp4 --spatial S --temporal T --window 10 --stride 5
+    twostream predict folder/ --temporal runs/temporal
     twostream predict 0 --temporal runs/temporal --seconds 20
 
 Flow is computed on the way, with the parameters, size, step and rate of the store that the
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -50,10 +53,12 @@ class Options:
     average, which is the default."""
     run: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Folder of a run of any kind; give it once for each run."""
+    features_of: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of the run whose features a run of sequences learned on; give it once for each."""
     weights: tuple[float, ...] = ()
     """A weight for each run given, in the order spatial, temporal, difference, fusion, --run;
     equal."""
-    normalise: Literal["softmax", "logits", "l1", "l2", "zscore"] = "softmax"
+    normalise: Literal["softmax", "logits", "l1", "l2", "unit", "zscore"] = "softmax"
     """What is done to the scores before they are averaged."""
     like: Path | None = None
     """Average as this table of `twostream fuse` was made: its weights and its normalisation."""
@@ -88,7 +93,7 @@ def run(options: Options) -> int:
     from tqdm import tqdm
 
     from fusion.report import window_starts
-    from scripts.prediction import Looking, open_runs, plan_passes, predict
+    from scripts.prediction import OWN_OPTIONS, Looking, open_runs, plan_passes, predict
     from streams.scoring import Views
     from streams.training import pick_device
 
@@ -96,21 +101,19 @@ def run(options: Options) -> int:
         raise UserError("name at least one video file, or the number of a camera")
     paths = {
         kind: getattr(options, kind)
-        for kind in ("spatial", "temporal", "difference", "fusion")
+        for kind in OWN_OPTIONS
         if getattr(options, kind) not in (None, AVERAGE)
     }
     if not paths and not options.run:
         raise UserError(
             "give a trained run: --run, or --spatial, --temporal, --difference or --fusion"
         )
-    if options.overlay is not None and len(options.videos) > 1:
+    videos = files_of(options.videos)
+    if options.overlay is not None and len(videos) > 1:
         raise UserError("--overlay shows one video; predict the others by themselves")
     window_starts(0, options.window, options.stride)
-    for video in options.videos:
-        if not video.isdecimal() and not Path(video).exists():
-            raise UserError(f"{video} does not exist")
     device = pick_device(options.device, 0)
-    runs = open_runs(paths, options.run, device)
+    runs = open_runs(paths, options.run, device, options.features_of)
     fusing = how_to_fuse(options, tuple(runs), next(iter(runs.values())).run.classes)
     mirrored = all(trained.scorer.crop.flip for trained in runs.values())
     looking = Looking(
@@ -124,12 +127,12 @@ def run(options: Options) -> int:
     hidden = options.talk.quiet or not sys.stderr.isatty()
     found: list[Prediction] = []
     failed: dict[str, str] = {}
-    for video in options.videos:
+    for video in videos:
         with tqdm(unit="frame", desc=Path(video).name, disable=hidden, leave=False) as bar:
             try:
                 found.append(predict(video, passes, fusing, looking, device, bar.update))
             except UserError as error:
-                if len(options.videos) == 1:
+                if len(videos) == 1:
                     raise UserError(f"{video}: {error}") from None
                 failed[video] = " ".join(str(error).split())
     if options.json:
@@ -146,6 +149,21 @@ def run(options: Options) -> int:
     for video, reason in failed.items():
         print(f"twostream predict: {video}: {reason}", file=sys.stderr)
     return FAILED if failed else OK
+
+
+def files_of(names: Sequence[str]) -> list[str]:
+    """The videos that were named; of a folder all that are in it."""
+    from flow.video import find_videos
+
+    videos: list[str] = []
+    for name in names:
+        if not name.isdecimal() and not Path(name).exists():
+            raise UserError(f"{name} does not exist")
+        if Path(name).is_dir():
+            videos += sorted(file.path for file in find_videos([name])[0])
+        else:
+            videos.append(name)
+    return videos
 
 
 def how_to_fuse(options: Options, streams: tuple[str, ...], classes: tuple[str, ...]) -> Fusing:

@@ -35,13 +35,18 @@ class Options:
     store: Path | None = None
     """Store to take the examples' frames and flow from."""
     fit: tuple[str, ...] = ()
-    """Validation scores of the streams, whose weight curve is drawn too."""
+    """Validation scores of the streams: their weight curve is drawn too, and the greedy ensemble is
+    chosen on them."""
     runs: tuple[Path, ...] = ()
-    """Run folders whose learning curves and recipes are shown."""
+    """Run folders whose learning curves and recipes are shown. A table of one of these runs that
+    does not state its parameters has them counted."""
     title: str = "Two-stream report"
     """Heading of the page."""
     map: Literal["tsne", "pca", "none"] = "tsne"
     """How pooled features are laid out, where the tables hold them."""
+    parts: Path | None = None
+    """CSV file that says what classes share, with a first line such as class,object,motion; without
+    it, the words of class names that are a product, as RedUp, RedDown, BlueUp, BlueDown."""
     ceilings: Path | None = None
     """JSON of accuracies that cannot be passed ({"spatial": 0.25, "fused": 1}), drawn as lines."""
     latex: bool = False
@@ -70,6 +75,7 @@ def run(options: Options) -> int:
         runs=options.runs,
         title=options.title,
         ceilings=_ceilings(options.ceilings),
+        parts=options.parts,
         map_method=options.map,
         common_only=options.files.common_videos,
         draws=options.draws,

@@ -56,8 +56,10 @@ class Options:
     table says which."""
     name: str | None = None
     """The stream's name in tables and reports (default: the run's --name, else its kind)."""
-    average: Literal["logits", "probabilities"] = "logits"
-    """What is averaged over the crops, and written; a crop's snapshots give logits together."""
+    average: Literal["logits", "probabilities", "sparsity"] = "logits"
+    """What is averaged over the crops, and written; a crop's snapshots give logits together.
+    sparsity, FstCN's way: a snapshot's crops weigh as they are sure, then each class has its
+    highest score of all snapshots."""
     missing: Literal["skip", "stop"] = "skip"
     """What to do about listed videos that the store does not hold."""
     short: Literal["pad", "skip", "stop"] = "pad"
@@ -127,7 +129,7 @@ def run(options: Options) -> int:
             options.loop,
             stream=options.name or trained.name,
             precision=options.precision,
-            probabilities=options.average == "probabilities",
+            average=options.average,
             watch=bar.update,
             provenance={
                 "run": str(options.run.resolve()),

@@ -24,6 +24,8 @@ def score_sequence(trained: Run, options: Options, device: torch.device) -> int:
             f"{options.run} learned on features: it is scored with --features, one store or more, "
             "as in training"
         )
+    if options.average == "sparsity":
+        raise UserError("--average sparsity weighs crops, and features have none; leave it out")
     if options.windows < 1:
         raise UserError(f"--windows {options.windows} must be at least 1")
     if not options.out.parent.is_dir():

@@ -3,7 +3,8 @@
     twostream systems
     twostream systems --json
 
-Parameters are counted for 400 classes.
+Parameters are counted for 400 classes; where two commands are named, the second learns from what
+the first one writes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scripts.common import Talk, run_command
-
-NO_COMMAND = "none yet: by name in streams.aggregators"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,8 @@ def rows() -> list[dict[str, Any]]:
 
     return [
         asdict(system)
-        | {"train": f"twostream {system.train}" if system.train else None}
+        | {"train": f"twostream {system.train}"}
+        | {"first": f"twostream {system.first}" if system.first else None}
         | {"parameters": parameters_here(system.name)}
         for system in SYSTEMS
     ]
@@ -45,10 +45,15 @@ def run(options: Options) -> int:
     for row in systems:
         here = f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "-"
         print(f"{row['name']}\n    {row['paper']}")
-        print(f"    trained by   {row['train'] or NO_COMMAND}")
+        print(f"    trained by   {commands(row)}")
         print(f"    parameters   {here}{published(row)}")
         print(f"    blind to     {row['blind']}")
     return 0
+
+
+def commands(row: dict[str, Any]) -> str:
+    """What trains it, and what comes before."""
+    return f"{row['first']}, then {row['train']}" if row["first"] else str(row["train"])
 
 
 def published(row: dict[str, Any]) -> str:

@@ -42,6 +42,7 @@ KINDS = {
     "temporal": ("scripts.train_stream", "stacks of flow"),
     "difference": ("scripts.train_stream", "differences of frames"),
     "motion": ("scripts.train_stream", "frames, without labels: motionnet's flow"),
+    "transfer": ("scripts.train_stream", "clips beside a frame network: is it the same video?"),
     "sequence": ("scripts.train_sequence", "features of frozen networks, over time"),
     "fusion": ("scripts.train_fusion", "two trained streams, joined at a layer"),
 }

@@ -34,6 +34,8 @@ CALLS = {
     "train temporal": f"--store STORE --labels LISTS --out OUTRUN {SIZE} --length 2",
     "train difference": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
     "train motion": f"--store STORE --labels LISTS --out OUTRUN {SIZE}",
+    "train transfer": f"--pictures RUN --store STORE --labels LISTS --out OUTRUN {SIZE} "
+    "--network karpathy-late --length 4",
     "train fusion": "--spatial RUN --temporal RUN2 --store STORE --labels LISTS --out OUTRUN "
     "--recipe small --epochs 1 --batch 4 --ema 0 --workers 0",
     "adopt": "WEIGHTS --network resnet18 --input rgb --classes CLASSES --out OUTRUN",
@@ -44,6 +46,8 @@ CALLS = {
     "score": "RUN --store STORE --labels LISTS --out OUT.npz --views 1x1 --workers 0",
     "fuse": "SCORES SCORES2 --method weighted --fit FIT FIT2 --out OUT.npz",
     "report": "SCORES SCORES2 --out OUT.html --draws 100 --map none --store STORE --runs RUN",
+    "explain": "RUN --store STORE --labels LISTS --out OUTFOLDER --count 1 --search 2 --filters 1 "
+    "--best 1 --parts layer1",
     "predict": "VIDEO --spatial RUN --temporal RUN2 --views 1x1",
     "import": "IMPORTED --out OUTSTORE --bound 20",
     "export": "STORE --to npy --out OUTFOLDER --labels LISTS",
@@ -51,10 +55,11 @@ CALLS = {
     "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
     "bench shards": "--shards 1 3 --writers 1 --rounds 2 --seconds 0.2 --failures 20",
     "bench extract": "",
+    "bench gpu-day": "--out OUTFOLDER",
     "bench train": "",
     "bench fusion": "",
 }
-TOO_LONG_HERE = {"demo", "bench extract", "bench train", "bench fusion"}
+TOO_LONG_HERE = {"demo", "bench extract", "bench gpu-day", "bench train", "bench fusion"}
 """Run whole by tests of their own."""
 
 NUMBERS = [
@@ -104,6 +109,10 @@ NUMBERS = [
     ("fuse", "--max-gib", "0"),
     ("fuse", "--label-base", "7"),
     ("report", "--draws", "1"),
+    ("explain", "--count", "0"),
+    ("explain", "--filters", "-1"),
+    ("explain", "--search", "-1"),
+    ("explain", "--split", "9"),
     ("predict", "--top", "0"),
     ("predict", "--window", "nan"),
     ("predict", "--stride", "0"),
@@ -162,6 +171,11 @@ NAMES = [
     ("fuse", "--method", "magic"),
     ("fuse", "--normalise", "l7"),
     ("report", "--map", "globe"),
+    ("explain", "--at", "layer9"),
+    ("explain", "--parts", "layer9"),
+    ("explain", "--of", "nobody"),
+    ("explain", "--videos", "nobody"),
+    ("explain", "--part", "exam"),
     ("predict", "--engine", "abacus"),
     ("predict", "--device", "tpu"),
     ("import", "--codec", "gif"),
@@ -171,6 +185,7 @@ NAMES = [
     ("export", "--videos", "nobody"),
     ("preview", "--engine", "abacus"),
     ("bench flow", "--engine", "abacus"),
+    ("bench extract", "--engine", "simulated:fast"),
     ("bench flow", "--preset", "best"),
 ]
 """(command, option, value): names of nothing."""

@@ -11,7 +11,7 @@ STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.tra
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
 FUSION = {
     *("fusion.judge", "fusion.scores", "fusion.features"),
-    *("fusion.network", "fusion.report"),
+    *("fusion.compare", "fusion.network", "fusion.report", "fusion.explanation"),
 }
 STORAGE = {
     "storage",
@@ -52,8 +52,8 @@ PLAN: dict[str, set[str]] = {
     },
     # from flow and frames to trained networks
     "streams": set(),
-    "streams.networks": set(),
     "streams.aggregators": {"storage.features", "storage.scores"},
+    "streams.networks": {"streams.aggregators"},
     "streams.inputs": {"storage.store"},
     "streams.samples": {
         *("streams.inputs", "streams.networks"),
@@ -69,20 +69,30 @@ PLAN: dict[str, set[str]] = {
         *("streams.aggregators", "streams.scoring"),
         *("storage.catalog", "storage.features", "storage.scores", "storage.store"),
     },
+    "streams.explanation": {
+        *STREAMS,
+        *("storage.catalog", "storage.store"),
+    },
     # from scores and networks to a report
     "fusion": set(),
     "fusion.judge": {"storage.catalog", "storage.scores"},
     "fusion.scores": {"fusion.judge", "storage.scores"},
+    "fusion.compare": {"fusion.judge", "storage.scores"},
     "fusion.features": {
         *("fusion.judge", "fusion.scores"),
         *("storage.catalog", "storage.features", "storage.scores"),
     },
     "fusion.network": STREAMS | {"streams.scoring"},
     "fusion.report": {
-        *("fusion.judge", "fusion.scores", "streams.training"),
+        *("fusion.compare", "fusion.judge", "fusion.scores", "streams.training"),
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
+    "fusion.explanation": {
+        *STREAMS,
+        *("streams.explanation", "streams.scoring", "streams.sequences"),
+        *("storage.catalog", "storage.codecs", "storage.store"),
+    },
     # commands
     "scripts.common": {
         *("storage.scores", "streams.samples", "streams.training"),
@@ -91,12 +101,18 @@ PLAN: dict[str, set[str]] = {
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
         *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
-        *("scripts.common", "storage.store", "streams.scoring"),
+        *("scripts.common", "storage.store", "streams.scoring", "streams.sequences"),
     },
     "scripts.bench": {
         *(FLOW | STORAGE | STREAMS | COMMON),
         *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
     },
+    "scripts.exam": {
+        *("scripts.common", "scripts.samples"),
+        *("storage.codecs", "storage.features", "storage.scores", "storage.store"),
+        *("streams.networks", "streams.scoring", "streams.sequences", "streams.training"),
+    },
+    "scripts.exam.templates": set(),
     "scripts": {
         *(FLOW | STORAGE | STREAMS | FUSION | COMMON),
         *("flow.trajectories", "scripts.health", "scripts.prediction"),

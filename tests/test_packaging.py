@@ -85,7 +85,8 @@ def test_conda_and_pip_describe_the_same_environment() -> None:
 
 
 def test_extras_are_what_they_say() -> None:
-    assert set(EXTRAS) == {"cuda12", "cuda13", "dask", "dev", "timm"}
+    known = {"cuda12", "cuda13", "dask", "dev", "explain", "mlflow", "timm", "wandb"}
+    assert set(EXTRAS) == known
     assert [Requirement(r).name for name in ("cuda12", "cuda13") for r in EXTRAS[name]] == [
         "cupy-cuda12x",
         "cupy-cuda13x",

@@ -72,7 +72,7 @@ class Farneback:
         )
 
 
-compute_codes = None
+open_queue = None
 
 
 def compute(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from flow.extraction.batch import pool_size, run_batch
+    from flow.extraction.batch import environments, run_batch
+    from flow.extraction.engine_process import engine_processes, owners
     from flow.extraction.extract import (
         PATIENCE,
         Chunk,
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
         too_short,
     )
     from flow.extraction.failures import Failure, record_failures
+    from flow.extraction.maker import FlowMaker
     from flow.extraction.options import INTERRUPTED, ExtractOptions
+    from flow.extraction.plan import Task
     from flow.extraction.pool import Pool
-    from flow.extraction.recipe import FlowMaker, Recipe, check_engine
+    from flow.extraction.quality import Quality
+    from flow.extraction.recipe import Recipe, check_engine
     from flow.extraction.summary import clock
+    from flow.extraction.worker import extract_task
 
 __getattr__, __all__ = exports(__name__, __file__)

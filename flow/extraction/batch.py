@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from flow.extraction.cluster import run_on_cluster
+from flow.extraction.engine_client import ADDRESS
+from flow.extraction.engine_process import engine_processes
 from flow.extraction.estimate import estimate, with_frames
 from flow.extraction.failures import gather_failures
 from flow.extraction.options import INTERRUPTED, ExtractOptions
@@ -21,9 +23,8 @@ from flow.extraction.plan import Plan, Share, Task, make_plan
 from flow.extraction.pool import Pool
 from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record, refusals
 from flow.extraction.recipe import Recipe, check_engine
-from flow.extraction.summary import Summary
+from flow.extraction.summary import DRY_RUN, Summary
 from flow.extraction.worker import extract_task
-from flow.tvl1 import load_engine
 from flow.video import find_videos
 from storage.store import open_store
 
@@ -79,40 +80,63 @@ def run_here(
     options: ExtractOptions, recipe: Recipe, plan: Plan, summary: Summary, stop: Stop, quiet: bool
 ) -> None:
     """The tasks of a plan, by processes on this machine."""
-    size, environments = pool_size(recipe, options.workers)
-    if len(plan.tasks) < size and not any(environments):
-        # Fewer videos than cores: the cores share the pairs of each.
-        recipe = replace(recipe, threads=recipe.threads * (size // len(plan.tasks)))
-    with Pool(min(size, len(plan.tasks)), environments) as pool:
-        tasks = with_frames(pool, plan.tasks, stop)
-        estimate(pool, tasks, recipe, stop)
-        if options.dry_run:
-            stop.ask("it was a dry run")
-            return
-        with RunProgress(tasks, summary, options, stop, quiet) as progress:
-            waiting = deque(tasks)
-
-            def next_task() -> Task | None:
-                return waiting.popleft() if waiting and not stop.why else None
-
-            arguments = (options.out, recipe, options.on_error == "partial")
-            for event in pool.run(next_task, extract_task, arguments):
-                task = event.job
-                if event.kind == "progress":
-                    progress.add(task, event.value)
-                elif event.kind == "died" and progress.try_again(task):
-                    waiting.append(task)
-                else:
-                    progress.settle(task, outcome_of_event(event))
+    size = pool_size(recipe, options.workers)
+    with engine_processes(recipe) as engines:
+        if len(plan.tasks) < size and not engines:
+            # Fewer videos than cores: the cores share the pairs of each.
+            recipe = replace(recipe, threads=recipe.threads * (size // len(plan.tasks)))
+        size = min(size, len(plan.tasks))
+        with Pool(size, environments(engines)) as pool:
+            work_off(pool, options, recipe, plan, summary, stop, quiet)
 
 
-def pool_size(recipe: Recipe, workers: int | None) -> tuple[int, list[dict[str, str]]]:
-    """Worker processes, and the variables of each: a GPU of its own, where the engine uses one."""
-    devices = load_engine(recipe.engine, recipe.flow.engines).devices()
-    if devices:
-        return workers or len(devices), [{"CUDA_VISIBLE_DEVICES": name} for name in devices]
+def work_off(
+    pool: Pool,
+    options: ExtractOptions,
+    recipe: Recipe,
+    plan: Plan,
+    summary: Summary,
+    stop: Stop,
+    quiet: bool,
+) -> None:
+    """The tasks of a plan, by the workers of a pool."""
+    tasks = with_frames(pool, plan.tasks, stop)
+    estimate(pool, tasks, recipe, stop)
+    if options.dry_run:
+        stop.ask(DRY_RUN)
+        return
+    with RunProgress(tasks, summary, options, stop, quiet) as progress:
+        waiting = deque(tasks)
+
+        def next_task() -> Task | None:
+            return waiting.popleft() if waiting and not stop.why else None
+
+        arguments = (options.out, recipe, options.on_error == "partial")
+        for event in pool.run(next_task, extract_task, arguments):
+            task = event.job
+            if event.kind == "progress":
+                progress.add(task, event.value)
+                continue
+            if event.kind == "died" and progress.try_again(task):
+                waiting.append(task)
+                continue
+            outcome = outcome_of_event(event)
+            if outcome.status == "engine" and progress.try_engine_again(task):
+                log.warning(f"{task.video} is tried again: {outcome.reason}")
+                waiting.appendleft(task)  # at once: a second time ends the run
+            else:
+                progress.settle(task, outcome)
+
+
+def pool_size(recipe: Recipe, workers: int | None) -> int:
+    """Worker processes: one a core, or one for each `threads` of them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return workers or max(1, (cores or 1) // recipe.threads), [{}]
+    return workers or max(1, (cores or 1) // recipe.threads)
+
+
+def environments(engines: Sequence[str]) -> list[dict[str, str]]:
+    """The variables of each worker: which engine's process is its own."""
+    return [{ADDRESS: address} for address in engines] or [{}]
 
 
 @contextmanager

@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import threading
 import uuid
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from flow.extraction.estimate import (
+    Group,
+    Paces,
+    counted,
+    measure_group,
+    pairs_each,
+    probe_group,
+    probing_groups,
+    promised,
+    samples,
+    say,
+)
 from flow.extraction.options import ExtractOptions
+from flow.extraction.own_engine import close_own_engine, own_engine
 from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import DIED, RunProgress, Stop
 from flow.extraction.recipe import Recipe
-from flow.extraction.summary import Summary
-from flow.extraction.worker import Outcome, close_worker, extract_task, one_line
+from flow.extraction.summary import DRY_RUN, Summary
+from flow.extraction.worker import Outcome, Progress, close_worker, extract_task, one_line
 from storage.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -37,6 +53,11 @@ def run_on_cluster(
         from distributed import Client, as_completed
     except ImportError:
         raise UserError("--cluster needs Dask: pip install 'twostream[dask]'") from None
+    if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", str(options.cluster)):  # it would be waited for
+        raise UserError(
+            f"--cluster {options.cluster!r} is no address with a port; give the one that "
+            "`dask scheduler` prints, such as tcp://10.0.0.1:8786"
+        )
     try:
         client = Client(options.cluster, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -46,12 +67,13 @@ def run_on_cluster(
         ) from None
     with client:
         wait_for_workers(client, str(options.cluster))
+        tasks = look_ahead(client, plan.tasks, recipe)
         if options.dry_run:
-            stop.ask("it was a dry run")
+            stop.ask(DRY_RUN)
             return
         out = os.path.abspath(options.out)
         run, numbers = uuid.uuid4().hex[:8], count()
-        waiting = deque(plan.tasks)
+        waiting = deque(tasks)
         doing: dict[str, Task] = {}
         results = as_completed(loop=client.loop, raise_errors=False)
 
@@ -62,13 +84,13 @@ def run_on_cluster(
             while waiting and len(doing) < room and not stop.why:
                 task = waiting.popleft()
                 future = client.submit(
-                    extract_task, task, out, recipe, options.on_error == "partial",
+                    extract_with_own_engine, task, out, recipe, options.on_error == "partial",
                     key=f"extract-{run}-{next(numbers)}", pure=False,
                 )  # fmt: skip
                 doing[future.key] = task
                 results.add(future)
 
-        with RunProgress(plan.tasks, summary, options, stop, quiet) as progress:
+        with RunProgress(tasks, summary, options, stop, quiet) as progress:
             fill()
             for future in results:
                 task = doing.pop(future.key)
@@ -76,12 +98,71 @@ def run_on_cluster(
                 future.release()
                 if outcome.kind == DIED and progress.try_again(task):
                     waiting.append(task)  # it may have been its neighbour's fault
+                elif outcome.status == "engine" and progress.try_engine_again(task):
+                    waiting.appendleft(task)
                 else:
                     # Dask repeats by itself what was done by a worker that is gone.
                     progress.settle(task, outcome, lost=True)
                 fill()
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
             client.run(close_worker)
+            client.run(close_own_engine)
+
+
+def extract_with_own_engine(task: Task, store: str, recipe: Recipe, tolerant: bool) -> Outcome:
+    """In a Dask worker: `extract_task`, with a GPU of the worker's own where one is used."""
+    with _one_at_a_time:
+        try:
+            recipe = own_engine(recipe)
+        except UserError as error:
+            return Outcome(task.video, "fatal", kind="engine", reason=one_line(error))
+    return extract_task(task, store, recipe, tolerant)
+
+
+def measure_with_own_engine(group: Group, recipe: Recipe, pairs: int, progress: Progress) -> Paces:
+    """In a Dask worker: `measure_group`, by the engine that will do the work."""
+    with _one_at_a_time:
+        recipe = own_engine(recipe)
+    return measure_group(group, recipe, pairs, 1.0, progress)
+
+
+_one_at_a_time = threading.Lock()
+"""A worker may have several threads."""
+
+
+def look_ahead(client: Any, tasks: Sequence[Task], recipe: Recipe) -> list[Task]:
+    """The tasks with their frames, the longest first; and how long they will take is said. So the
+    work's total is known before it begins. What a job dies of is left to the work itself."""
+    known: dict[str, int] = {}
+    groups = probing_groups(tasks)
+    for group, frames in zip(groups, results_of(client, probe_group, groups, ()), strict=True):
+        if frames is not None:
+            known |= promised(group, frames)
+    tasks = counted(tasks, known)
+    workers = sum(client.nthreads().values()) or 1
+    some = samples(tasks, workers)
+    paces: Paces = []
+    # Machines may differ, and other work on them is not known: a core each is what is counted on.
+    for measured in results_of(
+        client, measure_with_own_engine, some, (recipe, pairs_each(tasks, some))
+    ):
+        paces += measured or []
+    say(tasks, paces, workers)
+    return tasks
+
+
+def results_of(
+    client: Any, function: Callable[..., Any], groups: Sequence[Any], arguments: tuple[Any, ...]
+) -> list[Any]:
+    """What the workers make of each group; None where that failed."""
+    futures = [client.submit(function, g, *arguments, None, pure=False) for g in groups]
+    results = []
+    for future in futures:
+        try:
+            results.append(future.result())
+        except Exception:
+            results.append(None)
+    return results
 
 
 def outcome_of_future(task: Task, future: Any) -> Outcome:

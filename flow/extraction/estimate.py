@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flow.extraction.pace import seconds_per_frame
 from flow.extraction.plan import Task
 from flow.extraction.pool import Pool
 from flow.extraction.progress import Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import clock
-from flow.extraction.worker import Progress, probe_frames, seconds_per_pair
+from flow.extraction.worker import Progress, probe_frames
 
 log = logging.getLogger(__name__)
 
-WORTH_IT = 2000
-"""Pairs below which an estimate would take longer than it is worth."""
 PROBED = 64
 """Videos whose headers are read in one job."""
 MOST_PROBED = 512
 """Videos whose headers are read before the first one is extracted."""
 SAMPLED = 3
-"""Videos that the engine is timed on."""
+"""Videos that each worker times the work on."""
+MOST_PAIRS = 24
+"""Of each of them, from its middle."""
+SHARE = 0.05
+"""Of all pairs: so many at most, for a short run should not take much longer for its estimate."""
 
 Group = tuple[Task, ...]
+Paces = list[tuple[int, float]]
+"""Frames of a video, and a worker's seconds a frame."""
 
 
 def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
-    """The tasks with the frames that their headers promise, the longest first.
-
-    Of very many, some are looked at and the others go by their size: the first pair of a job must
-    not wait until thousands of files were opened.
-    """
-    apart = -(-len(tasks) // MOST_PROBED)
-    some = tasks[:: max(1, apart)]
-    waiting = deque(tuple(some[at : at + PROBED]) for at in range(0, len(some), PROBED))
+    """The tasks with the frames that their headers promise, the longest first."""
+    waiting = deque(probing_groups(tasks))
     known: dict[str, int] = {}
 
     def next_group() -> Group | None:
@@ -45,38 +45,82 @@ def with_frames(pool: Pool, tasks: Sequence[Task], stop: Stop) -> list[Task]:
 
     for event in pool.run(next_group, probe_group):
         if event.kind == "done":
-            for task, frames in zip(event.job, event.value, strict=True):
-                # Headers of damaged files claim anything; no codec has 8 frames a byte.
-                known[task.video] = frames if frames <= 8 * task.bytes else 0
-    sizes = {task.video: task.bytes for task in some}
+            known |= promised(event.job, event.value)
+    return counted(tasks, known)
+
+
+def probing_groups(tasks: Sequence[Task]) -> list[Group]:
+    """The tasks whose headers are read, some in one job.
+
+    Of very many, some are looked at and the others go by their size: the first pair of a job must
+    not wait until thousands of files were opened.
+    """
+    some = tasks[:: max(1, -(-len(tasks) // MOST_PROBED))]
+    return [tuple(some[at : at + PROBED]) for at in range(0, len(some), PROBED)]
+
+
+def promised(group: Group, frames: Sequence[int]) -> dict[str, int]:
+    """Video -> the frames that its headers promise. Headers of damaged files claim anything; no
+    codec has 8 frames a byte."""
+    return {
+        task.video: count if count <= 8 * task.bytes else 0
+        for task, count in zip(group, frames, strict=True)
+    }
+
+
+def counted(tasks: Sequence[Task], known: dict[str, int]) -> list[Task]:
+    """The tasks with their frames, the longest first; where they are not known, by their bytes."""
+    sizes = {task.video: task.bytes for task in tasks}
     rates = [frames / sizes[video] for video, frames in known.items() if frames]
     rate = statistics.median(rates) if rates else 0.0
-    counted = [
+    with_counts = [
         replace(task, frames=known.get(task.video, round(task.bytes * rate))) for task in tasks
     ]
-    return sorted(counted, key=lambda task: (-task.frames, -task.bytes, task.video))
+    return sorted(with_counts, key=lambda task: (-task.frames, -task.bytes, task.video))
 
 
 def estimate(pool: Pool, tasks: Sequence[Task], recipe: Recipe, stop: Stop) -> float | None:
-    """Say how many seconds the work will take, where it is much."""
-    pairs = sum(task.frames for task in tasks)
-    if pairs < WORTH_IT or stop.why:
+    """Say how many seconds the work will take. All workers measure at once, as they will work."""
+    groups = deque(samples(tasks, pool.size))
+    if not groups or stop.why:
         return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    share = (cores or 1) / pool.size
+    arguments = (recipe, pairs_each(tasks, groups), share)
+    paces: Paces = []
+    for event in pool.run(lambda: groups.popleft() if groups else None, measure_group, arguments):
+        if event.kind == "done":
+            paces += event.value
+    return say(tasks, paces, pool.size)
+
+
+def samples(tasks: Sequence[Task], workers: int) -> list[Group]:
+    """A group of videos for each worker, evenly over the lengths."""
     known = [task for task in tasks if task.frames]
-    apart = max(1, len(known) // SAMPLED)
-    jobs: list[Group] = [tuple(known[apart // 2 :: apart][:SAMPLED])]
+    count = min(SAMPLED * workers, len(known))
+    chosen = [known[(2 * i + 1) * len(known) // (2 * count)] for i in range(count)]
+    return [tuple(chosen[i::workers]) for i in range(min(workers, count))]
 
-    def next_job() -> Group | None:
-        return jobs.pop() if jobs else None
 
-    seconds = None
-    for event in pool.run(next_job, measure_group, (recipe,)):
-        if event.kind == "done" and event.value > 0:
-            seconds = pairs * event.value / pool.size
-            log.info(
-                f"about {pairs:,} pairs; {pool.size} at once, {1 / event.value:,.1f} pairs/s "
-                f"each: roughly {clock(seconds)}"
-            )
+def pairs_each(tasks: Sequence[Task], groups: Sequence[Group]) -> int:
+    """Pairs to time of each sampled video."""
+    videos = sum(len(group) for group in groups)
+    share = int(SHARE * sum(task.frames for task in tasks) / max(videos, 1))
+    return min(max(share, 2), MOST_PAIRS)
+
+
+def say(tasks: Sequence[Task], paces: Paces, workers: int) -> float | None:
+    """The estimate, in words and as seconds; None where no video could be timed."""
+    if not paces:
+        return None
+    pairs = sum(task.frames for task in tasks)
+    # Long videos count for more, as they do in the work.
+    each = sum(frames * pace for frames, pace in paces) / sum(frames for frames, _ in paces)
+    seconds = pairs * each / workers
+    log.info(
+        f"about {pairs:,} pairs; {workers} at once, {1 / each:,.1f} pairs/s each, decoding and "
+        f"coding included: roughly {clock(seconds)}"
+    )
     return seconds
 
 
@@ -85,6 +129,8 @@ def probe_group(group: Group, progress: Progress) -> list[int]:
     return probe_frames([task.path for task in group])
 
 
-def measure_group(group: Group, recipe: Recipe, progress: Progress) -> float:
+def measure_group(
+    group: Group, recipe: Recipe, pairs: int, cores: float, progress: Progress
+) -> Paces:
     """In a worker, as the work will be."""
-    return seconds_per_pair(group, recipe)
+    return seconds_per_frame(group, recipe, pairs, cores)

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.extraction.maker import FlowMaker
 from flow.extraction.prefetch import StallError, prefetch
-from flow.extraction.quality import Quality
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.quality import LOSS_PAIRS, Quality
+from flow.extraction.recipe import Recipe
 from flow.tvl1 import MIN_SIDE
 from flow.video import VideoError, VideoReader, resample, to_grey
+from storage.codecs import flow_codec
 from storage.errors import StoreError
 from storage.store import Store
 
@@ -127,7 +129,7 @@ def extract_video(
     maker = maker or FlowMaker(recipe)
     maker.camera.clear()
     source = Source(path, recipe, tolerant)
-    quality = Quality()
+    quality, codec = Quality(), flow_codec(recipe.codec, recipe.quantizer)
     with store.write(video, replace) as writer:
         frames = pairs = 0
         for chunk in chunks(source, maker, patience):
@@ -135,14 +137,20 @@ def extract_video(
                 writer.frame(rgb)
             frames += len(chunk.rgb)
             for field, flow in chunk.flows.items():
-                for pair in flow:  # one at a time: it stays in the processor's cache
+                # one at a time: it stays in the processor's cache
+                for number, pair in enumerate(flow, pairs):
                     codes = pair if pair.dtype == np.uint8 else recipe.quantizer.quantize(pair)
-                    writer.flow(codes[None], field)
+                    data = codec.encode(codes)
+                    writer.encoded(field, data, *codes.shape[1:])
                     quality.count(codes, recipe.quantizer)
                     if pair.dtype != np.uint8:
                         quality.compare(pair, codes, recipe.quantizer)
+                        if number % LOSS_PAIRS == 0:
+                            quality.decode(pair, data, codec, recipe.quantizer)
             if chunk.sample is not None:
                 quality.compare(*chunk.sample, recipe.quantizer)
+                pair, codes = chunk.sample
+                quality.decode(pair, codec.encode(codes), codec, recipe.quantizer)
             done = len(chunk.flows[recipe.fields[0]]) if chunk.flows else 0
             pairs += done
             if progress is not None:
@@ -205,7 +213,20 @@ def chunk_of(
 ) -> Chunk:
     frames = np.stack(grey)
     recipe = maker.recipe
-    compute = maker.codes if maker.makes_codes else maker.flow
+    # What the engine did to one pair stands for what it did to all; it is solved only once.
+    pixels = [np.empty((2, *frames.shape[1:]), np.float32)] if maker.makes_codes else []
+    sample = None
+
+    def codes(part: NDArray[np.uint8]) -> NDArray[Any]:
+        nonlocal sample
+        if not pixels:
+            return maker.codes(part)
+        values = pixels.pop()
+        result = maker.codes(part, values)
+        sample = (values, result[0])
+        return result
+
+    compute = codes if maker.makes_codes else maker.flow
     flows: dict[str, NDArray[Any]] = {}
     for field in recipe.fields:
         if field == "forward":
@@ -216,12 +237,6 @@ def chunk_of(
             plain = flows.get("forward")
             known = plain if plain is not None and plain.dtype == np.float32 else None
             flows[field] = pairs_of(maker.warped, frames, recipe.step, known)
-    sample = None
-    if maker.makes_codes:  # what the engine did to one pair stands for what it did to all
-        field = "forward" if "forward" in flows else "backward" if "backward" in flows else ""
-        if field:
-            two = frames[[0, recipe.step]] if field == "forward" else frames[[recipe.step, 0]]
-            sample = (maker.flow(two)[0], flows[field][0])
     return Chunk(rgb, flows, sample)
 
 

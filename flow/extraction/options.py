@@ -66,7 +66,7 @@ class ExtractOptions:
     """How frames are stored: jpeg:QUALITY, lossless or raw."""
 
     workers: int | None = None
-    """Processes at once (default: one a core, or one a GPU)."""
+    """Processes at once (default: one a core). Each GPU has a process more, which they share."""
     shard: str | None = None
     """I/N: do only the I-th of N disjoint parts, for job arrays."""
     cluster: str | None = None

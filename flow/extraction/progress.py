@@ -68,9 +68,11 @@ class RunProgress:
         self._expected = {task.video: self._guess(task) for task in tasks}
         self._done: dict[str, int] = {}
         self._deaths: dict[str, int] = {}
+        self._engine_faults: set[str] = set()
         self._settled = 0
         self._total = len(tasks)
-        self._bar = progress_bar(sum(self._expected.values()), "pair", "extract", quiet=quiet)
+        total = sum(self._expected.values()) or None  # no header says: then nobody knows
+        self._bar = progress_bar(total, "pair", "extract", quiet=quiet)
 
     def __enter__(self) -> RunProgress:
         return self
@@ -96,6 +98,14 @@ class RunProgress:
             self._bar.update(-self._done.pop(task.video, 0))
         return again
 
+    def try_engine_again(self, task: Task) -> bool:
+        """After the engine failed: whether the task gets another chance, with a fresh one."""
+        again = task.video not in self._engine_faults and not self.stop.why
+        self._engine_faults.add(task.video)
+        if again:
+            self._bar.update(-self._done.pop(task.video, 0))
+        return again
+
     def settle(self, task: Task, outcome: Outcome, lost: bool = False) -> None:
         """A task has come to its end. `lost`: an earlier worker of ours may have done it, and
         died before it could say so."""
@@ -103,10 +113,17 @@ class RunProgress:
             outcome = replace(outcome, status="stored")
         done, expected = self._done.pop(task.video, 0), self._expected[task.video]
         truth = outcome.pairs if outcome.status == "stored" else 0
-        self._bar.total = max(0, (self._bar.total or 0) + truth - expected)
+        if self._bar.total is not None:  # it falls where a video gives less than it promised
+            self._bar.total = max(0, self._bar.total + min(0, truth - expected))
         self._bar.update(truth - done)
         if outcome.status == "fatal":
             self.stop.ask(outcome.reason)
+            return
+        if outcome.status == "engine":
+            self.stop.ask(
+                f"the flow engine failed twice at {outcome.video}: {outcome.reason}; "
+                "no video is to blame; see `twostream doctor`, or take another --engine"
+            )
             return
         if outcome.kind == DIED and self.stop.why:
             return  # it was dropped together with the run, not at fault

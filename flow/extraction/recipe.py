@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flow.algorithms import Algorithm, algorithm
-from flow.tvl1 import load_engine
 from flow.video import Resize, check_rate
 from storage.codecs import Quantizer
 from storage.errors import UserError
@@ -67,41 +62,3 @@ class Recipe:
 def check_engine(recipe: Recipe) -> Recipe:
     """The recipe with its engine chosen, so that a mistake shows before work begins."""
     return replace(recipe, engine=recipe.flow.choose(recipe.engine))
-
-
-class FlowMaker:
-    """Computes the fields of a recipe, by an engine that is chosen once; for one process."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.camera: Counter[str] = Counter()
-        """Pairs by what their camera did, for warped flow: moving, still, unknown."""
-        name = recipe.flow.choose(recipe.engine)
-        self._engine = load_engine(name, recipe.flow.engines)
-        self.makes_codes = self._engine.compute_codes is not None
-        self.engine = f"{name} ({self._engine.version()})"
-        """The engine and its version, for the store."""
-
-    def batch(self, height: int, width: int) -> int:
-        """Pairs to compute in one call: what keeps the engine busy, and memory bounded."""
-        budget = 32 << 20 if self.makes_codes else 12 << 20
-        pair = height * width * 2 * (1 if self.makes_codes else 4)
-        return int(min(max(budget // pair, 2 * self.recipe.threads), 256))
-
-    def flow(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, H, W) -> float32 (N-1, 2, H, W): from each frame to the next."""
-        return self._engine.compute(frames, self.recipe.flow.params, self.recipe.threads)
-
-    def codes(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The same, quantised by the engine; where `makes_codes`."""
-        assert self._engine.compute_codes is not None
-        return self._engine.compute_codes(frames, self.recipe.flow.params, self.recipe.quantizer)
-
-    def warped(
-        self, frames: NDArray[np.uint8], plain: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """uint8 (N, H, W) -> float32 (N-1, 2, H, W): flow after camera motion is taken out."""
-        from flow.algorithms import warped_flow
-
-        threads = self.recipe.threads
-        return warped_flow(frames, self.flow, plain=plain, outcomes=self.camera, threads=threads)

@@ -10,6 +10,8 @@ from flow.extraction.failures import Failure
 from flow.extraction.quality import Quality
 from flow.extraction.worker import Outcome
 
+DRY_RUN = "it was a dry run"
+"""Why a run ended that was to say only what it would do."""
 SHOWN = 10
 """Failures that are printed one by one; all are in failures.json."""
 
@@ -98,8 +100,10 @@ class Summary:
             shares = self.quality.shares()
             lines.append(
                 f"{shares['clipped_share']:.3%} of the flow clipped, {shares['zero_share']:.1%} "
-                f"coded as rest, mean quantisation error {shares['mean_abs_error_px']:.4f} px"
+                f"coded as rest"
             )
+            if self.quality.decoded:
+                lines.append(lost(self.quality))
         if self.partial:
             lines.append(f"{self.partial} stored in part: what could be decoded")
         if self.failures:
@@ -113,9 +117,18 @@ class Summary:
             if len(self.failures) > SHOWN:
                 lines.append(f"  ... and {len(self.failures) - SHOWN} more")
             lines.append(f"all of them, with their reasons: {self.store}/failures.json")
-        if self.stopped:
+        if self.stopped == DRY_RUN:
+            lines.append("a dry run: nothing was stored")
+        elif self.stopped:
             lines.append(f"stopped: {self.stopped}; the same command goes on from here")
         return "\n".join(lines)
+
+
+def lost(quality: Quality) -> str:
+    """What quantiser and codec take together, in words."""
+    shares = quality.shares()
+    where = f", {shares['moving_loss_px']:.3f} px where it moves" if quality.moving else ""
+    return f"quantiser and codec together move a vector by {shares['loss_px']:.3f} px{where} (mean)"
 
 
 def clock(seconds: float) -> str:

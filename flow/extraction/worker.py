@@ -1,29 +1,27 @@
-"""What a worker does, wherever it runs: probe headers, measure the engine, extract one video."""
+"""What a worker does, wherever it runs: probe headers, extract one video."""
 
 from __future__ import annotations
 
 import gc
 import os
 import socket
-import statistics
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 
-import numpy as np
-
-from flow.extraction.extract import Source, extract_video, pairs_of
+from flow.extraction.extract import extract_video
+from flow.extraction.maker import FlowMaker
 from flow.extraction.plan import CHANGED, Task, change_of, change_reason
 from flow.extraction.quality import Quality
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.recipe import Recipe
+from flow.tvl1 import EngineFault
 from flow.video import VideoError, probe
 from storage.errors import StoreError, UserError
 from storage.store import open_store
 
+ENGINE = "engine failed"
 Progress = Callable[[int], object]
 
 
@@ -33,7 +31,8 @@ class Outcome:
 
     video: str
     status: str
-    """stored, already (it was in the store by now), failed, or fatal (no video can be stored)."""
+    """stored, already (it was in the store by now), failed, engine (which failed, not the video),
+    or fatal (no video can be stored)."""
     frames: int = 0
     pairs: int = 0
     size: int = 0
@@ -41,7 +40,7 @@ class Outcome:
     kind: str = ""
     reason: str = ""
     stuck: bool = False
-    """A thread hangs in the decoder; the process should be replaced."""
+    """A thread hangs in the decoder, or the engine failed in this process: replace it."""
 
 
 def extract_task(
@@ -59,6 +58,8 @@ def extract_task(
     try:
         # A store that was removed and created again under the same name is another one.
         worker = open_worker(store, recipe, (status.st_ino, status.st_mtime_ns))
+    except EngineFault as error:
+        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error))
     except (UserError, OSError) as error:
         return _fatal(task, one_line(error))
     try:
@@ -67,6 +68,10 @@ def extract_task(
     except VideoError as error:
         stuck = error.kind == "stalled"
         return Outcome(task.video, "failed", kind=error.kind, reason=str(error), stuck=stuck)
+    except EngineFault as error:
+        # A process that owns the engine is replaced by itself; else the engine was in this one.
+        here = worker.maker.remote is None
+        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error), stuck=here)
     except (StoreError, OSError) as error:
         return _fatal(task, one_line(error))
     except Exception as error:
@@ -163,30 +168,6 @@ def probe_frames(paths: Sequence[str]) -> list[int]:
         except VideoError:
             counts.append(0)
     return counts
-
-
-def seconds_per_pair(tasks: Sequence[Task], recipe: Recipe) -> float:
-    """Measured on a few pairs out of a few videos: the median; 0 when none can be read."""
-    maker = FlowMaker(recipe)
-    few = replace(recipe, frame_codec="none", fps=None)
-    seconds: list[float] = []
-    for task in tasks:
-        source = Source(task.path, few, tolerant=True)
-        count = 32 if maker.makes_codes else 3
-        try:
-            frames = [picture.grey for picture in islice(source.pictures(), count + recipe.step)]
-        except VideoError:
-            continue
-        if len(frames) <= recipe.step:
-            continue
-        grey = np.stack(frames)
-        compute = maker.codes if maker.makes_codes else maker.flow
-        if not seconds:
-            pairs_of(compute, grey[: recipe.step + 1], recipe.step)  # compiles
-        began = time.perf_counter()
-        pairs = pairs_of(compute, grey, recipe.step)
-        seconds.append((time.perf_counter() - began) / len(pairs) * len(recipe.fields))
-    return statistics.median(seconds) if seconds else 0.0
 
 
 def one_line(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from flow.tvl1.pairs import Pair, pairwise
 from flow.tvl1.params import TVL1
 from storage.errors import UserError
 
-compute_codes = None
+open_queue = None
 
 
 def version() -> str:

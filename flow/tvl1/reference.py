@@ -22,7 +22,7 @@ from flow.tvl1.params import TVL1
 Plane = NDArray[np.float32]
 
 
-compute_codes = None
+open_queue = None
 
 
 def status(params: TVL1 | None = None) -> str:

@@ -8,7 +8,7 @@ C is chosen on the training part alone, by folds that never cut a group.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from storage.features import open_features
 from storage.scores import ScoreTable, some
 
 Rows = NDArray[np.float64]
+MOST_KEPT = 4096
+"""Numbers a video up to which the features go into the table, for the report's map."""
 
 
 def feature_rows(path: Path, videos: Sequence[str]) -> Rows:
@@ -68,8 +70,12 @@ class FeatureSVM:
                 f"{len(shared)} videos of the {part} part were learned from ({some(shared)}): "
                 "their scores would say nothing; is a video listed in two parts?"
             )
-        margins = self.machine.margins(self.rows(clips), len(self.classes))
-        return self._made(clips, margins, part, name, {})
+        rows = self.rows(clips)
+        margins = self.machine.margins(rows, len(self.classes))
+        table = self._made(clips, margins, part, name, {})
+        if rows.shape[1] > MOST_KEPT:
+            return table
+        return replace(table, features=rows.astype(np.float32))
 
     def out_of_fold(self, clips: Sequence[Clip], name: str) -> ScoreTable:
         """Scores of the training clips, each by a machine that did not see its fold."""

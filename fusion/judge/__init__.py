@@ -5,12 +5,26 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from fusion.judge.bootstrap import DRAWS, LEVEL, Measure, resample, resampled_sums
-    from fusion.judge.calibration import BINS
+    from fusion.judge.bootstrap import (
+        DRAWS,
+        FLIPS,
+        LEVEL,
+        Measure,
+        Paired,
+        flips_for,
+        holm,
+        interval,
+        paired,
+        resample,
+        resampled_sums,
+        sign_flips,
+    )
+    from fusion.judge.calibration import BINS, expected_noise
     from fusion.judge.evaluation import Evaluation, Figures, SplitEvaluation, evaluate
     from fusion.judge.groups import group_names, indices
     from fusion.judge.metrics import SMALLEST, confusion
     from fusion.judge.normalisation import kind_after, normalise, normalise_scores, probabilities
+    from fusion.judge.precision_recall import PrecisionRecall, precision_of_classes
     from fusion.judge.provenance import COSTS, fitted_on, fusion_of, how_fused, state_of
 
 __getattr__, __all__ = exports(__name__, __file__)

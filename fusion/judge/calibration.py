@@ -43,3 +43,18 @@ def calibration(
     mean = np.bincount(at, weights=confidence, minlength=bins)[used] / videos[used]
     accuracy = np.bincount(at, weights=right, minlength=bins)[used] / videos[used]
     return Calibration(mean, accuracy, videos[used])
+
+
+def expected_noise(
+    confidence: NDArray[np.floating], bins: int = BINS, draws: int = 100, seed: int = 0
+) -> float:
+    """The mean ECE of a perfectly calibrated system with these confidences (N,): what is left of
+    the error when each video is right with exactly its confidence. It falls with more videos."""
+    at = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    sums = np.bincount(at, weights=confidence, minlength=bins)
+    generator = np.random.default_rng(seed)
+    errors = 0.0
+    for _ in range(draws):
+        right = generator.random(len(confidence)) < confidence
+        errors += float(abs(np.bincount(at, weights=right, minlength=bins) - sums).sum())
+    return errors / draws / len(confidence)

@@ -23,7 +23,7 @@ from fusion.judge.bootstrap import (
 from fusion.judge.calibration import Calibration, calibration
 from fusion.judge.groups import group_names, indices
 from fusion.judge.metrics import TOP, Judged, PerClass, judge, log_loss, per_class
-from fusion.judge.provenance import ceilings_of, costs_of, fusion_of, learned_lists
+from fusion.judge.provenance import ceilings_of, costs_of, fusion_of, learned_lists, unfinished
 from storage.errors import UserError
 from storage.scores import ScoreTable, join, unique_names
 from storage.videos import PARTS
@@ -50,6 +50,14 @@ class Figures:
     provenance: dict[str, Any]
     learned_lists: bool
     """Whether a network may have learned from the videos that it is judged on."""
+    unfinished: bool = False
+    """Whether a network was not trained to its end."""
+
+    @property
+    def only_class(self) -> int | None:
+        """The class that is predicted for every video; None where there are several."""
+        predicted = np.flatnonzero(self.per_class.predicted)
+        return int(predicted[0]) if len(predicted) == 1 and len(self.judged.rank) > 1 else None
 
     @property
     def fitted_on_test(self) -> bool:
@@ -103,6 +111,19 @@ class SplitEvaluation:
         """The table with the highest top-1; one that may know the test part only if all do."""
         honest = [f for f in self.figures if not f.doubtful] or list(self.figures)
         return max(honest, key=lambda f: f.accuracy)
+
+    @property
+    def best_is_clear(self) -> bool:
+        """Whether the best table's interval lies above that of every other one."""
+        low, best = self.best.top[1].low, self.best
+        highs = [f.top[1].high for f in self.figures if f is not best]
+        return low is not None and all(high is not None and high < low for high in highs)
+
+    @property
+    def most_frequent(self) -> tuple[int, float]:
+        """The class with most videos, and the accuracy of always answering it."""
+        videos = np.bincount(self.labels, minlength=len(self.classes))
+        return int(videos.argmax()), float(videos.max() / len(self.labels))
 
     def best_single(self, figures: Figures) -> Figures | None:
         """The best of a fusion's own streams, or of all single streams where those are unknown."""
@@ -196,6 +217,7 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
         costs=costs_of(table.provenance),
         provenance=table.provenance,
         learned_lists=learned_lists(table.provenance, table.split),
+        unfinished=unfinished(table.provenance),
     )
 
 

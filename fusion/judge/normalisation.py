@@ -13,6 +13,7 @@ NORMALISATIONS = {
     "softmax": "probabilities; as they are where the table already holds probabilities",
     "l1": "negatives to 0, then each video's scores divided by their sum",
     "l2": "softmax, then each video's scores divided by their Euclidean length",
+    "unit": "each video's scores divided by their Euclidean length, as they are",
     "zscore": "each video's scores less their mean, divided by their standard deviation",
 }
 """Every one works on a video alone, so none of them learns from the part it is used on."""
@@ -41,7 +42,7 @@ def normalise_scores(given: NDArray[np.floating], kind: str, how: str) -> NDArra
     if kind == "scores" and how in ("softmax", "l2"):
         raise UserError(
             f"normalisation {how} needs logits or probabilities; these are other scores, such as "
-            "averages after l2 or zscore: take --normalise logits, l1 or zscore"
+            "averages after l2, unit or zscore: take --normalise logits, l1, unit or zscore"
         )
     if how == "logits":
         # log p differs from the logits by a constant for each video, so the ranking of a
@@ -53,12 +54,19 @@ def normalise_scores(given: NDArray[np.floating], kind: str, how: str) -> NDArra
         return _shares(scores)
     if how == "l2":
         chances = normalise_scores(given, kind, "softmax")
-        return chances / np.linalg.norm(chances, axis=1, keepdims=True)
+        return _of_unit_length(chances)
+    if how == "unit":
+        return _of_unit_length(normalise_scores(given, kind, "logits"))
     if how == "zscore":
         scores -= scores.mean(axis=1, keepdims=True)
         spread = scores.std(axis=1, keepdims=True)
         return np.divide(scores, spread, out=np.zeros_like(scores), where=spread > 0)
     raise UserError(f"normalisation {how!r} is not one of {', '.join(NORMALISATIONS)}")
+
+
+def _of_unit_length(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.linalg.norm(scores, axis=1, keepdims=True)
+    return np.divide(scores, length, out=np.zeros_like(scores), where=length > 0)
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -34,6 +34,16 @@ def learned_lists(provenance: dict[str, Any], split: int) -> bool:
     return any(learned_lists(source, split) for source in each if isinstance(source, dict))
 
 
+def unfinished(provenance: dict[str, Any]) -> bool:
+    """Whether scores are of a run that was not trained to its end; of a fusion, one of its
+    streams'."""
+    if provenance.get("unfinished") is True:
+        return True
+    sources = provenance.get("sources")
+    each = sources.values() if isinstance(sources, dict) else ()
+    return any(unfinished(source) for source in each if isinstance(source, dict))
+
+
 def how_fused(fusion: dict[str, Any], name: str) -> str:
     """Streams, weights that were found, and normalisation, as far as the table's name is silent."""
     parts = [" + ".join(fusion["streams"])] if fusion["streams"] else []
@@ -88,6 +98,8 @@ def fitted_on(fusion: dict[str, Any] | None) -> str | None:
     part = (
         "out-of-fold train" if fit.get("out_of_fold") else str(fit.get("part", "an unknown part"))
     )
+    if isinstance(folds := fit.get("folds"), int):
+        return f"other groups of the {part} part, in {folds} folds"
     return f"{part}, these very videos" if fit.get("same_videos") and part != "test" else part
 
 

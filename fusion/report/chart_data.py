@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fusion.judge import BINS
-from fusion.report.charts import Chart, Line
+from fusion.report.charts import Chart, Line, Mark
 from fusion.report.runs import RunFigures
 
 MOST_RUN_CHARTS = 4
@@ -13,11 +13,12 @@ FIRST = ("loss", "top1", "top5", "lr")
 
 
 def weight_charts(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One chart a pair of streams and part, with a line a normalisation."""
+    """One chart a pair of streams and part, with a line a normalisation; `at` counts the pairs of
+    a part."""
     by_pair: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for curve in curves:
         by_pair.setdefault((curve["first"], curve["second"], curve["part"]), []).append(curve)
-    charts = []
+    charts: list[dict[str, Any]] = []
     for (first, second, part), group in by_pair.items():
         lines = [
             Line(
@@ -35,7 +36,8 @@ def weight_charts(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
             percent_y=True,
             x_range=(0, 1),
         )
-        charts.append({"chart": chart, "part": part, "curves": group})
+        at = sum(each["part"] == part for each in charts)
+        charts.append({"chart": chart, "part": part, "curves": group, "at": at})
     return charts
 
 
@@ -61,6 +63,34 @@ def reliability_chart(table: dict[str, Any], colour: int) -> Chart:
         y_range=(0, 1),
         bars=bars,
         size=(350, 250),
+    )
+
+
+def ensemble_chart(ensemble: dict[str, Any]) -> Chart:
+    """Accuracy over the number of members: where they were chosen, on folds there, and judged."""
+    path = ensemble["path"]
+    steps = [float(i + 1) for i in range(len(path))]
+    top = [row["top1"] for row in path]
+    known = top[0]["low"] is not None
+    lines = [
+        Line(
+            "judged", steps, [t["value"] for t in top], 0, dots=True,
+            low=[t["low"] for t in top] if known else None,
+            high=[t["high"] for t in top] if known else None,
+        ),
+        Line("where it was chosen", steps, [row["fitted"] for row in path], 7, dashed=True),
+    ]  # fmt: skip
+    if path[0]["held_out"] is not None:
+        held = [row["held_out"] for row in path]
+        lines.append(Line("there, on folds not chosen on", steps, held, 1, dots=True))
+    return Chart(
+        "Ensemble",
+        lines,
+        "members",
+        "top-1, %",
+        percent_y=True,
+        marks=[Mark(float(ensemble["length"]), "chosen", vertical=True)],
+        x_range=(0.5, len(path) + 0.5),
     )
 
 

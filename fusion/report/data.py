@@ -9,18 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.compare import Additions, Comparison, Condition, ErrorKinds
 from fusion.judge import (
     LEVEL,
     Evaluation,
     Figures,
+    PrecisionRecall,
     SplitEvaluation,
     confusion,
+    expected_noise,
     fitted_on,
     how_fused,
     state_of,
 )
+from fusion.report.ensemble import Ensemble
 from fusion.report.features_map import FeatureMap
 from fusion.report.runs import RunFigures
+from fusion.report.systems import (
+    addition_data,
+    condition_data,
+    ensemble_data,
+    error_data,
+    frontier_data,
+    pair_data,
+    ranking_data,
+)
 from fusion.scores import WeightCurve
 
 FORMAT, VERSION = "twostream-report", 1
@@ -37,10 +50,22 @@ class Extras:
     maps: list[FeatureMap] = field(default_factory=list)
     store: dict[str, Any] | None = None
     """How the store was made that the examples come from."""
+    comparison: Comparison | None = None
+    """None with one table."""
+    additions: Additions | None = None
+    ensemble: Ensemble | None = None
+    conditions: list[Condition] = field(default_factory=list)
+    errors: ErrorKinds | None = None
+    precision: list[PrecisionRecall] = field(default_factory=list)
+    """One a table."""
 
 
 def report_data(
-    evaluation: Evaluation, extras: list[Extras], runs: list[RunFigures], title: str
+    evaluation: Evaluation,
+    extras: list[Extras],
+    runs: list[RunFigures],
+    title: str,
+    over_splits: Comparison | None = None,
 ) -> dict[str, Any]:
     """Everything the report says in numbers; NaN becomes null."""
     return plain(
@@ -53,6 +78,8 @@ def report_data(
             "seed": evaluation.seed,
             "averaged_splits": evaluation.averaged,
             "mean_over_splits": {n: asdict(m) for n, m in evaluation.mean.items()},
+            "ranking_over_splits": ranking_data(over_splits) if over_splits else None,
+            "pairs_over_splits": pair_data(over_splits, None) if over_splits else [],
             "splits": [
                 split_data(s, extra) for s, extra in zip(evaluation.splits, extras, strict=True)
             ],
@@ -65,6 +92,8 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
     tests = {test.name: test for test in split.tests}
     shown = shown_first(split)
     single = split.best_single(shown) if shown.fusion is not None else None
+    common, share = split.most_frequent
+    comparison = extras.comparison
     return {
         "split": split.split,
         "part": split.part,
@@ -73,15 +102,29 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
         "grouping": split.grouping,
         "classes": split.classes,
         "best": split.best.name,
+        "best_is_clear": split.best_is_clear,
+        "chance": {
+            "uniform": 1 / len(split.classes),
+            "most_frequent": share,
+            "class": split.classes[common],
+        },
         "shown": shown.name,
         "compared_with": single.name if single else None,
         "oracle": asdict(split.oracle) if split.oracle else None,
         "tables": [
-            table_data(f, split) | {"test": asdict(tests[f.name]) if f.name in tests else None}
-            for f in split.figures
+            table_data(f, split, extras.precision[i] if extras.precision else None)
+            | {"test": asdict(tests[f.name]) if f.name in tests else None}
+            for i, f in enumerate(split.figures)
         ],
         "store": extras.store,
         "curves": [curve_data(c) for c in (*extras.curves, *extras.fitted_curves)],
+        "ranking": ranking_data(comparison) if comparison else None,
+        "pairs": pair_data(comparison, extras.additions) if comparison else [],
+        "additions": addition_data(extras.additions),
+        "ensemble": ensemble_data(extras.ensemble),
+        "conditions": condition_data(extras.conditions),
+        "errors": error_data(extras.errors),
+        "frontier": frontier_data(split),
     }
 
 
@@ -92,8 +135,11 @@ def shown_first(split: SplitEvaluation) -> Figures:
     return max(honest, key=lambda f: f.accuracy, default=split.best)
 
 
-def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
+def table_data(
+    figures: Figures, split: SplitEvaluation, precision: PrecisionRecall | None = None
+) -> dict[str, Any]:
     by_class, calibrated = figures.per_class, figures.calibration
+    only, judged = figures.only_class, figures.judged
     matrix = confusion(figures.judged, split.labels, len(split.classes))
     rows, columns = np.nonzero(matrix)
     return {
@@ -104,11 +150,16 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
         "fitted_on": fitted_on(figures.fusion),
         "fitted_on_test": figures.fitted_on_test,
         "learned_lists": figures.learned_lists,
+        "unfinished": figures.unfinished,
+        "only_class": None if only is None else split.classes[only],
         **{f"top{k}": asdict(m) for k, m in figures.top.items()},
         "mean_class": asdict(figures.mean_class),
         "log_loss": figures.log_loss,
         "ece": calibrated.expected_error if calibrated else None,
         "overconfidence": calibrated.overconfidence if calibrated else None,
+        "ece_if_calibrated": expected_noise(judged.confidence) if calibrated else None,
+        "confidence_range": spread(judged.confidence) if calibrated else None,
+        "mean_average_precision": precision.mean if precision else None,
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,
@@ -120,10 +171,16 @@ def table_data(figures: Figures, split: SplitEvaluation) -> dict[str, Any]:
             "right": by_class.right,
             "recall": by_class.recall,
             "precision": by_class.precision,
+            "average_precision": precision.average if precision else None,
         },
         "confusion": np.stack([rows, columns, matrix[rows, columns]], axis=1),
         "made": figures.provenance,
     }
+
+
+def spread(confidence: NDArray[np.floating]) -> list[float]:
+    """Between which values nine of ten confidences lie."""
+    return [float(v) for v in np.quantile(confidence.astype(np.float64), [0.05, 0.95])]
 
 
 def curve_data(curve: WeightCurve) -> dict[str, Any]:

@@ -14,6 +14,7 @@ KINDS = {
     "wrong": "Most confident and wrong",
     "rescued": "Rescued by fusion: right, where the best single stream is wrong",
     "lost": "Lost by fusion: wrong, where the best single stream is right",
+    "nobody": "No system is right: are these labels true?",
 }
 
 
@@ -43,6 +44,9 @@ def choose_examples(
         gained = judged.true_probability.astype(np.float64) - before.true_probability
         chosen["rescued"] = (judged.right & ~before.right, gained)
         chosen["lost"] = (~judged.right & before.right, -gained)
+    if len(split.singles) > 2:
+        nobody = ~np.any([f.judged.right for f in split.figures], axis=0)
+        chosen["nobody"] = (nobody, sure)
     return {
         kind: [Example(kind, int(row)) for row in _pick(which, by, split.labels, each)]
         for kind, (which, by) in chosen.items()

@@ -5,26 +5,45 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fusion.judge import COSTS, Evaluation
+from fusion.report.system_rows import (
+    Rows,
+    addition_rows,
+    condition_rows,
+    ensemble_rows,
+    mistake_rows,
+    pair_rows,
+)
 from storage import atomic
 
 MEASURES = ("top1", "top5", "top10", "mean_class")
+OPTIONAL = {
+    "pairs": ("pairs", pair_rows),
+    "additions": ("additions", addition_rows),
+    "ensemble": ("ensemble", ensemble_rows),
+    "conditions": ("conditions", condition_rows),
+    "errors": ("mistakes", mistake_rows),
+}
+"""Key of a split in the JSON -> name of the CSV file that it has, and its rows."""
 
 
 def write_numbers(data: dict[str, Any], evaluation: Evaluation, stem: Path) -> list[Path]:
-    """Write STEM.json and STEM.summary.csv, .classes, .confusions, .curves and .videos.csv."""
+    """Write STEM.json and STEM.summary.csv, .classes, .confusions, .curves, .videos and .pairs.csv;
+    .additions, .ensemble, .conditions and .mistakes.csv where the report has them."""
     paths = [_file(stem, "json")]
     atomic.write_text(paths[0], json.dumps(data, allow_nan=False) + "\n")
+    there = {key: any(split[key] for split in data["splits"]) for key in OPTIONAL}
     for name, rows in {
         "summary": summary_rows(data),
         "classes": class_rows(data),
         "confusions": confusion_rows(data),
         "curves": curve_rows(data),
         "videos": video_rows(evaluation),
+        **{OPTIONAL[key][0]: OPTIONAL[key][1](data) for key in OPTIONAL if there[key]},
     }.items():
         paths.append(_file(stem, f"{name}.csv"))
         text = io.StringIO(newline="")
@@ -37,16 +56,16 @@ def _file(stem: Path, ending: str) -> Path:
     return stem.with_name(f"{stem.name}.{ending}")
 
 
-Rows = Iterable[Sequence[Any]]
-
-
 def summary_rows(data: dict[str, Any]) -> Rows:
     """A row a table and split, and one for the mean over splits."""
     bounds = [f"{m}{end}" for m in MEASURES for end in ("", "_low", "_high")]
     tested = ("against", "gain", "gain_low", "gain_high", "p", "p_holm", "won", "lost")
     scalars = ("log_loss", "ece", "ceiling", "fitted_on_test", "learned_lists")
-    yield ["split", "part", "table", *bounds, *scalars, *tested, *COSTS]
+    added = ("mean_average_precision", "unfinished", "rank", "alike", "better_than", "worse_than")
+    yield ["split", "part", "table", *bounds, *scalars, *tested, *COSTS, *added]
     for split in data["splits"]:
+        systems = split["ranking"]["systems"] if split["ranking"] else ()
+        ranking = {row["name"]: row | {"alike": row["letters"]} for row in systems}
         for t in split["tables"]:
             measured = [
                 t[m][key] if m in t else None for m in MEASURES for key in ("value", "low", "high")
@@ -57,13 +76,15 @@ def summary_rows(data: dict[str, Any]) -> Rows:
                 split["split"], split["part"], t["name"], *measured, *(t[s] for s in scalars),
                 test.get("against"), gain.get("value"), gain.get("low"), gain.get("high"),
                 *(test.get(key) for key in tested[4:]), *(t["costs"].get(c) for c in COSTS),
+                *(t[key] for key in added[:2]),
+                *(ranking.get(t["name"], {}).get(key) for key in added[2:]),
             ]  # fmt: skip
     for name, m in data["mean_over_splits"].items():
         yield ["mean", "", name, m["value"], m["low"], m["high"]]
 
 
 def class_rows(data: dict[str, Any]) -> Rows:
-    columns = ("videos", "predicted", "right", "recall", "precision")
+    columns = ("videos", "predicted", "right", "recall", "precision", "average_precision")
     yield ["split", "table", "class", *columns]
     for split, t in _tables(data):
         values = [t["per_class"][column] for column in columns]

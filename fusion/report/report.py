@@ -7,17 +7,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion.judge import DRAWS, Evaluation, SplitEvaluation, evaluate, resample
+from fusion.compare import (
+    Comparison,
+    additions,
+    class_parts,
+    compare,
+    compare_splits,
+    conditions,
+    error_kinds,
+    read_parts,
+)
+from fusion.judge import (
+    DRAWS,
+    Evaluation,
+    SplitEvaluation,
+    evaluate,
+    precision_of_classes,
+    resample,
+)
 from fusion.report.data import Extras, report_data
+from fusion.report.ensemble import find_ensemble
 from fusion.report.features_map import feature_map
 from fusion.report.files import latex_table, write_numbers
 from fusion.report.page import render
 from fusion.report.pictures import store_facts
-from fusion.report.runs import read_run
+from fusion.report.runs import read_run, with_parameters
+from fusion.report.video_facts import video_facts
 from fusion.scores import WeightCurve, weight_curves
 from storage import atomic
 from storage.errors import UserError
 from storage.scores import ScoreTable
+from storage.videos import PARTS
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -40,6 +60,8 @@ class ReportInputs:
     title: str = "Two-stream report"
     ceilings: dict[str, Any] = field(default_factory=dict)
     """{"spatial": 0.25, "fused": 1.0}: accuracies that cannot be passed on these videos."""
+    parts: Path | None = None
+    """CSV file that says which classes share an object, a motion, ...; else their names may."""
     map_method: str = "tsne"
     common_only: bool = False
     draws: int = DRAWS
@@ -62,14 +84,17 @@ def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> 
         raise UserError(f"--out {page} must end in .html; its numbers go beside it")
     if not page.parent.is_dir():
         raise UserError(f"{page.parent} is not a folder; make it first")
-    tables = [_with_ceilings(table, inputs.ceilings) for table in inputs.tables]
+    tables = [
+        with_parameters(_with_ceilings(table, inputs.ceilings), inputs.runs)
+        for table in inputs.tables
+    ]
     evaluation = evaluate(
         tables, draws=inputs.draws, seed=inputs.seed, common_only=inputs.common_only
     )
     runs = [read_run(run) for run in inputs.runs]
     fitted = list(inputs.fit)
     extras = [_extras(split, fitted, inputs) for split in evaluation.splits]
-    data = report_data(evaluation, extras, runs, inputs.title)
+    data = report_data(evaluation, extras, runs, inputs.title, _over_splits(evaluation))
     stem = page.with_suffix("")
     paths = [page, *write_numbers(data, evaluation, stem)]
     html = render(evaluation, extras, data, runs, inputs.store)
@@ -90,12 +115,33 @@ def _extras(split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInpu
     singles = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
     counts = resample(split.groups, min(inputs.draws, CURVE_DRAWS), inputs.seed)
     maps = [feature_map(table, inputs.map_method, inputs.seed) for table in split.tables]
+    draws, seed = inputs.draws, inputs.seed
+    facts = video_facts(inputs.store, split.videos) if inputs.store is not None else {}
+    parts = read_parts(inputs.parts, split.classes) if inputs.parts else class_parts(split.classes)
+    mine = [table for table in fitted if table.split == split.split]
     return Extras(
         curves=weight_curves(singles, split.group, counts),
         fitted_curves=_fitted_curves(split, fitted, inputs),
         maps=[m for m in maps if m is not None],
         store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
+        comparison=compare(split, draws, seed) if len(split.figures) > 1 else None,
+        additions=additions(split, draws, seed),
+        ensemble=find_ensemble(split, mine, draws, seed, inputs.common_only),
+        conditions=conditions(split, facts, min(draws, CURVE_DRAWS), seed),
+        errors=error_kinds(split, parts) if parts else None,
+        precision=[precision_of_classes(table) for table in split.tables],
     )
+
+
+def _over_splits(evaluation: Evaluation) -> Comparison | None:
+    """All pairs over the splits that are averaged; None where there is nothing to compare."""
+    if len(evaluation.mean) < 2:
+        return None
+    by_part = [[s for s in evaluation.splits if s.part == part] for part in PARTS]
+    splits = next(
+        found for found in by_part if tuple(s.split for s in found) == evaluation.averaged
+    )
+    return compare_splits(splits, list(evaluation.mean), evaluation.draws, evaluation.seed)
 
 
 def _fitted_curves(

@@ -19,6 +19,7 @@ from storage.scores import ScoreTable
 POINTS = 101
 SHOWN = ("softmax", "logits", "l1")
 """Normalisations whose curves are drawn."""
+MOST_PAIRS = 6
 ELEMENTS = 1 << 20
 """Scores looked at together, which bounds the memory."""
 
@@ -110,8 +111,8 @@ def weight_curves(
     tables: list[ScoreTable], group: NDArray[np.int64], counts: NDArray[np.uint8]
 ) -> list[WeightCurve]:
     """The curves of every pair of joined single streams, for the usual normalisations."""
-    # With many streams the pairs are too many to look at; those with the first one stay.
-    pairs = list(combinations(tables, 2))[: max(6, len(tables) - 1)]
+    # With many streams the pairs are too many to look at; the first ones stay.
+    pairs = list(combinations(tables, 2))[:MOST_PAIRS]
     return [
         weight_curve(a, b, how, group, counts)
         for a, b in pairs

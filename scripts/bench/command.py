@@ -14,8 +14,10 @@ from storage.errors import UserError
 BENCHES = {
     "flow": ("scripts.bench.flow", "FlowBench"),
     "store": ("scripts.bench.store", "StoreBench"),
+    "codecs": ("scripts.bench.moving", "CodecsBench"),
     "shards": ("scripts.bench.shards", "ShardsBench"),
     "extract": ("scripts.bench.extract", "ExtractBench"),
+    "gpu-day": ("scripts.bench.gpu_day", "GpuDay"),
     "train": ("scripts.bench.train", "TrainBench"),
     "fusion": ("scripts.bench.fusion", "FusionBench"),
 }

@@ -2,10 +2,14 @@
 
     twostream bench extract
     twostream bench extract --clips videos/ --engine cpu --workers 1 2 --json
+    twostream bench extract --engine simulated:3000 --workers 2
 
 The engine alone: frames in memory, flow thrown away. End to end: the same videos decoded, resized,
 computed, quantised, coded and stored with their frames. Both take place in the same worker
 processes, in turn, after a check that what is stored is what the engine computed.
+
+With simulated:RATE an engine that knows the flow gives RATE pairs/s in the place of a GPU, and what
+the rest sustains is held against the cost of its own work.
 """
 
 from __future__ import annotations
@@ -27,14 +31,17 @@ from flow.extraction import (
     FlowMaker,
     Pool,
     Recipe,
-    Source,
     check_engine,
+    engine_processes,
+    environments,
     extract_video,
     pairs_of,
-    pool_size,
 )
-from flow.video import Resize, find_videos, probe
+from flow.video import Resize, probe
+from scripts.bench import extract_simulated
+from scripts.bench.extract_source import chosen_paths, grey_frames
 from scripts.bench.progress import Progress
+from scripts.bench.simulated import rate_of
 from storage.errors import UserError, WorkFailed
 from storage.store import open_store
 
@@ -55,7 +62,7 @@ class ExtractBench:
     clips: str | None = None
     """A folder of videos (default: sample videos that are made for it)."""
     engine: str = "auto"
-    """The TV-L1 engine."""
+    """The TV-L1 engine, or simulated:RATE (pairs/s)."""
     size: str = "340x256"
     """Videos are resized to this."""
     workers: tuple[int, ...] = (1, 2)
@@ -125,22 +132,20 @@ def one_pass(job: Job, progress: Callable[[int], object]) -> int:
     return pairs
 
 
-def grey_frames(path: str, recipe: Recipe) -> NDArray[np.uint8]:
-    """uint8 (N, H, W): all frames of a video, as its flow is computed of them."""
-    return np.stack([picture.grey for picture in Source(path, recipe).pictures()])
-
-
 def run(options: ExtractBench) -> int:
     """Measure, print, and give 1 where the goal is missed."""
     if options.rounds < 1 or not options.workers or min(options.workers) < 1:
         raise UserError("--rounds and --workers must be at least 1")
+    rate = rate_of(options.engine)
+    if rate is not None:
+        return extract_simulated.run(options, rate)
     began = time.monotonic()
     recipe = check_engine(Recipe(resize=Resize.parse(options.size), engine=options.engine))
     with (
         tempfile.TemporaryDirectory(prefix="twostream-bench-") as folder,
         Progress("bench extract", LIMIT, options.quiet) as progress,
     ):
-        paths = chosen_paths(options, Path(folder))
+        paths = chosen_paths(options.clips, options.videos, options.frames, Path(folder))
         log.info(f"checking that what is stored of {paths[0]} is what the engine computes ...")
         pace = check_stored_flow(paths[0], recipe, Path(folder) / "check")
         lengths = [max(1, probe(path).frames - 1) for path in paths]
@@ -179,20 +184,6 @@ def run(options: ExtractBench) -> int:
                 f"{row['cpu_ratio']:.1%} of the CPU time is the engine's"
             )
     return 0 if all(row["ratio"] >= GOAL for row in results) else 1
-
-
-def chosen_paths(options: ExtractBench, folder: Path) -> tuple[str, ...]:
-    """Paths of the videos."""
-    if options.clips is None:
-        from scripts.samples import SampleData, make_sample_data
-
-        few = SampleData(appearances=2, motions=2, groups=2, clips=1)
-        make_sample_data(
-            folder / "sample", replace(few, frames=options.frames, width=340, height=256)
-        )
-    files, _ = find_videos([options.clips or str(folder / "sample")])
-    paths = tuple(file.path for file in files[:: max(1, len(files) // options.videos)])
-    return paths[: options.videos]
 
 
 def fitting(lengths: Sequence[int], pairs: float) -> int:
@@ -234,7 +225,10 @@ class SideBySide:
         """Up to so many rounds; at least one, and none that would end after `until`."""
         wall: dict[str, list[float]] = {"engine": [], "extract": []}
         cpu: dict[str, list[float]] = {"engine": [], "extract": []}
-        with Pool(self.size, pool_size(self.recipe, self.size)[1]) as pool:
+        with (
+            engine_processes(self.recipe) as engines,
+            Pool(self.size, environments(engines)) as pool,
+        ):
             for what in ("prepare", "engine", "extract"):  # starts, compiles, opens files
                 self.run_pass(pool, what)
             longest = 0.0

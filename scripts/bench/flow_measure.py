@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import TVL1, load_engine, reference
+from flow.tvl1 import TVL1, FlowRequest, load_engine, reference
 from scripts.bench.flow_material import Material, lengthen
 from storage.codecs import Quantizer
 
@@ -135,10 +135,15 @@ def measure_engines(
 
         cv2.setNumThreads(1)
     engines = {name: load_engine(name) for name in names}
-    on_gpu = {name for name, engine in engines.items() if engine.compute_codes is not None}
+    on_gpu = {name for name, engine in engines.items() if engine.open_queue is not None}
     frames = {
         name: lengthen(material.frames, GPU_PAIRS) if name in on_gpu else material.frames
         for name in names
+    }
+    queues = {
+        name: engine.open_queue(params, Quantizer())
+        for name, engine in engines.items()
+        if engine.open_queue is not None
     }
     best = dict.fromkeys(names, float("inf"))
     # the check has warmed up the others; a GPU's first call loads and allocates
@@ -150,8 +155,9 @@ def measure_engines(
             # the slower engine; a GPU's time and that of several threads are on the wall
             clock = time.perf_counter if name in on_gpu or count > 1 else time.process_time
             started = clock()
-            if engine.compute_codes is not None:  # as in an extraction: frames in, codes out
-                engine.compute_codes(frames[name], params, Quantizer())
+            if name in queues:  # as in an extraction: frames in, codes out
+                queues[name].put(FlowRequest(frames[name], np.empty(shape(frames[name]), np.uint8)))
+                queues[name].finished(wait=True)
             else:
                 flow[name] = engine.compute(frames[name], params, count)
             seconds = (clock() - started) / (len(frames[name]) - 1)
@@ -171,6 +177,11 @@ def measure_engines(
         )
         for name in names
     ]
+
+
+def shape(frames: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Of the flow of frames."""
+    return len(frames) - 1, 2, frames.shape[1], frames.shape[2]
 
 
 def pixel_iterations(material: Material, params: TVL1) -> int | None:

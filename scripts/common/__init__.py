@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from scripts.common.scorers import scorer_module
     from scripts.common.scores import ScoreFiles
+    from scripts.common.steps import Journal, Step, walk
     from scripts.common.training import (
         RunOptions,
         Trainable,

@@ -73,7 +73,7 @@ def options_of_run(path: Path) -> dict[str, Any]:
             f"--weights {path}` with another --out trains them further"
         )
     values = read_options(folder.options) if folder.options.exists() else {}
-    named = ("store", "features", "labels", "spatial", "temporal", "recipe", "name")
+    named = ("store", "features", "labels", "spatial", "temporal", "pictures", "recipe", "name")
     values |= {name: origin[name] for name in named if origin.get(name)}
     for part in settings["recipe"].values():
         values |= {name.replace("_", "-"): value for name, value in part.items() if name != "kind"}

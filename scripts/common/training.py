@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scripts.common.command import Talk
 from scripts.common.run_options import option_values, yaml_text
@@ -27,6 +27,8 @@ class RunOptions:
     recipe: str = "modern"
     """Where all other values come from."""
     loop: LoopOptions = field(default_factory=LoopOptions)
+    track: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Send the measurements there as well (docs/training.md, Trackers)."""
     name: str = ""
     """The run's name in score tables and reports (default: its kind)."""
     resume: Path | None = None
@@ -98,6 +100,7 @@ def run_task(kind: str, trainable_of: Callable[[str, Any], Trainable], options: 
             quiet=options.talk.quiet,
             options_text=yaml_text(kind, option_values(options)),
             longer=options.resume is not None,
+            track=options.track,
         )
         if not where.first:
             return 0

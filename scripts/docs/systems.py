@@ -11,20 +11,20 @@ from typing import Any
 
 from scripts.docs.small_runs import CONDITIONS, MOTION, RUNS
 from scripts.systems import rows
-from streams.training import PUBLISHED, recipe
+from streams.networks import NETWORKS
+from streams.training import OTHER_RECIPE, PUBLISHED, recipe
 
 HEAD = """\
 # The systems
 
 Written by `make docs` from the tables that `twostream systems` prints. Parameters are counted for
 400 classes, on RGB frames where a network takes them; published ones are as their source states
-them. "By name" means: a module of `streams.aggregators`, for which no command exists yet.
+them. Where two commands are named, the second learns from what the first one writes.
 """
 
 NOTE = """\
-\\* written down without comparing it with the paper's text once more. No recipe is here for FstCN,
-S3D, VGG-16 and CaffeNet; BN-Inception's is `tsn`, VGG-M's is `2014`. Weight decay spares biases and
-norms in all of them."""
+\\* written down without comparing it with the paper's text once more. Weight decay spares biases
+and norms in all of them. """
 
 
 def cell(value: float | None) -> str:
@@ -37,11 +37,19 @@ def systems_table(systems: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for row in systems:
-        train = f"`{row['train']}`" if row["train"] else "by name"
+        steps = [row["first"], row["train"]] if row["first"] else [row["train"]]
+        train = ", then ".join(f"`{step}`" for step in steps)
         published = f"{row['published']:.4g} M ({row['source']})" if row["published"] else ""
         cells = (row["name"], row["paper"], train, cell(row["parameters"]), published, row["blind"])
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def without_recipe() -> str:
+    """Which networks `published` does not know, and what stands for it."""
+    others = [f"{name}'s is `{known}`" for name, known in OTHER_RECIPE.items()]
+    absent = [name for name in NETWORKS if name not in PUBLISHED and name not in OTHER_RECIPE]
+    return f"No recipe is here for {', '.join(absent)}; {', '.join(others)}."
 
 
 def published_table() -> list[str]:
@@ -53,12 +61,13 @@ def published_table() -> list[str]:
 
 
 def runs_table() -> list[str]:
-    lines = ["| network | stream | input | parameters | processor time | top-1 |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = ["| network | stream | input | epochs | parameters | processor time | top-1 |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for run in RUNS:
         chosen = recipe("small", run.stream, run.network)
         seen = f"{chosen.input.steps} x {chosen.crop.size} px"
-        parts = (run.network, run.stream, seen, cell(small_parameters(chosen)))
+        epochs = str(chosen.optim.epochs)
+        parts = (run.network, run.stream, seen, epochs, cell(small_parameters(chosen)))
         time = f"{run.processor_seconds} s"
         lines.append(f"| {' | '.join(parts)} | {time} | {100 * run.test_top1:.0f} % |")
     return lines
@@ -83,7 +92,7 @@ def systems_page() -> str:
         "",
         "`twostream train KIND --network NAME --recipe published`:",
     ]
-    parts += ["", *published_table(), "", NOTE, ""]
+    parts += ["", *published_table(), "", NOTE + without_recipe(), ""]
     parts += ["## The recipe `small`, measured", "", CONDITIONS, "", *runs_table(), "", MOTION, ""]
     return "\n".join(parts)
 

@@ -24,6 +24,7 @@ REQUIRED = {
     "matplotlib": "matplotlib",
     "numba": "numba",
     "numpy": "numpy",
+    "PIL": "pillow",
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "tensorboard": "tensorboard",
@@ -38,7 +39,10 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
+    "captum": ("pictures of what networks see (explain)", "'twostream[explain]'"),
     "timm": ("networks by the name timm:NAME", "'twostream[timm]'"),
+    "wandb": ("curves at Weights & Biases, --track wandb", "'twostream[wandb]'"),
+    "mlflow": ("curves at MLflow, --track mlflow", "'twostream[mlflow]'"),
 }
 """Module -> what it is for, and what to install."""
 FIRST_DRIVER_WITH_CUDA_13 = 580

@@ -6,6 +6,6 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from scripts.prediction.prediction import Looking, Prediction, plan_passes, predict
-    from scripts.prediction.trained import Trained, open_runs
+    from scripts.prediction.trained import OWN_OPTIONS, Trained, open_runs
 
 __getattr__, __all__ = exports(__name__, __file__)

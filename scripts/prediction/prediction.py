@@ -24,7 +24,8 @@ from flow.video import probe
 from fusion.report import Fusing, Row, StreamScores, overall, running, timeline
 from scripts.prediction.trained import Trained
 from storage.errors import UserError
-from streams.scoring import Views, fields_needed, reach, score_window
+from streams.scoring import Views, WindowScores, fields_needed, reach, score_window
+from streams.sequences import SequenceOnVideo
 
 TICK = 0.2
 """Seconds between two looks of the overlay at the running prediction."""
@@ -193,14 +194,22 @@ def score_block(
     device: torch.device,
 ) -> None:
     for name, trained in one.runs.items():
-        within = range(block.start, block.stop)
-        found = score_window(trained.scorer, block.window, within, views, device)
+        found = window_scores(trained, block, views, device)
         if found is None:
             continue
         scores[name].times += [frame / fps for frame in found.frames]
         scores[name].logits += list(found.each)
         if block.start == 0 and block.last:
             scores[name].whole = found.whole
+
+
+def window_scores(
+    trained: Trained, block: Block, views: Views, device: torch.device
+) -> WindowScores | None:
+    within = range(block.start, block.stop)
+    if isinstance(trained.scorer, SequenceOnVideo):  # its features say at which moments it looks
+        return trained.scorer.score_window(block.window, within)
+    return score_window(trained.scorer, block.window, within, views, device)
 
 
 def draw_block(

@@ -12,6 +12,10 @@ from scripts.common import scorer_module
 from storage.errors import UserError
 from storage.store import StoreConfig
 from streams.scoring import Run, Scorer, fields_needed
+from streams.sequences import SequenceOnVideo
+
+OWN_OPTIONS = ("spatial", "temporal", "difference", "fusion")
+"""Kinds of runs that `predict` has an option for."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,25 @@ class Trained:
     """A run, its network, and how the store was made that it learned from."""
 
     run: Run
-    scorer: Scorer
+    scorer: Scorer | SequenceOnVideo
     config: StoreConfig
 
     @classmethod
-    def open(cls, path: Path, kind: str | None, device: torch.device) -> Trained:
-        """`kind` None takes a run of any kind."""
+    def open(
+        cls,
+        path: Path,
+        kind: str | None,
+        device: torch.device,
+        feature_runs: Sequence[Run] = (),
+    ) -> Trained:
+        """`kind` None takes a run of any kind; `feature_runs` are for one of sequences."""
         run = Run.open(path)
         if kind is not None and run.kind != kind:
-            raise UserError(f"{path} is a {run.kind} run; give it as --{run.kind}")
+            how = f"as --{run.kind}" if run.kind in OWN_OPTIONS else "by --run"
+            raise UserError(f"{path} is a {run.kind} run; give it {how}")
+        if run.kind == "sequence":
+            sequence = SequenceOnVideo(run, feature_runs, device)
+            return cls(run, sequence, sequence.config)
         return cls(
             run,
             scorer_module(run.kind).open_scorer(run, device),
@@ -46,15 +60,20 @@ class Trained:
 
 
 def open_runs(
-    of_kind: Mapping[str, Path], others: Sequence[Path], device: torch.device
+    of_kind: Mapping[str, Path],
+    others: Sequence[Path],
+    device: torch.device,
+    features_of: Sequence[Path] = (),
 ) -> dict[str, Trained]:
     """Name -> run: those of a kind under its name, the others under their own name in tables.
 
-    Where that is taken, the name of the run's folder stands behind it.
+    Where that is taken, the name of the run's folder stands behind it. `features_of` are the runs
+    whose features those of sequences learned on.
     """
     runs = {kind: Trained.open(path, kind, device) for kind, path in of_kind.items()}
+    feature_runs = [Run.open(path) for path in features_of]
     for path in others:
-        trained = Trained.open(path, None, device)
+        trained = Trained.open(path, None, device, feature_runs)
         own, folder = trained.run.name, path.resolve().name
         numbered = (f"{own} ({folder} {k})" for k in range(2, len(others) + 2))
         choices = (own, f"{own} ({folder})", *numbered)

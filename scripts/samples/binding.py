@@ -46,6 +46,10 @@ AMBER, AZURE = np.deg2rad(135.0), np.deg2rad(315.0)
 @dataclass(frozen=True, kw_only=True)
 class Binding(Question):
     asks: ClassVar[str] = "Which colour moves up: the amber discs or the azure ones?"
+    parts: ClassVar[str] = (
+        "A sum of two streams' scores knows which colours and which motions there are, not "
+        "which belongs to which: the streams have to meet place by place."
+    )
     classes: ClassVar[tuple[str, ...]] = ("AmberUp", "AzureUp")
 
     name: str = "binding"

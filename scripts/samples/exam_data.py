@@ -24,6 +24,7 @@ class Options:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder that gets one folder a question, with videos/ and lists/."""
     questions: tuple[str, ...] = (
+        "what-and-how",
         "binding",
         "order",
         "needle",
@@ -39,6 +40,8 @@ class Options:
     """Families of twins in each training part (default: the question's own)."""
     test: int | None = None
     """Families of twins in each test part (default: the question's own)."""
+    within: str = ""
+    """Folder inside each question's, for videos/ and lists/ (default: none)."""
     json: bool = False
     """Print the summary as JSON."""
     talk: Talk = field(default_factory=Talk)
@@ -55,7 +58,9 @@ def run(options: Options) -> int:
     for one in asked:
         number = one.size()
         bar = progress_bar(number, "video", one.name, quiet=options.talk.quiet)
-        ceilings = make_question(options.out / one.name, one, watched(one.clips(), bar))
+        ceilings = make_question(
+            options.out / one.name / options.within, one, watched(one.clips(), bar)
+        )
         summary[one.name] = {"videos": number, **ceilings}
         if not options.json:
             blind = sum(f["answer"] == "blind" for f in ceilings["families"].values())

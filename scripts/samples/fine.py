@@ -32,6 +32,9 @@ from scripts.samples.question import Clip, Question
 @dataclass(frozen=True, kw_only=True)
 class Fine(Question):
     asks: ClassVar[str] = "Does the surface move up or down, by a hundredth of a pixel a frame?"
+    parts: ClassVar[str] = (
+        "Codes with a wide step around rest round this motion away, before any network sees it."
+    )
     classes: ClassVar[tuple[str, ...]] = ("Down", "Up")
 
     name: str = "fine"

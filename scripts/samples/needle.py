@@ -40,6 +40,10 @@ DIAGONALS = {"DownLeft": (-1, 1), "DownRight": (1, 1), "UpLeft": (-1, -1), "UpRi
 @dataclass(frozen=True, kw_only=True)
 class Needle(Question):
     asks: ClassVar[str] = "Along which diagonal does the surface move, for a moment?"
+    parts: ClassVar[str] = (
+        "Whoever looks at one random moment mostly misses the one that decides; whoever looks "
+        "everywhere, or knows where to look, does not."
+    )
     classes: ClassVar[tuple[str, ...]] = tuple(DIAGONALS)
     mirror_safe: ClassVar[bool] = False
 

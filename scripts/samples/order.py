@@ -36,6 +36,10 @@ from scripts.samples.question import Clip, Question
 @dataclass(frozen=True, kw_only=True)
 class Order(Question):
     asks: ClassVar[str] = "Does the surface move up first and then down, or the other way round?"
+    parts: ClassVar[str] = (
+        "An average, a maximum or a count forgets what came first; weights by part of the "
+        "video and recurrent networks do not."
+    )
     classes: ClassVar[tuple[str, ...]] = ("DownFirst", "UpFirst")
 
     name: str = "order"

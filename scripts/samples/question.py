@@ -57,6 +57,8 @@ class Question(ABC):
     name: str
     asks: ClassVar[str]
     """In one sentence."""
+    parts: ClassVar[str]
+    """Which ideas it tells apart, and why, in one sentence."""
     classes: ClassVar[tuple[str, ...]]
     """In the order of classInd.txt, which is the alphabet's."""
     mirror_safe: ClassVar[bool] = True
@@ -162,6 +164,7 @@ def about(question: Question) -> dict[str, Any]:
     return {
         "question": question.name,
         "asks": question.asks,
+        "parts": question.parts,
         "classes": list(question.classes),
         "chance": 1 / len(question.classes),
         "mirror_safe": question.mirror_safe,

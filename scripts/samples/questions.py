@@ -10,11 +10,13 @@ from scripts.samples.question import Question
 from scripts.samples.scene import CERTAIN, Scene
 from scripts.samples.strobe import Strobe
 from scripts.samples.variety import Variety
+from scripts.samples.what_and_how import WhatAndHow
 from storage.errors import UserError
 
 QUESTIONS: dict[str, Question] = {
     question.name: question
     for question in (
+        WhatAndHow(),
         Binding(),
         Order(),
         *LADDER,
@@ -28,7 +30,7 @@ QUESTIONS: dict[str, Question] = {
     )
 }
 
-MAIN = ("binding", "order", "needle", "variety", "strobe", "fine", "scene")
+MAIN = ("what-and-how", "binding", "order", "needle", "variety", "strobe", "fine", "scene")
 """One of each kind."""
 
 

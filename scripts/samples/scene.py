@@ -38,13 +38,18 @@ class Scene(Question):
     asks: ClassVar[str] = (
         "Is it the motion that is learned, or the background it was filmed before?"
     )
+    parts: ClassVar[str] = (
+        "The background agrees with the class while it is learned, and not when it is tested; "
+        "validation does not show it."
+    )
     classes: ClassVar[tuple[str, ...]] = tuple(sorted(move.name for move in MOTIONS[:4]))
 
     name: str = "scene"
     train: int = 150
     test: int = 20
-    frames: int = 13
-    """Frames a clip, odd: then the middle frame is the same in all motions."""
+    frames: int = 17
+    """Frames a clip, odd: then the middle frame is the same in all motions. More than 15, which is
+    how long improved trajectories are."""
     agreement: float = 0.8
     """Share of the training videos whose background is that of their class."""
 

@@ -27,6 +27,10 @@ from scripts.samples.question import Clip, Question
 @dataclass(frozen=True, kw_only=True)
 class Strobe(Question):
     asks: ClassVar[str] = "Does the surface move up or down, if every fifth frame is the same?"
+    parts: ClassVar[str] = (
+        "Whoever looks at every fifth frame sees a still picture: neighbouring frames have to "
+        "be looked at together."
+    )
     classes: ClassVar[tuple[str, ...]] = ("Down", "Up")
 
     name: str = "strobe"

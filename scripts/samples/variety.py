@@ -39,6 +39,10 @@ from scripts.samples.question import Clip, Question
 @dataclass(frozen=True, kw_only=True)
 class Variety(Question):
     asks: ClassVar[str] = "Does the surface always move the same way, or half the time each way?"
+    parts: ClassVar[str] = (
+        "The mean of half and half lies in the middle, where a sum of scores cannot draw a "
+        "class; counts, maxima and memories can."
+    )
     classes: ClassVar[tuple[str, ...]] = ("Mixed", "Same")
 
     name: str = "variety"

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from storage.codecs.codec import Codec, Jpeg, flow_codec, frame_codec
+    from storage.codecs.codec import Codec, flow_codec, frame_codec
     from storage.codecs.colorwheel import flow_to_rgb
     from storage.codecs.files import join_files, split_files
+    from storage.codecs.items import Jpeg
     from storage.codecs.pictures import (
         decode_file,
         encode_jpeg,
@@ -18,5 +19,6 @@ if TYPE_CHECKING:
     )
     from storage.codecs.quantize import RULES, Quantizer
     from storage.codecs.thresholds import code_thresholds
+    from storage.codecs.within import MOVING
 
 __getattr__, __all__ = exports(__name__, __file__)

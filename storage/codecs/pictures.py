@@ -42,6 +42,21 @@ def encode_jpeg(picture: NDArray[np.uint8], quality: int, small: bool = False) -
     return _encode(".jpg", picture, options)
 
 
+def encode_jpeg_by_table(picture: NDArray[np.uint8], table: NDArray[np.uint8]) -> bytes | None:
+    """Grey (H, W) with these steps of the coefficients, (8, 8) from the mean to the finest, which
+    OpenCV cannot be given. None where the file would be larger than the picture."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    try:
+        Image.fromarray(picture).save(file, "JPEG", qtables=[table.ravel().tolist()], optimize=True)
+    except OSError:  # Pillow's room for a file is a byte a pixel
+        return None
+    return file.getvalue()
+
+
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """Grey (H, W) or RGB (H, W, 3)."""
     return _encode(".png", picture, [])

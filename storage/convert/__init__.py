@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from storage.convert.export_pictures import Pictures, other_tools_quantizer
     from storage.convert.export_shards import Shards
     from storage.convert.flow_files import UNKNOWN
+    from storage.convert.frame_rates import write_rates
     from storage.convert.import_options import ImportOptions
     from storage.convert.import_plan import plan_import
     from storage.convert.importer import FAILURES, import_flow

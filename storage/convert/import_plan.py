@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.codecs import Quantizer
 from storage.convert.foreign_names import BOTH, IMAGE, TABLE, X, Y
 from storage.convert.foreign_survey import FLOW, FoundVideo, Survey, survey
 from storage.convert.foreign_video import Reading
+from storage.convert.frame_rates import RATES, read_rates
 from storage.convert.import_options import ImportOptions
 from storage.convert.import_values import USUAL_BOUND, settle_values
 from storage.errors import UserError
@@ -39,6 +40,8 @@ class Plan:
     notes: list[str]
     """What was recognised or assumed, one line each."""
     fps: float
+    rates: dict[str, float] = field(default_factory=dict)
+    """Of single videos, where they are written down."""
 
 
 def plan_import(sources: Sequence[Path], options: ImportOptions | None = None) -> Plan:
@@ -89,9 +92,12 @@ def plan_import(sources: Sequence[Path], options: ImportOptions | None = None) -
         )
     if options.size is None:
         notes.append("size: taken for the videos' own; state --size if the tool resized them")
-    if options.fps is None:
+    rates = {} if options.fps else read_rates(sources)
+    if rates:
+        notes.append(f"frame rate: as {RATES} says, of {len(rates)} videos")
+    elif options.fps is None:
         notes.append("frame rate: 25 a second is written down, for files do not say (--fps)")
-    return Plan(collection, videos, reading, config, layout, notes, options.fps or 25.0)
+    return Plan(collection, videos, reading, config, layout, notes, options.fps or 25.0, rates)
 
 
 def _flow_kinds(video: FoundVideo) -> set[str]:

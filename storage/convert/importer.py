@@ -135,7 +135,7 @@ def _store_video(store: Store, source: ForeignVideo, video: FoundVideo, plan: Pl
         ends = counts[[0, 255]] if quantizer.rule != "companded" else counts[[1, 255]]
         total = max(int(counts.sum()), 1)
         writer.finish(
-            fps=plan.fps,
+            fps=plan.rates.get(video.video, plan.fps),
             engine=f"imported: {video.layout}",
             source={"imported": video.layout, "name": video.video, "images": plan.reading.images},
             quality={

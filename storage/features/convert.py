@@ -8,7 +8,6 @@ holds the frames. In an HDF5 file each video is a data set of that name, with th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.atomic import replacing
 from storage.errors import StoreError, UserError
 from storage.features.config import Dtype, FeatureConfig
 from storage.features.feature_store import FeatureStore, open_features
@@ -56,13 +56,8 @@ def export_npy(
 
 
 def save_whole(path: Path, array: NDArray) -> None:
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            np.save(file, array)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as draft, open(draft, "wb") as file:
+        np.save(file, array)
 
 
 def export_hdf5(
@@ -71,20 +66,17 @@ def export_hdf5(
     """Write one HDF5 file, whole or not at all. Returns the videos written."""
     import h5py
 
-    partial = Path(f"{out}.{os.getpid()}.partial")
     videos = store.videos()
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs[MANIFEST] = json.dumps(store.meta.to_json())
-            for video in videos:
-                data = file.create_dataset(video, data=store.read(video))
-                data.attrs["moments"] = store.moments(video)
-                watch(1)
-        os.replace(partial, out)
-    except ValueError as error:  # ids such as `a` and `a/b` cannot both be names there
-        raise UserError(f"{out} cannot hold these videos: {error}; export to npy") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(out) as draft:
+        try:
+            with h5py.File(draft, "w") as file:
+                file.attrs[MANIFEST] = json.dumps(store.meta.to_json())
+                for video in videos:
+                    data = file.create_dataset(video, data=store.read(video))
+                    data.attrs["moments"] = store.moments(video)
+                    watch(1)
+        except ValueError as error:  # ids such as `a` and `a/b` cannot both be names there
+            raise UserError(f"{out} cannot hold these videos: {error}; export to npy") from None
     return videos
 
 

@@ -7,7 +7,6 @@ takes those of another split, which would have seen videos of the test part.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.atomic import replacing
 from storage.errors import UserError
 from storage.features.feature_store import FeatureStore
 from storage.scores import read_npz
@@ -37,18 +37,13 @@ class Statistics:
     def save(self, path: Path) -> None:
         """Write an npz; whoever reads while it is written sees the old one."""
         header = {"format": FORMAT, "videos": self.videos, "part": self.part}
-        partial = Path(f"{path}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(
-                    file,
-                    header=np.array(json.dumps(header)),
-                    mean=self.mean,
-                    deviation=self.deviation,
-                )
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as draft, open(draft, "wb") as file:
+            np.savez(
+                file,
+                header=np.array(json.dumps(header)),
+                mean=self.mean,
+                deviation=self.deviation,
+            )
 
     @classmethod
     def load(cls, path: Path) -> Statistics:

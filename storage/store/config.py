@@ -110,7 +110,8 @@ class VideoMeta:
     engine: str = ""
     """Which engine computed the flow, and its version."""
     quality: dict[str, Any] = field(default_factory=dict)
-    """Clipped share, zero share, mean absolute quantisation error in pixels, ..."""
+    """Clipped share, zero share, mean absolute quantisation error, loss by quantiser and codec
+    together over all and over moving pixels, in pixels, ..."""
     size: int = 0
     """Bytes that its records take in the store."""
 

@@ -11,7 +11,7 @@ from storage.store.faults import DATA
 from storage.store.shard import on_disk
 from storage.store.store import Store
 
-SHARES = ("clipped_share", "zero_share", "mean_abs_error_px")
+SHARES = ("clipped_share", "zero_share", "mean_abs_error_px", "loss_px", "moving_loss_px")
 """Figures of `VideoMeta.quality` that are averaged over pairs."""
 
 

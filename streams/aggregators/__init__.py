@@ -5,24 +5,30 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from streams.aggregators.aggregator import Aggregator, Takes, side_by_side
+    from streams.aggregators.aggregator import Aggregator, Takes
     from streams.aggregators.attention import TemporalAttention
     from streams.aggregators.conv_pooling import ConvPooling
-    from streams.aggregators.convnet_lstm import ConvNetLSTM
     from streams.aggregators.fisher import FisherEncoder
-    from streams.aggregators.fisher_kernel import fisher_vector
     from streams.aggregators.gaussians import Gaussians
-    from streams.aggregators.lrcn import LRCN
     from streams.aggregators.pooling import Pooling
-    from streams.aggregators.recurrent import Norm, Recurrent, deep_lstm
-    from streams.aggregators.stepwise import PredictionRule, StepRule, mean_over_views
+    from streams.aggregators.recurrent import (
+        Norm,
+        Recurrent,
+        StepNorm,
+        deep_lstm,
+        full_precision_on_a_cpu,
+    )
+    from streams.aggregators.stepwise import (
+        PredictionRule,
+        StepRule,
+        mean_over_views,
+    )
     from streams.aggregators.visual_attention import VisualAttention
     from streams.aggregators.vlad import ActionVLAD
     from streams.aggregators.windows import (
         Ends,
         Indices,
         back_and_forth,
-        every_window,
         matching_steps,
         random_window,
         spaced_windows,

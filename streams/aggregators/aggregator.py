@@ -5,14 +5,14 @@
     for loss in aggregator.losses(x, labels, lengths):
         loss.backward()                          # more than one only with truncation
 
-x is (N, T, D), or maps (N, T, D, h, w), or frames (N, T, 3, H, W). `lengths` counts the valid
+x is (N, T, D), or maps (N, T, D, h, w). `lengths` counts the valid
 steps of each row, which come first; the steps behind them may hold anything, NaN included.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from torch.nn import functional
 from storage.errors import UserError
 
 Takes = Literal["vectors", "maps", "both"]
-"""vectors: (N, T, D). maps: (N, T, D, h, w), frames of three channels among them."""
+"""vectors: (N, T, D). maps: (N, T, D, h, w)."""
 
 
 def valid_steps(lengths: Tensor | None, rows: int, steps: int, device: torch.device) -> Tensor:
@@ -50,32 +50,6 @@ def mean_over_steps(x: Tensor, mask: Tensor) -> Tensor:
     """(N, T, ...) -> (N, ...), the mean of the valid steps."""
     share = mask.to(x.dtype) / mask.sum(1, keepdim=True)
     return (x * over_places(share, x)).sum(1)
-
-
-def side_by_side(
-    sources: Sequence[Tensor], lengths: Sequence[Tensor | None]
-) -> tuple[Tensor, Tensor | None]:
-    """Several features of the same videos, (N, T_i, D_i, ...), as one (N, T_1, sum of D_i, ...).
-
-    Time is that of the first source. Step t of a video of T steps takes of a source with T_i steps
-    the one at the same place in the video, floor((t + 1/2) T_i / T): so one 3-D feature a clip
-    stands beside each of the clip's frames.
-    """
-    first, count = sources[0], lengths[0]
-    rows, steps = first.shape[:2]
-    columns = [first]
-    for source, own in zip(sources[1:], lengths[1:], strict=True):
-        if source.shape[0] != rows or source.shape[3:] != first.shape[3:]:
-            raise UserError(
-                f"features of {tuple(source.shape)} do not fit beside {tuple(first.shape)}: the "
-                "number of videos and the size of the maps must agree; give stores of one --at"
-            )
-        own_steps = valid_steps(own, rows, source.shape[1], first.device).sum(1, keepdim=True)
-        total = valid_steps(count, rows, steps, first.device).sum(1, keepdim=True)
-        step = torch.arange(steps, device=first.device)[None]
-        at = torch.minimum((2 * step + 1) * own_steps // (2 * total), own_steps - 1)
-        columns.append(source[torch.arange(rows, device=first.device)[:, None], at])
-    return torch.cat(columns, 2), count
 
 
 class Piece(NamedTuple):

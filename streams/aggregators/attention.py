@@ -35,7 +35,7 @@ class TemporalAttention(Aggregator):
     A look weighs the steps by the softmax of u tanh(W v + U h + b); the context is the weighted
     mean of the steps; with `selector` a gate sigmoid(w h + b) says how much of it is read. The
     first state is a tanh layer of the mean. 2-D and 3-D features of the paper stand side by side
-    in D (`aggregator.side_by_side`). The order of the steps has no part in it.
+    in D (`windows.matching_steps`). The order of the steps has no part in it.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class TemporalAttention(Aggregator):
         """`inner`: width of the scores' layer, D where not given."""
         super().__init__(width, classes)
         if hidden < 1 or glimpses < 1:
-            raise UserError(f"--hidden {hidden} and --glimpses {glimpses} must both be at least 1")
+            raise UserError(
+                f"--hidden {hidden} and --extra glimpses={glimpses} must both be at least 1"
+            )
         self.glimpses = glimpses
         self.first_state = nn.Linear(width, hidden)
         self.first_memory = nn.Linear(width, hidden)

@@ -51,11 +51,10 @@ class ConvPooling(Aggregator):
         super().__init__(width, classes)
         if variant not in get_args(Variant):
             raise UserError(
-                f"a variant of conv pooling is one of {', '.join(get_args(Variant))}, not "
-                f"{variant!r}"
+                f"--extra variant={variant} is not one of {', '.join(get_args(Variant))}"
             )
         if not 1 <= stride <= window:
-            raise UserError(f"a stride of {stride} must be from 1 to the window, {window}")
+            raise UserError(f"--extra stride={stride} must be from 1 to the window, {window}")
         self.variant, self.places = variant, tuple(places)
         self.window, self.stride, self.frames = window, stride, frames
         channels = width

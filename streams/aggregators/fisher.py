@@ -13,7 +13,6 @@ variance is 1 on average; the Fisher vector does not change by that, and float32
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.atomic import replacing
 from storage.errors import UserError
 from storage.features import IDT, DescriptorType, columns, row_width
 from storage.scores import read_npz
@@ -143,13 +143,8 @@ class FisherEncoder:
             arrays[f"{kind.name}.components"] = part.components
             for name in ("weights", "means", "variances"):
                 arrays[f"{kind.name}.{name}"] = getattr(part.gaussians, name)
-        partial = Path(f"{path}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(Path(path)) as draft, open(draft, "wb") as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> FisherEncoder:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import UserError
 from streams.aggregators.gaussians import Floats, Gaussians
 
 CHUNK = 8192
@@ -49,14 +48,3 @@ class FisherSums:
         spread = self._second - 2 * self._first * means + total * means**2
         by_variance = (total * variances - spread) / (rows * np.sqrt(2 * weights) * variances)
         return np.concatenate([by_mean.ravel(), by_variance.ravel()])
-
-
-def fisher_vector(rows: Floats, gaussians: Gaussians, chunk: int = CHUNK) -> NDArray[np.float64]:
-    """Descriptors (N, D), float32 or float64 -> their Fisher vector (2 K D,), not normalised."""
-    width = gaussians.means.shape[1]
-    if rows.ndim != 2 or rows.shape[1] != width:
-        raise UserError(f"descriptors are {rows.shape}; these Gaussians need (N, {width})")
-    sums = FisherSums(gaussians)
-    for start in range(0, len(rows), chunk):
-        sums.add(rows[start : start + chunk])
-    return sums.vector()

@@ -12,7 +12,7 @@ from streams.aggregators.aggregator import Aggregator, over_places
 
 PoolingRule = Literal["average", "max", "learned"]
 """learned: a softmax weight for each of K consecutive parts of the video, equal at first; within a
-part all steps count the same. It is the rule of `streams.consensus`, on features."""
+part all steps count the same. It is the rule of `streams.networks.consensus`, on features."""
 
 
 def maximum_over_steps(x: Tensor, mask: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Pooling(Aggregator):
                 f"a rule for pooling is one of {', '.join(get_args(PoolingRule))}, not {rule!r}"
             )
         if segments < 1:
-            raise UserError(f"--segments {segments} must be at least 1")
+            raise UserError(f"--extra segments={segments} must be at least 1")
         self.rule = rule
         if rule == "learned":
             self.part_scores = nn.Parameter(torch.zeros(segments))

@@ -28,13 +28,15 @@ class StepNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
-            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        steps = x[mask]
-        if self.training and len(steps) == 1:
-            normal = functional.batch_norm(steps, self.running_mean, self.running_var, eps=self.eps)
-        else:
-            normal = super().forward(steps)
+            return self.normal(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        normal = self.normal(x[mask])
         return torch.zeros_like(x, dtype=normal.dtype).masked_scatter(mask[:, :, None], normal)
+
+    def normal(self, steps: Tensor) -> Tensor:
+        """(M, D) -> (M, D)."""
+        if self.training and len(steps) == 1:
+            return functional.batch_norm(steps, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(steps)
 
 
 def full_precision_on_a_cpu(device: torch.device) -> AbstractContextManager[object]:

@@ -60,8 +60,8 @@ class VisualAttention(Stepwise):
             raise UserError(f"scores are one of {', '.join(get_args(Scores))}, not {scores!r}")
         if hidden < 1 or layers < 1 or penalty < 0:
             raise UserError(
-                f"--hidden {hidden} and --layers {layers} must be at least 1, --penalty {penalty} "
-                "at least 0"
+                f"--hidden {hidden} and --layers {layers} must be at least 1, --extra "
+                f"penalty={penalty} at least 0"
             )
         self.places, self.penalty = tuple(places), penalty
         self.first = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))

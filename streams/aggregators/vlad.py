@@ -65,7 +65,7 @@ def k_means(descriptors: Tensor, clusters: int, *, seed: int = 0) -> Tensor:
     if len(usable) < clusters or not bool(usable.isfinite().all()):
         raise UserError(
             f"{len(usable)} descriptors other than zero, all of them finite, must be at least "
-            f"--clusters {clusters}; take descriptors of more videos"
+            f"--extra clusters={clusters}; take descriptors of more videos"
         )
     points = functional.normalize(usable.float(), dim=1).cpu().numpy()
     means = MiniBatchKMeans(clusters, random_state=seed, n_init=3, batch_size=4096).fit(points)
@@ -102,8 +102,8 @@ class ActionVLAD(Aggregator):
             raise UserError(f"a fusion is one of {', '.join(get_args(Fusion))}, not {fusion!r}")
         if sum(self.widths) != width or clusters < 1:
             raise UserError(
-                f"streams of {self.widths} features must have {width} together, and --clusters "
-                f"{clusters} must be at least 1"
+                f"streams of {self.widths} features must have {width} together, and --extra "
+                f"clusters={clusters} must be at least 1"
             )
         if fusion == "early" and len(set(self.widths)) > 1:
             raise UserError(

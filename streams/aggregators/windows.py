@@ -75,27 +75,9 @@ def spaced_windows(
     return np.stack([window_from(start, length, stride) for start in starts])
 
 
-def every_window(
-    steps: int, length: int, step: int, *, stride: int = 1, ends: Ends = "once"
-) -> Indices:
-    """(windows, length): windows at 0, step, 2 step, ..., and one flush with the end.
-
-    Of no window is there a second copy. (LRCN's own script goes on to the last multiple of its
-    stride, so its last clip counts twice or three times.)
-    """
-    check_window(steps, length, stride)
-    if step < 1:
-        raise UserError(f"--window-step {step} must be at least 1")
-    free = steps - span_of(length, stride)
-    if free < 0:
-        return back_and_forth(steps, span_of(length, stride), ends)[::stride][None]
-    starts = [*range(0, free, step), free]
-    return np.stack([window_from(start, length, stride) for start in starts])
-
-
 def matching_steps(step: Indices, steps: int, other: int) -> Indices:
     """Of another source with `other` steps the ones at the same places in the video:
-    floor((t + 1/2) other / steps), as `aggregator.side_by_side` takes them."""
+    floor((t + 1/2) other / steps). So one 3-D feature a clip stands beside each of its frames."""
     return np.minimum((2 * step + 1) * other // (2 * steps), other - 1)
 
 

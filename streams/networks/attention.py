@@ -26,12 +26,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 Gate = Literal["sigmoid", "tanh"]
@@ -52,6 +50,7 @@ class ResidualUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(inner)
+        self.relu = nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(inner, width, 1, bias=False)
         self.shortcut = (
             nn.Conv2d(given, width, 1, stride, bias=False)
@@ -60,10 +59,10 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        active = torch.relu_(self.bn1(x))
+        active = self.relu(self.bn1(x))
         past = x if self.shortcut is None else self.shortcut(active)
-        inner = self.conv2(torch.relu_(self.bn2(self.conv1(active))))
-        change: Tensor = self.conv3(torch.relu_(self.bn3(inner)))
+        inner = self.conv2(self.relu(self.bn2(self.conv1(active))))
+        change: Tensor = self.conv3(self.relu(self.bn3(inner)))
         return past + change
 
 
@@ -123,7 +122,7 @@ def build(
     if depth not in MODULES:
         raise UserError(f"--depth {depth} is not one of {', '.join(map(str, MODULES))}")
     if gate not in GATES:
-        raise UserError(f"--gate {gate} is not one of {', '.join(GATES)}")
+        raise UserError(f"--extra gate={gate} is not one of {', '.join(GATES)}")
     kernel, stride = (3, 1) if small else (7, 2)
     parts: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(channels, 64, kernel, stride, kernel // 2, bias=False),
@@ -147,16 +146,15 @@ def build(
         "avgpool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(2048, classes),
+        2048,
+        classes,
         channels=channels,
         size=32 if small else 224,
         smallest=SMALLEST[small],
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 SMALLEST = {False: 31, True: 8}

@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 Pool = Literal["average", "max"]
@@ -86,6 +85,7 @@ class Block(nn.Module):
         self.add_module("pool", branch_pool(pool, stride))
         if pooled:
             self.convolve("pool_proj", given, pooled, 1)
+        self.relu = nn.ReLU(inplace=True)
 
     def convolve(self, name: str, given: int, width: int, kernel: int, stride: int = 1) -> None:
         self.add_module(name, nn.Conv2d(given, width, kernel, stride, kernel // 2))
@@ -98,7 +98,7 @@ class Block(nn.Module):
         for name in names:
             x = getattr(self, name)(x)
             if name != "pool":
-                x = torch.relu_(getattr(self, f"{name}_bn")(x))
+                x = self.relu(getattr(self, f"{name}_bn")(x))
         return x
 
 
@@ -126,16 +126,15 @@ def build(channels: int, classes: int, *, dropout: float = 0.5) -> Network:
         "global_pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(WIDTH, classes),
+        WIDTH,
+        classes,
         channels=channels,
         size=224,
         smallest=SMALLEST,
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 def renamed(name: str) -> str:

@@ -57,6 +57,7 @@ def build_entry(
     """The network with random weights, for an input of so many steps in time."""
     if steps < 1 or classes < 1:
         raise UserError(f"{name} takes at least one step in time and one class")
+    check_free(entry, name, options)
     told: dict[str, Setting] = {"frames": steps, "size": size or entry.size}
     arguments = {key: told[key] for key in entry.takes} | entry.settings | options
     channels = step_channels * (1 if entry.layout == "clip" else steps)
@@ -69,6 +70,19 @@ def build_entry(
         raise UserError(f"--network {name}: {str(error).split('()')[-1].strip()}") from None
     net.name = name
     return net
+
+
+def check_free(entry: Entry, name: str, options: dict[str, Setting]) -> None:
+    """Raise UserError for an option that the name, the length or the size has decided."""
+    for key, value in options.items():
+        if key in entry.settings:
+            raise UserError(
+                f"--network {name} is the one with {key}={entry.settings[key]}, and --extra "
+                f"{key}={value} makes it another; change --network"
+            )
+        if key in entry.takes:
+            option = {"frames": "--length", "size": "--size"}[key]
+            raise UserError(f"--extra {key}={value}: {key} of {name} is what {option} says")
 
 
 def build_stream(

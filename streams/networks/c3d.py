@@ -17,7 +17,7 @@ from collections import OrderedDict
 from torch import nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -74,11 +74,11 @@ def c3d_network(
 ) -> Network:
     """`first_step` is the temporal size and stride of pool1."""
     if not width > 0:
-        raise UserError(f"width {width} must be positive")
+        raise UserError(f"--extra width={width} must be positive")
     if frames < 16 or size < 32:
         raise UserError(
             f"C3D pools 16 frames and 32 pixels into one place; {frames} frames at {size} pixels "
-            "are too few (--frames, --size)"
+            "are too few (--length, --size)"
         )
     last = 1 if first_step == 2 else 2
     pools = {
@@ -102,23 +102,22 @@ def c3d_network(
     parts["fc6"] = unit("linear", nn.Linear(flat, hidden), batch_norm)
     parts["drop6"] = nn.Dropout(dropout)
     parts["fc7"] = unit("linear", nn.Linear(hidden, hidden), batch_norm)
-    return Network(
+    net = Network.of_clips(
         parts,
-        classifier(hidden, classes),
+        hidden,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         fixed_size=True,
         dropout=dropout,
     )
+    start_before_relus(net.backbone)
+    return net
 
 
 def unit(name: str, layer: nn.Conv3d | nn.Linear, batch_norm: bool) -> nn.Sequential:
     """A layer with its bias, batch norm if wanted, ReLU."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
     members: OrderedDict[str, nn.Module] = OrderedDict({name: layer})
     if batch_norm:
         norm = nn.BatchNorm3d if isinstance(layer, nn.Conv3d) else nn.BatchNorm1d

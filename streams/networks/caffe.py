@@ -21,12 +21,11 @@ et al. have it, not from Gaussians of 0.01.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 
@@ -81,14 +80,22 @@ LRCN = (
 
 def last_side(layers: tuple[Layer, ...], size: int) -> int:
     """Places of a side of the last map, at least 1: 6 in all three at the published size."""
-    asked = size
+    places = places_behind(layers, size)
+    if not places:
+        least = next(side for side in range(size, 1000) if places_behind(layers, side))
+        raise UserError(
+            f"{size} pixels leave no map before the fully connected layers; raise --size to "
+            f"{least} or more"
+        )
+    return places
+
+
+def places_behind(layers: tuple[Layer, ...], size: int) -> int:
+    """0 where nothing is left."""
     for layer in layers:
         size = (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
         if size < (3 if layer.pooled else 1):
-            raise UserError(
-                f"{asked} pixels leave no map before the fully connected layers; "
-                "raise --size to 64 or more"
-            )
+            return 0
         if layer.pooled:
             size = -(-(size - 3) // 2) + 1
     return size
@@ -118,9 +125,22 @@ def caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 2
     return chain(channels, classes, CAFFENET, Norm(1e-4, 1, False), size, 4096, dropout)
 
 
-def lrcn_caffenet(channels: int, classes: int, *, dropout: float = 0.5, size: int = 227) -> Network:
-    """LRCN's frame network: float (N, channels, size, size) -> (N, classes); 4096 features."""
-    return chain(channels, classes, LRCN, Norm(1e-4, 1, False), size, 4096, dropout)
+def lrcn_caffenet(
+    channels: int, classes: int, *, dropout: float = 0.9, size: int = 227, width: float = 1.0
+) -> Network:
+    """LRCN's frame network: float (N, channels, size, size) -> (N, classes); 4096 features.
+
+    `width` multiplies the filters of all layers; they stay even, since there are two groups.
+    """
+    if not width > 0:
+        raise UserError(f"--extra width={width} must be positive")
+    layers = tuple(replace(layer, width=even(layer.width * width)) for layer in LRCN)
+    full = even(4096 * width)
+    return chain(channels, classes, layers, Norm(1e-4, 1, False), size, full, dropout, full)
+
+
+def even(filters: float) -> int:
+    return max(2, 2 * round(filters / 2))
 
 
 def chain(
@@ -131,8 +151,10 @@ def chain(
     size: int,
     width: int,
     dropout: float,
+    inner: int = 4096,
 ) -> Network:
-    """The parts conv1, relu1, norm1, pool1 ... pool5, fc6, relu6, drop6, fc7, relu7."""
+    """The parts conv1, relu1, norm1, pool1 ... pool5, fc6 of `inner`, relu6, drop6, fc7 of `width`,
+    relu7."""
     parts: dict[str, nn.Module] = {}
     given = channels
     for number, layer in enumerate(layers, start=1):
@@ -150,19 +172,18 @@ def chain(
         given = layer.width
     parts |= {
         "flatten": nn.Flatten(),
-        "fc6": nn.Linear(given * last_side(layers, size) ** 2, 4096),
+        "fc6": nn.Linear(given * last_side(layers, size) ** 2, inner),
         "relu6": nn.ReLU(),
         "drop6": nn.Dropout(dropout),
-        "fc7": nn.Linear(4096, width),
+        "fc7": nn.Linear(inner, width),
         "relu7": nn.ReLU(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(width, classes),
+        width,
+        classes,
         channels=channels,
         size=size,
         fixed_size=True,
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from streams.networks.padding import same_padding
+from streams.networks.padding import Pair, same_padding, same_pads, split_padding
 
 TimePadding = Literal["replicate", "zero"]
 SpacePadding = tuple[int, int] | Literal["same"]
-Pair = tuple[int, int]
 Triple = tuple[int, int, int]
 
 
@@ -38,58 +37,12 @@ def repeat_ends(x: Tensor, before: int, after: int) -> Tensor:
     return torch.cat([first, x, last], dim=2)
 
 
-def split_padding(x: Tensor, pads: list[Pair], value: float) -> tuple[Tensor, list[int]]:
-    """Pad `x` here where the two sides differ; what a layer can pad itself is handed back."""
-    if all(before == after for before, after in pads):
-        return x, [before for before, _ in pads]
-    sides = [side for pair in reversed(pads) for side in pair]
-    return F.pad(x, sides, value=value), [0] * len(pads)
-
-
 def space_pads(
     x: Tensor, padding: SpacePadding, kernel: tuple[int, ...], stride: tuple[int, ...]
 ) -> list[Pair]:
     if padding == "same":
-        sizes = zip(x.shape[-2:], kernel[-2:], stride[-2:], strict=True)
-        return [same_padding(*size) for size in sizes]
+        return same_pads(x, kernel, stride)
     return [(amount, amount) for amount in padding]
-
-
-class SameConv2d(nn.Conv2d):
-    """nn.Conv2d with TensorFlow's "same" padding, which torch has for stride 1 only."""
-
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        kernel: Pair,
-        stride: Pair = (1, 1),
-        *,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(channels, width, kernel, stride, groups=groups, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pads = space_pads(x, "same", self.kernel_size, self.stride)
-        x, amounts = split_padding(x, pads, 0.0)
-        return F.conv2d(x, self.weight, self.bias, self.stride, amounts, groups=self.groups)
-
-
-class SameMaxPool2d(nn.Module):
-    """Maximum with TensorFlow's "same" padding: what is added never wins."""
-
-    def __init__(self, kernel: Pair, stride: Pair) -> None:
-        super().__init__()
-        self.kernel, self.stride = kernel, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        pads = space_pads(x, "same", self.kernel, self.stride)
-        x, amounts = split_padding(x, pads, float("-inf"))
-        return F.max_pool2d(x, self.kernel, self.stride, amounts)
-
-    def extra_repr(self) -> str:
-        return f"kernel={self.kernel}, stride={self.stride}"
 
 
 class ClipConv3d(nn.Conv3d):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -24,8 +25,8 @@ from streams.networks.initial import Rule, classifier, widened
 from streams.networks.network import CONVOLUTIONS, Network
 from streams.networks.torchvision_compat import models
 
-SIZES = {"inception_v3": 299}
-"""Pixels of torchvision's networks, where not 224."""
+USUAL = 224
+"""Pixels, where the library does not say."""
 FIXED = ("vit_", "maxvit_")
 """torchvision's networks that are built for one size."""
 WHOLE = "model"
@@ -122,7 +123,7 @@ def torchvision_network(name: str, size: int | None, pretrained: bool) -> Built:
     known = models.list_models(module=models)
     check_name("torchvision", name, known)
     fixed = name.startswith(FIXED)
-    own = size or SIZES.get(name, 224)
+    own = size or torchvision_size(name)
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3") and not pretrained:
         options |= {"init_weights": False, "aux_logits": False}
@@ -143,12 +144,11 @@ def torchvision_network(name: str, size: int | None, pretrained: bool) -> Built:
 
 
 def timm_network(name: str, size: int | None, pretrained: bool) -> Built:
-    try:
-        timm: Any = import_module("timm")
-    except ModuleNotFoundError:
+    timm = timm_module()
+    if timm is None:
         raise UserError(
             f"timm:{name} needs timm, which is not installed: pip install 'twostream[timm]'"
-        ) from None
+        )
     check_name("timm", name.split(".")[0], timm.list_models())
     net = timm.create_model(name, pretrained=pretrained)
     config = net.pretrained_cfg
@@ -166,6 +166,35 @@ def timm_network(name: str, size: int | None, pretrained: bool) -> Built:
     # Some have a layer between the pooling and the classifier, and say its width apart.
     width = getattr(net, "head_hidden_size", None) or net.num_features
     return net, width, own, fixed, last if isinstance(last, str) else ""
+
+
+def timm_module() -> Any:
+    """None where it is not installed."""
+    try:
+        return import_module("timm")
+    except ModuleNotFoundError:
+        return None
+
+
+@cache
+def own_size(name: str) -> int:
+    """Pixels of the pictures that the library's own weights were trained on."""
+    library, _, model = name.partition(":")
+    return torchvision_size(model) if library == "torchvision" else timm_size(model)
+
+
+def torchvision_size(name: str) -> int:
+    if name not in models.list_models(module=models):
+        return USUAL
+    weights = models.get_model_weights(name)
+    first = getattr(weights, "IMAGENET1K_V1", weights.DEFAULT)  # those of --weights imagenet
+    return int(first.transforms.keywords["crop_size"])
+
+
+def timm_size(name: str) -> int:
+    timm = timm_module()
+    config = timm.get_pretrained_cfg(name) if timm is not None else None
+    return int(config.input_size[-1]) if config is not None else USUAL
 
 
 LIBRARIES: dict[str, Callable[[str, int | None, bool], Built]] = {

@@ -16,17 +16,15 @@ response norm; weights start by He's rule.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.networks.clip_layers import repeat_ends
-from streams.networks.initial import classifier
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
-Layer = TypeVar("Layer", nn.Conv3d, nn.Linear)
 HIDDEN, JOINT = 4096, 2048
 NARROW = 128
 TEMPORAL_KERNELS = (3, 5)
@@ -95,21 +93,12 @@ class TwoPaths(nn.Module):
 def spatial_conv(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Conv3d:
     """Kernels in space only, frame by frame."""
     side = kernel // 2
-    conv = nn.Conv3d(channels, width, (1, kernel, kernel), (1, stride, stride), (0, side, side))
-    return started(conv)
+    return nn.Conv3d(channels, width, (1, kernel, kernel), (1, stride, stride), (0, side, side))
 
 
 def temporal_conv(channels: int, width: int, kernel: int) -> nn.Conv3d:
     """Kernels in time only, place by place."""
-    return started(nn.Conv3d(channels, width, (kernel, 1, 1), padding=(kernel // 2, 0, 0)))
-
-
-def started(layer: Layer) -> Layer:
-    """The layer with weights by He's rule and no bias."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
+    return nn.Conv3d(channels, width, (kernel, 1, 1), padding=(kernel // 2, 0, 0))
 
 
 def scl(channels: int, width: int, kernel: int, stride: int, pool: bool) -> nn.Sequential:
@@ -128,7 +117,7 @@ def narrow() -> nn.Sequential:
 
 
 def two_layers(width: int, dropout: float) -> nn.Sequential:
-    first, second = started(nn.Linear(width, HIDDEN)), started(nn.Linear(HIDDEN, JOINT))
+    first, second = nn.Linear(width, HIDDEN), nn.Linear(HIDDEN, JOINT)
     return nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), second, nn.ReLU())
 
 
@@ -156,12 +145,12 @@ def build(
     if side < 1 or frames < 2:
         raise UserError(
             f"FstCN needs 2 frames and 53 pixels at least, not {frames} at {size} "
-            "(--frames, --size)"
+            "(--length, --size)"
         )
     if not 0 < distance < frames:
         raise UserError(
-            f"differences over {distance} frames do not fit into clips of {frames}; take 1 to "
-            f"{frames - 1}"
+            f"--extra distance={distance}: such differences do not fit into clips of {frames} "
+            f"frames; take 1 to {frames - 1}"
         )
     width = NARROW * side**2
     motion = len(TEMPORAL_KERNELS) * TEMPORAL_WIDTH * (frames // 2) * side**2
@@ -172,35 +161,17 @@ def build(
         SCL3=scl(256, 512, 3, 1, pool=False),
         SCL4=scl(512, 512, 3, 1, pool=False),
         paths=TwoPaths(width, motion, dropout),
-        fc=nn.Sequential(started(nn.Linear(2 * JOINT, JOINT)), nn.ReLU()),
+        fc=nn.Sequential(nn.Linear(2 * JOINT, JOINT), nn.ReLU()),
     )
-    return Network(
+    net = Network.of_clips(
         parts,
-        classifier(JOINT, classes),
+        JOINT,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         fixed_size=True,
         dropout=dropout,
     )
-
-
-def sparsity(probabilities: Tensor) -> Tensor:
-    """SCI, the sparsity concentration index, of (..., N) -> (...): 1 where one class has it all, 0
-    where all have the same."""
-    classes = probabilities.shape[-1]
-    if classes < 2:
-        raise UserError("sparsity of a score needs two classes at least")
-    return (classes * probabilities.amax(dim=-1) - 1) / (classes - 1)
-
-
-def fuse_by_sparsity(probabilities: Tensor) -> Tensor:
-    """(..., clips, crops, N) -> (..., N): crops weigh as they are sure, then the most of the clips.
-
-    Where no crop of a clip is sure of anything, all weigh the same.
-    """
-    weights = sparsity(probabilities).unsqueeze(-1)
-    total = weights.sum(dim=-2, keepdim=True)
-    weights = torch.where(total > 0, weights / total.clamp_min(1e-12), 1 / probabilities.shape[-2])
-    return (weights * probabilities).sum(dim=-2).amax(dim=-2)
+    start_before_relus(net.backbone)
+    return net

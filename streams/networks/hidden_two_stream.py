@@ -4,13 +4,13 @@ Zhu et al., Hidden two-stream convolutional networks for action recognition, ACC
 then a temporal stream on its flow, trained end to end; no flow is stored. Between the two the flow
 is cut to +-20 px and brought to the range that the temporal stream knows. With the authors this
 range is that of a flow picture less 128 (20 px are 127.5); here it is that of the store's flow
-(`streams.inputs.FLOW_UNIT`: 9.04 px are 1), so that a temporal stream trained on the store can be
+(`streams.settings.FLOW_UNIT`: 9.04 px are 1), so that a temporal stream trained on the store can be
 put behind MotionNet as it is. The authors cut the flow at half size and enlarge it then; here it is
 enlarged first, which differs only beside places beyond 20 px.
 
 The paper compares three trainings: MotionNet held fixed, both trained for the classes, and both
-trained with MotionNet's own losses kept, which is the best. `with_pyramid` hands out what the third
-needs. The optimiser sees all parameters in any case; `MotionNet` is the part `motion`.
+trained with MotionNet's own losses kept (`with_own_loss`, --own-loss), which is the best. The
+optimiser sees all parameters in any case; `MotionNet` is the part `motion`.
 """
 
 from __future__ import annotations
@@ -97,13 +97,6 @@ class HiddenTwoStream(Network):
     def flow(self, x: Tensor) -> Tensor:
         """(N, L, 2, H, W) in pixels: field i leads from frame i to frame i + 1."""
         return self.motion.flow(x)
-
-    def with_pyramid(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Logits, and the flow at every scale as `motion_loss` takes it, in one pass."""
-        self.check(x)
-        pyramid = self.motion.pyramid(x)
-        pooled = self.after(enlarged(pyramid[0], x), "motion")
-        return self.classify(pooled), pyramid
 
 
 def plain(net: Network) -> bool:

@@ -25,8 +25,6 @@ from streams.networks.clip_layers import (
     TimePadding,
     Triple,
 )
-from streams.networks.inflation import deflate
-from streams.networks.initial import classifier
 from streams.networks.network import Network
 
 WIDTHS = {
@@ -114,7 +112,7 @@ def build(
     time_padding: TimePadding = "zero",
 ) -> I3D:
     """RGB has 3 channels, flow 2. With `time_padding` "replicate" a clip of equal frames is
-    answered exactly as `deflated` answers the frame; DeepMind's weights were trained with zeros."""
+    answered as its deflation answers the frame; DeepMind's weights were trained with zeros."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     parts["Conv3d_1a_7x7"] = Unit3d(channels, 64, 7, 2, time_padding)
     parts["MaxPool3d_2a_3x3"] = ClipMaxPool3d((1, 3, 3), (1, 2, 2))
@@ -130,40 +128,13 @@ def build(
         width = widths[0] + widths[2] + widths[4] + widths[5]
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()
-    return I3D(
-        parts,
-        classifier(width, classes),
-        channels=channels,
-        size=size,
-        layout="clip",
-        frames=frames,
-        dropout=dropout,
+    return I3D.of_clips(
+        parts, width, classes, channels=channels, frames=frames, size=size, dropout=dropout
     )
 
 
-def deflated(net: I3D) -> Network:
-    """The Inception-v1 for pictures whose kernels are those of `net`, summed over time."""
-    flat = deflate(net)
-    assert isinstance(flat, Network)
-    return Network(
-        OrderedDict(flat.backbone.named_children()),
-        flat.head,
-        channels=net.channels,
-        size=net.size,
-        dropout=net.dropout.p,
-    ).train(net.training)
-
-
-def to_inception_v1(net: I3D) -> dict[str, Tensor]:
-    """The state dict of `deflated` in torchvision's names of GoogLeNet's layers, with `head`.
-
-    It fits the Inception-v1 of these networks where that pads as TensorFlow does ("same").
-    """
-    state = deflated(net).state_dict()
-    return {inception_name(name): value for name, value in state.items()}
-
-
 def inception_name(name: str) -> str:
+    """I3D's name of a tensor -> Inception-v1's, which are torchvision's of GoogLeNet."""
     if not name.startswith("backbone."):
         return name
     _, part, rest = name.split(".", 2)
@@ -181,12 +152,3 @@ def from_pytorch_i3d(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if "head.weight" in named:
         named["head.weight"] = named["head.weight"].flatten(1)
     return {n: v.float() if v.is_floating_point() else v for n, v in named.items()}
-
-
-def to_pytorch_i3d(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of ours -> in the names of piergiaj/pytorch-i3d."""
-    named = {HEAD.get(n, n.removeprefix("backbone.")): v for n, v in state.items()}
-    weight = HEAD["head.weight"]
-    if weight in named:
-        named[weight] = named[weight].reshape(*named[weight].shape, 1, 1, 1)
-    return named

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
-from streams.networks.padding import SamePad
+from streams.networks.padding import SameConv2d, SameMaxPool2d
 
 Padding = Literal["symmetric", "same"]
 
@@ -43,20 +42,20 @@ SMALLEST = {"symmetric": 15, "same": 1}
 
 
 class Convolution(nn.Sequential):
-    """Convolution without bias, batch norm, ReLU. Padding has no weights, so names stay."""
+    """Convolution without bias, batch norm, ReLU."""
 
     def __init__(
         self, given: int, width: int, kernel: int, stride: int = 1, padding: Padding = "symmetric"
     ) -> None:
         super().__init__()
-        # With stride 1 and an odd kernel both paddings are the same.
-        apart = padding == "same" and stride > 1
-        if apart:
-            self.add_module("pad", SamePad((kernel, kernel), (stride, stride)))
-        around = 0 if apart else kernel // 2
-        self.add_module("conv", nn.Conv2d(given, width, kernel, stride, around, bias=False))
-        self.add_module("bn", nn.BatchNorm2d(width, eps=1e-3))
-        self.add_module("relu", nn.ReLU(inplace=True))
+        sides, steps = (kernel, kernel), (stride, stride)
+        self.conv = (
+            SameConv2d(given, width, sides, steps, bias=False)
+            if padding == "same"
+            else nn.Conv2d(given, width, sides, steps, kernel // 2, bias=False)
+        )
+        self.bn = nn.BatchNorm2d(width, eps=1e-3)
+        self.relu = nn.ReLU(inplace=True)
 
 
 class Mixed(nn.Module):
@@ -85,7 +84,7 @@ def build(
 ) -> Network:
     """float (N, channels, H, W) of any size from 15 pixels -> (N, classes); 1024 features."""
     if padding not in SMALLEST:
-        raise UserError(f"--padding {padding} is not one of {', '.join(SMALLEST)}")
+        raise UserError(f"--extra padding={padding} is not one of {', '.join(SMALLEST)}")
     mixed = {name: Mixed(*widths) for name, widths in MIXED.items()}
     parts: dict[str, nn.Module] = {
         "conv1": Convolution(channels, 64, 7, 2, padding),
@@ -101,16 +100,15 @@ def build(
         "avgpool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(WIDTH, classes),
+        WIDTH,
+        classes,
         channels=channels,
         size=224,
         smallest=SMALLEST[padding],
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 def renamed(name: str) -> str | None:
@@ -123,5 +121,5 @@ def renamed(name: str) -> str | None:
 def pooling(kernel: int, padding: Padding) -> nn.Module:
     """Maximum with stride 2. At even sizes both kinds are the same."""
     if padding == "same":
-        return nn.Sequential(SamePad((kernel, kernel), (2, 2)), nn.MaxPool2d(kernel, 2))
+        return SameMaxPool2d((kernel, kernel), (2, 2))
     return nn.MaxPool2d(kernel, 2, ceil_mode=True)

@@ -21,15 +21,13 @@ from streams.networks.clip_layers import (
     ClipAvgPool3d,
     ClipConv3d,
     ClipMaxPool3d,
-    Pair,
-    SameConv2d,
-    SameMaxPool2d,
     SpacePadding,
     TimePadding,
     Triple,
 )
 from streams.networks.graph_calls import Direction, calls_changed
 from streams.networks.network import Network
+from streams.networks.padding import Pair, SameConv2d, SameMaxPool2d
 
 Change = Callable[[str, nn.Module], nn.Module | None]
 """A layer's name and the layer -> the one for its place; None: it may stay as it is."""

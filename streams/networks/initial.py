@@ -91,6 +91,16 @@ def randomise(net: nn.Module) -> None:
                 nn.init.zeros_(bias)
 
 
+def start_before_relus(net: nn.Module) -> None:
+    """He's rule by the inputs of a layer, for convolutions and fully connected layers alike, and
+    biases of 0: networks without batch norm start to learn from it."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv3d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def classifier(features: int, classes: int) -> nn.Linear:
     """The last layer: small weights, so that training starts with all classes about as likely."""
     head = nn.Linear(features, classes)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
 Norm = Literal["lrn", "batch"]
@@ -101,7 +102,7 @@ def build_late(
     connected layer sees both. Of 16 consecutive frames these are 15 apart; a clip of two frames
     that already are (`frames=2`) need not decode what lies between."""
     if frames < 2:
-        raise UserError(f"late fusion takes at least 2 frames, not {frames}; change --frames")
+        raise UserError(f"late fusion takes at least 2 frames, not {frames}; change --length")
     return assemble(
         SINGLE, frames, channels, classes, size, norm, grid, width, dropout, ends_only=True
     )
@@ -120,7 +121,7 @@ def build_early(
 ) -> Network:
     """`karpathy-early`: the first layer sees all frames at once."""
     if frames < 1:
-        raise UserError(f"early fusion takes at least 1 frame, not {frames}; change --frames")
+        raise UserError(f"early fusion takes at least 1 frame, not {frames}; change --length")
     layers = (replace(SINGLE[0], frames=frames), *SINGLE[1:])
     return assemble(layers, frames, channels, classes, size, norm, grid, width, dropout)
 
@@ -194,78 +195,31 @@ def assemble(
     parts["drop6"] = nn.Dropout(dropout)
     parts["fc7"] = nn.Linear(hidden, hidden)
     parts["relu7"] = nn.ReLU()
-    head = nn.Linear(hidden, classes)
-    start_weights(nn.Sequential(parts))
-    nn.init.normal_(head.weight, std=0.01)  # start_weights is for what comes before a ReLU
-    nn.init.zeros_(head.bias)
-    return Network(
+    net = Network.of_clips(
         parts,
-        head,
+        hidden,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         fixed_size=grid is None,
         fixed_frames=not ends_only,
         dropout=dropout,
     )
+    start_before_relus(net.backbone)
+    return net
 
 
 def check_choice(size: int, norm: str, grid: int | None, width: float) -> None:
     if norm not in NORMS:
-        raise UserError(f"norm {norm!r} is not one of {', '.join(NORMS)}")
+        raise UserError(f"--extra norm={norm} is not one of {', '.join(NORMS)}")
     if size < SMALLEST:
         raise UserError(f"a side of {size} px leaves no map; change --size to {SMALLEST} or more")
     if grid is not None and grid < 1:
-        raise UserError(f"grid {grid} must be at least 1")
+        raise UserError(f"--extra grid={grid} must be at least 1")
     if not width > 0:
-        raise UserError(f"width {width} must be positive")
+        raise UserError(f"--extra width={width} must be positive")
 
 
 def scaled(filters: int, width: float) -> int:
     return max(1, round(filters * width))
-
-
-def start_weights(backbone: nn.Module) -> None:
-    """He et al.'s weights, and biases of 0."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv3d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-
-def start_from_single(net: Network, single: Network, *, frame: int | None = None) -> None:
-    """Fill a network that sees time with the weights of the single frame.
-
-    A kernel over T frames is the single frame's divided by T at each, so that a still video gives
-    what its image gives; or, with `frame`, that of the single frame at this one and 0 elsewhere.
-    The first fully connected layer of late fusion weighs its towers alike, in the same way.
-    """
-    wanted, given = net.state_dict(), single.state_dict()
-    if wanted.keys() != given.keys():
-        raise UserError("the single frame has other layers: build both with the same --norm")
-    net.load_state_dict(
-        {name: over_time(name, given[name], tensor.shape, frame) for name, tensor in wanted.items()}
-    )
-
-
-def over_time(name: str, given: Tensor, shape: torch.Size, frame: int | None) -> Tensor:
-    """One tensor of the single frame in the shape of a network that sees time."""
-    if given.shape == shape:
-        return given
-    if given.ndim == 5 and given.shape[:2] == shape[:2] and given.shape[3:] == shape[3:]:
-        axis, times = 2, shape[2]
-    elif given.ndim == 2 and given.shape[0] == shape[0] and not shape[1] % given.shape[1]:
-        axis, times = 1, shape[1] // given.shape[1]
-    else:
-        raise UserError(
-            f"{name} of the single frame has shape {tuple(given.shape)}, here it needs "
-            f"{tuple(shape)}: build both with the same size, grid, width and classes"
-        )
-    if frame is None:
-        return torch.cat([given / times] * times, axis)
-    if not 0 <= frame < times:
-        raise UserError(f"frame {frame} is not one of the {times} that {name} sees")
-    nothing = torch.zeros_like(given)
-    return torch.cat([given if t == frame else nothing for t in range(times)], axis)

@@ -101,6 +101,21 @@ def from_ours(state: State, net: Network) -> State:
     return {name: value for name, value in own.items() if not name.startswith("consensus.")}
 
 
+def is_transfer(state: Mapping[str, Tensor]) -> bool:
+    """Of a run of `twostream train transfer`."""
+    return any(name.startswith("clip_network.") for name in state)
+
+
+def from_transfer(state: State, net: Network) -> State:
+    """Its clip network, without the classifier, which nothing has trained."""
+    start = "clip_network."
+    return {
+        name.removeprefix(start): value
+        for name, value in state.items()
+        if name.startswith(start) and not name.startswith(f"{start}head.")
+    }
+
+
 def is_pytorch_i3d(state: Mapping[str, Tensor]) -> bool:
     return "Conv3d_1a_7x7.conv3d.weight" in state
 
@@ -173,6 +188,7 @@ def from_library(state: State, net: Network) -> State:
             return renamed_all(state, resnets.renamed)
     renames: dict[str, Callable[[str], str | None]] = {
         "inception-v1": inception_v1.renamed,
+        "i3d": inception_v1.renamed,
         "bn-inception": bn_inception.renamed,
         "vgg16": vgg.renamed,
         "vgg16-bn": lambda name: vgg.renamed(name, norm=True),
@@ -190,6 +206,7 @@ LAYOUTS: dict[str, Layout] = {
         is_mmaction2, lambda s, net: renamed_all(s, mmaction2_name), mmaction2_look
     ),
     "ours": Layout(is_ours, from_ours),
+    "transfer": Layout(is_transfer, from_transfer),
     "pytorch-i3d": Layout(is_pytorch_i3d, lambda s, net: from_pytorch_i3d(s)),
     "tsn-pytorch": Layout(is_tsn_pytorch, from_tsn_pytorch, tsn_look),
     "torchvision": Layout(lambda state: True, from_library, library_look),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from storage.errors import UserError
 from streams.networks.network import Network
@@ -48,14 +47,9 @@ def layers(net: nn.Module) -> list[str]:
     ]
 
 
-def set_learnable(net: Network, depth: Depth) -> list[nn.Module]:
-    """Let these parameters learn and no others. Returns the batch norms that stand still: a loop
-    holds them in `eval()`, or their running statistics go on moving."""
+def set_learnable(net: Network, depth: Depth) -> None:
+    """Let these parameters learn and no others. `StreamNet` keeps the statistics of batch norms
+    whose parameters do not learn."""
     chosen = set(learnable(net, depth))
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name in chosen)
-    return [
-        module
-        for name, module in net.named_modules()
-        if isinstance(module, _BatchNorm) and not any(n.startswith(f"{name}.") for n in chosen)
-    ]

@@ -66,9 +66,9 @@ class MotionNet(Network):
                 "more, 33 channels for 10 fields of flow; change --length"
             )
         if not 2 <= scales <= len(DECODER) + 1:
-            raise UserError(f"{scales} scales: MotionNet has 2 to {len(DECODER) + 1} of them")
+            raise UserError(f"--extra scales={scales} must be from 2 to {len(DECODER) + 1}")
         if not width > 0:
-            raise UserError(f"width {width} must be positive")
+            raise UserError(f"--extra width={width} must be positive")
         down = [max(8, round(filters * width)) for filters in ENCODER[: scales + 1]]
         up = [max(8, round(filters * width)) for filters in DECODER[: scales - 1]]
         parts: OrderedDict[str, nn.Module] = OrderedDict()

@@ -11,13 +11,14 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from storage.errors import UserError
+from streams.networks.initial import classifier, randomise
 
 Layout = Literal["stack", "clip"]
 """stack: (N, C, H, W), the fields or frames of a moment side by side as channels.
@@ -46,6 +47,9 @@ class Network(nn.Module):
     `backbone` is that of the layer in the paper or in the best known implementation.
     """
 
+    answers_each_step = False
+    """Whether it answers at every step of its clip, and learns at each (`classify_steps`)."""
+
     def __init__(
         self,
         parts: Mapping[str, nn.Module],
@@ -59,6 +63,7 @@ class Network(nn.Module):
         smallest: int = 1,
         shortest: int = 1,
         fixed_frames: bool = False,
+        fixed_pixels: bool = False,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -74,8 +79,45 @@ class Network(nn.Module):
         """Frames of the shortest clip that does."""
         self.fixed_frames = fixed_frames
         """Clips must have just `frames` frames, whatever their size."""
+        self.fixed_pixels = fixed_pixels
+        """Frames must have just `size` pixels, however many there are."""
         self.name = ""
         """By which `build_network` knows it; empty where a builder was called by itself."""
+        self.weights_of = ""
+        """Whose ImageNet weights start it, where not those of its own name."""
+
+    @classmethod
+    def of_clips(
+        cls,
+        parts: Mapping[str, nn.Module],
+        width: int,
+        classes: int,
+        *,
+        channels: int,
+        frames: int,
+        size: int,
+        **limits: Any,
+    ) -> Self:
+        """A network for clips, with a classifier of `width` features; `limits` as above."""
+        return cls(
+            parts,
+            classifier(width, classes),
+            channels=channels,
+            size=size,
+            layout="clip",
+            frames=frames,
+            **limits,
+        )
+
+    @classmethod
+    def of_pictures(
+        cls, parts: Mapping[str, nn.Module], width: int, classes: int, **limits: Any
+    ) -> Self:
+        """A network for pictures whose weights start by He's rule, with a classifier of `width`
+        features; `limits` as above."""
+        net = cls(parts, classifier(width, classes), **limits)
+        randomise(net.backbone)
+        return net
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, D), before dropout."""
@@ -87,6 +129,10 @@ class Network(nn.Module):
         """(N, D) -> (N, classes)."""
         logits: Tensor = self.head(self.dropout(features))
         return logits
+
+    def classify_steps(self, features: Tensor) -> Tensor:
+        """(N, D) -> (N, S, classes), an answer at each step; one where there are no steps."""
+        return self.classify(features)[:, None]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.features(x))
@@ -164,12 +210,17 @@ class Network(nn.Module):
         if self.fixed_frames and self.layout == "clip" and x.shape[2] != self.frames:
             raise UserError(
                 f"this network takes clips of {self.frames} frames, not {x.shape[2]}; change "
-                "--frames"
+                "--length"
             )
         if self.fixed_size and tuple(x.shape[1:]) != wanted:
             raise UserError(
                 f"the classifier of this network takes inputs of {wanted} only, not "
-                f"{tuple(x.shape[1:])}; change --size (and --frames)"
+                f"{tuple(x.shape[1:])}; change --size (and --length)"
+            )
+        if self.fixed_pixels and tuple(x.shape[-2:]) != (self.size, self.size):
+            raise UserError(
+                f"this network takes frames of {self.size} x {self.size} pixels only, not "
+                f"{x.shape[-2]} x {x.shape[-1]}; change --size"
             )
         if min(x.shape[-2:]) < self.smallest:
             raise UserError(
@@ -179,5 +230,5 @@ class Network(nn.Module):
         if self.layout == "clip" and x.shape[2] < self.shortest:
             raise UserError(
                 f"this network takes clips of {self.shortest} frames and more, not {x.shape[2]}: "
-                "nothing is left of them; change --frames"
+                "nothing is left of them; change --length"
             )

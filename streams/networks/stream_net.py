@@ -95,12 +95,19 @@ class StreamNet(nn.Module):
         logits: Tensor = self.consensus(features, self.network.classify)
         return logits
 
-    def forward(self, x: Tensor, own_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """With `own_loss` also the network's own loss, a number that needs no labels."""
-        if not own_loss:
-            return self.classify(self.features(x))
-        features, loss = self.network.with_own_loss(self.snapshots(x))
-        return self.classify(features.unflatten(0, x.shape[:2])), loss
+    def forward(
+        self, x: Tensor, own_loss: bool = False, each_step: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """With `own_loss` also the network's own loss, a number that needs no labels; with
+        `each_step` also the answers at all steps of all snapshots, (B, S, classes)."""
+        if own_loss:
+            features, loss = self.network.with_own_loss(self.snapshots(x))
+            return self.classify(features.unflatten(0, x.shape[:2])), loss
+        features = self.features(x)
+        if not each_step:
+            return self.classify(features)
+        steps = self.network.classify_steps(features.flatten(0, 1))
+        return self.classify(features), steps.unflatten(0, x.shape[:2]).flatten(1, 2)
 
 
 OLDER = re.compile(r"^(towers\.\w+\.|)(?=(backbone|head)\.)")

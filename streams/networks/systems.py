@@ -17,13 +17,15 @@ class System:
     paper: str
     year: int
     train: str
-    """Words after `twostream` that train it, without paths; empty where no command does yet."""
+    """Words after `twostream` that train it, without paths."""
     blind: str
     """What it cannot know, however well it is trained."""
     published: float | None = None
     """Parameters in millions, as published."""
     source: str = ""
     """Who says so, and of what."""
+    first: str = ""
+    """Words after `twostream` of what must be done before, such as writing features."""
 
 
 FRAME = "order and motion on RGB; on flow, appearance and what lies outside its stack"
@@ -34,6 +36,7 @@ KARPATHY = "Large-scale video classification (Karpathy et al., CVPR 2014)"
 ATTENTION = "Residual attention network (Wang et al., CVPR 2017)"
 QUO_VADIS = "Quo Vadis, action recognition? (Carreira and Zisserman, CVPR 2017)"
 T3D = "Temporal 3D ConvNets (Diba et al., 2017)"
+LRCN = "Long-term recurrent convolutional networks (Donahue et al., CVPR 2015)"
 HIDDEN = "Hidden two-stream networks (Zhu et al., ACCV 2018)"
 TORCHVISION = "torchvision, ImageNet's 1000 classes"
 MODEL_ZOO = "torchvision, Kinetics-400"
@@ -84,6 +87,7 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
     ),
     single_network("vgg-m", "Two-stream networks (Simonyan and Zisserman, NIPS 2014)", 2014),
     single_network("caffenet", "ImageNet classification (Krizhevsky et al., NIPS 2012)", 2012),
+    single_network("lrcn-caffenet", LRCN, 2015),
     single_network(
         "attention56", ATTENTION, 2017, FRAME, 31.9, "the paper: ImageNet's 1000 classes"
     ),
@@ -126,6 +130,15 @@ NETWORK_SYSTEMS: tuple[System, ...] = (
     ),
     single_network("densenet3d-121", T3D, 2017, SHORT),
     single_network("t3d121", T3D, 2017, SHORT),
+    single_network("lrcn", LRCN, 2015, "what lasts longer than 16 frames"),
+    single_network(
+        "convnet-lstm",
+        QUO_VADIS,
+        2017,
+        "what repeats every five frames, of which it sees one",
+        9,
+        "Quo Vadis, table 1",
+    ),
     single_network(
         "motionnet",
         HIDDEN,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from streams.networks.clip_layers import ClipAvgPool3d, ClipConv3d
+from streams.networks.initial import start_before_relus
 from streams.networks.network import Network
 
 BLOCKS = (6, 12, 24, 16)
@@ -115,19 +116,15 @@ def dense_network(
     parts["relu5"] = nn.ReLU()
     parts["pool5"] = nn.AdaptiveAvgPool3d(1)
     parts["flatten"] = nn.Flatten()
-    for part in parts.values():
-        for layer in part.modules():
-            if isinstance(layer, nn.Conv3d):
-                nn.init.kaiming_normal_(layer.weight)
-    head = nn.Linear(width, classes)
-    nn.init.zeros_(head.bias)
-    return Network(
+    net = Network.of_clips(
         parts,
-        head,
+        width,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
+        size=size,
         smallest=32,
         dropout=dropout,
     )
+    start_before_relus(net.backbone)
+    return net

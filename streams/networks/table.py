@@ -49,6 +49,7 @@ def clip(
     stride: int = 1,
     span: str = "imagenet",
     unit: float = 0.0,
+    weights: str = "none",
 ) -> Entry:
     takes = ("frames", "size")
     return Entry(
@@ -58,6 +59,7 @@ def clip(
         frames=frames,
         stride=stride,
         size=size,
+        weights=weights,
         takes=takes,
         span=span,
         unit=unit,
@@ -86,6 +88,7 @@ NETWORKS: dict[str, Entry] = {
     "vgg16-bn": Entry("vgg", settings={"norm": True}, weights="imagenet"),
     "vgg-m": Entry("caffe", "vgg_m", takes=("size",)),
     "caffenet": Entry("caffe", "caffenet", size=227, takes=("size",)),
+    "lrcn-caffenet": Entry("caffe", "lrcn_caffenet", size=227, takes=("size",)),
     "attention56": Entry("attention", settings={"depth": 56}),
     "attention92": Entry("attention", settings={"depth": 92}),
     "karpathy-single": karpathy("single", 1),
@@ -103,6 +106,13 @@ NETWORKS: dict[str, Entry] = {
     "s3d": clip("video_resnets", "build_s3d", 64, 224, span="kinetics"),
     "densenet3d-121": clip("t3d", "build_densenet3d121", 32, 224),
     "t3d121": clip("t3d", "build", 32, 224),
+    "lrcn": clip("frame_lstm", "build_lrcn", 16, 227),
+    "convnet-lstm": clip(
+        *("frame_lstm", "build_convnet_lstm", 25, 224),
+        stride=5,
+        span="symmetric",
+        weights="imagenet",
+    ),
     "motionnet": Entry("motionnet", frames=11, takes=("size",), streams=("motion",)),
     "hidden-two-stream": Entry(
         "hidden_two_stream", "build_named", frames=11, takes=("size",), streams=("spatial",)
@@ -128,7 +138,16 @@ def entry_of(name: str) -> Entry:
         if name.startswith(start) and len(name) > len(start):
             span = "symmetric" if name in SYMMETRIC else "imagenet"
             settings: dict[str, Setting] = {"name": name}
-            return Entry("foreign", "build_named", settings=settings, takes=("size",), span=span)
+            from streams.networks.foreign import own_size  # torch and more: for these names only
+
+            return Entry(
+                "foreign",
+                "build_named",
+                settings=settings,
+                size=own_size(name),
+                takes=("size",),
+                span=span,
+            )
     near = [known for known in NETWORKS if known[:3] == name[:3]]
     hint = f"did you mean {', '.join(near)}?" if near else "`twostream systems` lists them all"
     raise UserError(f"--network {name!r} is not known; {hint}")

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from storage.errors import UserError
 from streams.networks.network import Network
 
 
 class SameVideo(nn.Module):
-    """frames (N, C, H, W) and clips (N, C, T, H, W) -> logits (N, 2): other video, same video.
+    """frames (N, C, H, W), clips (N, C, T, H, W) and videos (N,) -> logits (M, 2) of pairs of a
+    frame and a clip, other video and same video, and which of the two is right, (M,).
 
-    The frame network gets no gradient, and its batch norms keep their statistics.
+    All right pairs, and as many wrong ones as there are rows with another video beside them; each
+    network sees each row once. The frame network gets no gradient, and its batch norms keep their
+    statistics; the clip network's classifier has no part in it.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class SameVideo(nn.Module):
             )
         self.frame_network = frame_network.requires_grad_(False).eval()
         self.clip_network = clip_network
+        clip_network.head.requires_grad_(False)
         width = features_of(frame_network) + features_of(clip_network)
         self.judge = nn.Sequential(
             nn.Linear(width, hidden[0]),
@@ -49,27 +52,15 @@ class SameVideo(nn.Module):
         self.frame_network.eval()
         return self
 
-    def forward(self, frames: Tensor, clips: Tensor) -> Tensor:
-        with torch.no_grad():
-            seen = self.frame_network.features(frames)
-        return self.compare(seen, self.clip_network.features(clips))
-
-    def compare(self, frames: Tensor, clips: Tensor) -> Tensor:
-        """Features (N, D2) and (N, D3) -> logits (N, 2)."""
-        logits: Tensor = self.judge(torch.cat([frames, clips], dim=1))
-        return logits
-
-    def loss(
+    def forward(
         self, frames: Tensor, clips: Tensor, videos: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Cross entropy over all right pairs and as many wrong ones; row i of `frames` and of
-        `clips` is of video `videos[i]`. Each network sees each row once."""
+    ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             seen = self.frame_network.features(frames)
         watched = self.clip_network.features(clips)
-        of_frames, of_clips, same = pairs(videos, generator)
-        logits = self.compare(seen[of_frames], watched[of_clips])
-        return F.cross_entropy(logits, same)
+        of_frames, of_clips, same = (each.to(seen.device) for each in pairs(videos, generator))
+        logits = self.judge(torch.cat([seen[of_frames], watched[of_clips]], dim=1))
+        return logits, same
 
 
 def features_of(net: Network) -> int:
@@ -78,18 +69,15 @@ def features_of(net: Network) -> int:
 
 
 def pairs(videos: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """int (N,) ids of videos -> rows of frames, rows of clips, 1 where the same: int64 (2 N,).
+    """int (N,) ids of videos -> rows of frames, rows of clips, 1 where the same: int64 (M,).
 
-    First all right pairs, then for every frame a clip of another video, each equally likely.
+    First all right pairs, then for every frame a clip of another video, each equally likely; of
+    rows that are all of one video there are right pairs only.
     """
-    others = (videos[:, None] != videos[None, :]).double()
-    if not bool(others.any(dim=1).all()):
-        raise UserError(
-            "all clips of this batch are of one video, so there is no wrong pair; "
-            "take larger batches (--batch-size)"
-        )
     rows = torch.arange(len(videos))
-    wrong = torch.multinomial(others.cpu(), 1, generator=generator).squeeze(1)
+    others = (videos[:, None] != videos[None, :]).double()
+    if not bool(others.any()):
+        return rows, rows, torch.ones_like(rows)
+    wrong = torch.multinomial(others, 1, generator=generator).squeeze(1)
     same = torch.cat([torch.ones_like(rows), torch.zeros_like(rows)])
-    of_frames, of_clips = torch.cat([rows, rows]), torch.cat([rows, wrong])
-    return of_frames.to(videos.device), of_clips.to(videos.device), same.to(videos.device)
+    return torch.cat([rows, rows]), torch.cat([rows, wrong]), same

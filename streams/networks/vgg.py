@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from torch import nn
 
-from streams.networks.initial import classifier, randomise
 from streams.networks.network import Network
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -33,16 +32,15 @@ def build(channels: int, classes: int, *, dropout: float = 0.5, norm: bool = Fal
         "fc7": nn.Linear(4096, 4096),
         "relu7": nn.ReLU(),
     }
-    net = Network(
+    return Network.of_pictures(
         parts,
-        classifier(4096, classes),
+        4096,
+        classes,
         channels=channels,
         size=224,
         smallest=SMALLEST,
         dropout=dropout,
     )
-    randomise(net.backbone)
-    return net
 
 
 def convolutions(channels: int, norm: bool) -> dict[str, nn.Module]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.networks.clip_layers import PooledSteps, TimeMean
-from streams.networks.initial import classifier
+from streams.networks.initial import widened
 from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
 
@@ -63,11 +63,18 @@ def build_resnet(
     net = models.get_model(name, weights=None)
     take_channels(net, channels)
     parts: OrderedDict[str, nn.Module] = OrderedDict(net.named_children())
-    classifier = parts.pop("fc")
-    assert isinstance(classifier, nn.Linear)
+    last = parts.pop("fc")
+    assert isinstance(last, nn.Linear)
     parts["flatten"] = nn.Flatten()
-    width = classifier.in_features
-    return assembled(parts, width, channels, classes, frames, size, dropout, (1, 1))
+    return Network.of_clips(
+        parts,
+        last.in_features,
+        classes,
+        channels=channels,
+        frames=frames,
+        size=size,
+        dropout=dropout,
+    )
 
 
 def build_s3d(
@@ -78,29 +85,15 @@ def build_s3d(
     parts: OrderedDict[str, nn.Module] = OrderedDict(zip(S3D_PARTS, net.features, strict=True))
     parts["pool"] = PooledSteps()
     parts["mean"] = TimeMean()
-    width = net.classifier[1].in_channels
-    return assembled(parts, width, channels, classes, frames, size, dropout, (5, 32))
-
-
-def assembled(
-    parts: OrderedDict[str, nn.Module],
-    width: int,
-    channels: int,
-    classes: int,
-    frames: int,
-    size: int,
-    dropout: float,
-    least: tuple[int, int],
-) -> Network:
-    return Network(
+    return Network.of_clips(
         parts,
-        classifier(width, classes),
+        net.classifier[1].in_channels,
+        classes,
         channels=channels,
-        size=size,
-        layout="clip",
         frames=frames,
-        shortest=least[0],
-        smallest=least[1],
+        size=size,
+        shortest=5,
+        smallest=32,
         dropout=dropout,
     )
 
@@ -108,19 +101,9 @@ def assembled(
 def take_channels(net: nn.Module, channels: int) -> None:
     """Put a first convolution for `channels` into the place of the one for 3."""
     name, old = next((n, m) for n, m in net.named_modules() if isinstance(m, nn.Conv3d))
-    if old.in_channels == channels:
-        return
-    new = nn.Conv3d(
-        channels,
-        old.out_channels,
-        old.kernel_size,  # type: ignore[arg-type]
-        old.stride,  # type: ignore[arg-type]
-        old.padding,  # type: ignore[arg-type]
-        bias=old.bias is not None,
-    )
-    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
-    parent, _, own = name.rpartition(".")
-    setattr(net.get_submodule(parent), own, new)
+    if old.in_channels != channels:
+        parent, _, own = name.rpartition(".")
+        setattr(net.get_submodule(parent), own, widened(old, channels, None))
 
 
 def from_torchvision(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

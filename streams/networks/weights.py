@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from storage.errors import UserError
+from streams.networks.across_time import brought_over
 from streams.networks.initial import DIMENSIONS, Rule, adapted
 from streams.networks.layouts import in_our_names
 from streams.networks.network import Network
@@ -19,16 +20,22 @@ from streams.networks.torchvision_compat import models
 
 log = logging.getLogger(__name__)
 
-IMAGENET = {"inception-v1": "googlenet", "vgg16-bn": "vgg16_bn"}
-"""Network -> torchvision's name, where it is another one and the weights fit."""
+IMAGENET = {
+    "inception-v1": "googlenet",
+    "vgg16-bn": "vgg16_bn",
+    "i3d": "googlenet",
+    "i3d-resnet50": "resnet50",
+}
+"""Network -> torchvision's name, where it is another one; clip networks are inflated from it."""
 
 
 def load_initial(net: Network, name: str, weights: str, rule: Rule = "rescaled") -> str:
     """Fill `net` from `imagenet`, a file, or nothing; says what was done."""
     if weights == "none":
         return "from scratch"
-    source = f"ImageNet weights of {name}" if weights == "imagenet" else weights
-    state = imagenet_state(name) if weights == "imagenet" else file_state(Path(weights))
+    imagenet = net.weights_of or name
+    source = f"ImageNet weights of {imagenet}" if weights == "imagenet" else weights
+    state = imagenet_state(imagenet) if weights == "imagenet" else file_state(Path(weights))
     done = net.start_from(state, source) or fill(net, state, source, rule)
     return f"from {source}: {done}"
 
@@ -135,8 +142,8 @@ def fill(
 ) -> str:
     """Copy `state`, of any layout, into `net`; says what was done.
 
-    Every shape must fit, but for the first layer's channels, which are adapted, and a classifier of
-    other classes, which starts anew; `whole` takes neither.
+    Every shape must fit, but for kernels along time and the first layer's channels, which are
+    adapted, and a classifier of other classes, which starts anew; `whole` takes none of these.
     """
     wanted = net.state_dict()
     given = in_our_names(state, net)
@@ -151,11 +158,11 @@ def fill(
 def adapted_to(
     net: Network, given: dict[str, Tensor], source: str, rule: Rule
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The first layer for as many channels as `net` has, and no classifier of other classes."""
+    """As much of time and as many channels as `net` has, and no classifier of other classes."""
     wanted = net.state_dict()
     first = f"{net.first}.weight"
     channels = wanted[first].shape[1]
-    notes: list[str] = []
+    given, notes = brought_over(net, given)
     if first in given and given[first].shape[1] != channels:
         if given[first].ndim not in DIMENSIONS or given[first].shape[1] != 3:
             raise UserError(

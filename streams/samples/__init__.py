@@ -6,7 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from streams.samples.batch import Batch, Rows, Sample, collate
-    from streams.samples.crops import Box, Crop
+    from streams.samples.crops import Box, Crop, centre_box
     from streams.samples.dataset import ClipDataset, View, quantiser_table, shared_moments
     from streams.samples.flow_clips import FlowClips
     from streams.samples.listed import Listed, check_classes, read_lists
@@ -26,6 +26,6 @@ if TYPE_CHECKING:
         testing_moments,
     )
     from streams.samples.source import Source, open_source
-    from streams.samples.transforms import CROPS, MIRRORED, decoded, prepare, test_crops
+    from streams.samples.transforms import CROPS, MIRRORED, cropped, decoded, prepare, test_crops
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from streams.scoring.scoring import Scorer, Views, score_table
     from streams.scoring.tap import Tap
     from streams.scoring.taps import NetworkTap, usable
-    from streams.scoring.window_scores import fields_needed, reach, score_window
+    from streams.scoring.window_scores import (
+        WindowScores,
+        fields_needed,
+        reach,
+        score_window,
+    )
 
 __getattr__, __all__ = exports(__name__, __file__)

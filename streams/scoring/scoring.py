@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -37,8 +37,14 @@ from streams.samples import (
     test_crops,
 )
 from streams.scoring.costs import Costs
+from streams.scoring.sparsity import fuse_by_sparsity
 from streams.training import LoopOptions, Precision
 
+Average = Literal["logits", "probabilities", "sparsity"]
+"""How crops become one answer: the mean of logits or of softmax; or FstCN's rule over snapshots and
+crops (`sparsity.fuse_by_sparsity`), whose numbers do not sum to 1."""
+KIND_OF = {"logits": "logits", "probabilities": "probabilities", "sparsity": "scores"}
+"""Average -> what a score table calls its numbers."""
 PICTURES = 256
 """Frames that go through the network at once, about."""
 LONGEST = 1_000
@@ -123,12 +129,12 @@ def score_clips(
     device: torch.device,
     options: LoopOptions,
     *,
-    probabilities: bool = False,
+    average: Average = "logits",
     precision_name: str = "off",
     watch: Callable[[int], object] = lambda done: None,
     costs: Costs | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the views of logits (or softmax): float32 (N, classes); and of features (N, D)."""
+    """The views' answers as one, by `average`: float32 (N, classes); and mean features (N, D)."""
     costs = costs or Costs()
     seen = ClipDataset(
         source.store,
@@ -151,9 +157,7 @@ def score_clips(
                 rows_of = next(iter(batch.runs.values()))[run]
                 first = rows_of.first
                 with costs.of(rows_of.stop - first, scorer.net):
-                    result = score_run(
-                        scorer, inputs, batch, run, views, table, precision, probabilities
-                    )
+                    result = score_run(scorer, inputs, batch, run, views, table, precision, average)
                 for i, (score, feature) in enumerate(zip(*result, strict=True)):
                     row = rows[batch.videos[first + i]]
                     scores[row], features[row] = score, feature
@@ -197,10 +201,12 @@ def score_run(
     views: Views,
     table: Tensor,
     precision: Precision,
-    probabilities: bool,
+    average: Average,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of one run of equally large pictures: (n, classes) and (n, D), float32."""
     seen = {}
+    apart = average == "sparsity"
+    rows = (0, 0)
     for name, input_ in inputs.items():
         run: Rows = batch.runs[name][number]
         pictures = decoded(batch.planes[name], run, input_, table)
@@ -209,17 +215,24 @@ def score_run(
             pictures.flatten(0, 1), input_, scorer.crop.test_share, scorer.crop.size, views.crops
         )
         # (n t, crops, ...) -> (n crops, t, ...): each crop is a little video of its own.
-        seen[name] = flat.unflatten(0, (n, t)).transpose(1, 2).flatten(0, 1)
+        crops = flat.unflatten(0, (n, t)).transpose(1, 2)
+        seen[name] = crops.flatten(0, 2)[:, None] if apart else crops.flatten(0, 1)
+        rows = (views.crops, t if apart else 1)
     parts = []
-    chunk = max(1, PICTURES // views.pictures(inputs))
-    for first in range(0, n * views.crops, chunk):
+    chunk = max(1, PICTURES // views.pictures(inputs)) * rows[1]
+    for first in range(0, n * rows[0] * rows[1], chunk):
         with precision.context():
             parts.append(scorer.score({k: v[first : first + chunk] for k, v in seen.items()}))
-    logits = torch.cat([part[0].float() for part in parts]).unflatten(0, (n, views.crops))
-    features = torch.cat([part[1].float() for part in parts]).unflatten(0, (n, views.crops))
-    if probabilities:
-        logits = logits.softmax(-1)
-    return logits.mean(1).cpu().numpy(), features.mean(1).cpu().numpy()
+    logits = torch.cat([part[0].float() for part in parts]).unflatten(0, (n, *rows))
+    features = torch.cat([part[1].float() for part in parts]).unflatten(0, (n, -1))
+    return averaged(logits, average).cpu().numpy(), features.mean(1).cpu().numpy()
+
+
+def averaged(logits: Tensor, average: Average) -> Tensor:
+    """(n, crops, clips, classes) -> (n, classes); but for `sparsity` clips are one already."""
+    if average == "sparsity":
+        return fuse_by_sparsity(logits.softmax(-1).transpose(1, 2))
+    return (logits.softmax(-1) if average == "probabilities" else logits).mean((1, 2))
 
 
 def score_table(
@@ -232,7 +245,7 @@ def score_table(
     *,
     stream: str,
     provenance: dict[str, Any],
-    probabilities: bool = False,
+    average: Average = "logits",
     precision: str = "off",
     watch: Callable[[int], object] = lambda done: None,
 ) -> ScoreTable:
@@ -245,7 +258,7 @@ def score_table(
         views,
         device,
         options,
-        probabilities=probabilities,
+        average=average,
         precision_name=precision,
         watch=watch,
         costs=costs,
@@ -258,7 +271,7 @@ def score_table(
         labels=np.array([clip.label for clip in clips], np.int64),
         classes=source.classes,
         scores=scores.astype(np.float32),
-        kind="probabilities" if probabilities else "logits",
+        kind=KIND_OF[average],
         stream=stream,
         split=source.split,
         part=part,

@@ -7,6 +7,8 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.sequences.data import FeatureBatch, FeatureDataset
     from streams.sequences.data_options import FeatureData
+    from streams.sequences.looks import VideoWeights, video_weights
+    from streams.sequences.on_video import SequenceOnVideo
     from streams.sequences.recipes import (
         SEQUENCE_PARTS,
         SEQUENCE_RECIPES,

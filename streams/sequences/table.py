@@ -20,6 +20,8 @@ SequenceName = Literal[
     "actionvlad",
     "temporal-attention",
     "visual-attention",
+    "lrcn",
+    "convnet-lstm",
     "mean",
     "max",
     "learned",
@@ -41,7 +43,7 @@ class SequenceEntry:
     defaults: dict[str, Any] = field(default_factory=dict)
     """Values of `SequenceNetwork` that it was published with."""
     maps: Literal["no", "yes", "both"] = "no"
-    """Whether a step is a vector (no), a map (yes), or either."""
+    """Whether a step is a vector (no: of a map its mean over places), a map (yes), or either."""
 
 
 RECURRENT = ("hidden", "layers", "norm", "dropout", "prediction", "loss", "truncation")
@@ -73,6 +75,18 @@ SEQUENCES: dict[str, SequenceEntry] = {
         defaults={"prediction": "mean", "loss": "mean", **PLAIN},
         maps="yes",
     ),
+    "lrcn": SequenceEntry(
+        "Recurrent",
+        RECURRENT,
+        {"cell": "lstm"},
+        defaults={"hidden": 256, "prediction": "mean", "loss": "mean"},
+    ),
+    "convnet-lstm": SequenceEntry(
+        "Recurrent",
+        RECURRENT,
+        {"cell": "lstm"},
+        defaults={"norm": "batch", "dropout": 0.0, "prediction": "last", "loss": "mean"},
+    ),
     "mean": SequenceEntry("Pooling", ("dropout",), {"rule": "average"}),
     "max": SequenceEntry("Pooling", ("dropout",), {"rule": "max"}, defaults=PLAIN),
     "learned": SequenceEntry("Pooling", ("dropout",), {"rule": "learned"}),
@@ -85,8 +99,9 @@ class SequenceNetwork:
 
     network: SequenceName = "lstm"
     """lstm, gru, deep-lstm (five layers, linear gain), conv-pooling (its variants by --extra
-    variant=late ...), actionvlad, temporal-attention, visual-attention (maps), or mean, max and
-    learned pooling."""
+    variant=late ...), actionvlad, temporal-attention, visual-attention (maps); lrcn and
+    convnet-lstm, what stands behind their frame networks (`train spatial` has them from pixels);
+    or mean, max and learned pooling."""
     hidden: int = 512
     """Width of the recurrent or hidden layers."""
     layers: int = 1
@@ -123,24 +138,33 @@ class SequenceNetwork:
             if name not in own and getattr(self, name) != getattr(usual, name):
                 raise UserError(f"--{name} has no meaning for --network {self.network}")
 
+    def pools(self, shape: tuple[int, ...]) -> bool:
+        """Whether steps of `shape` are maps whose mean over places is what it learns on."""
+        return len(shape) == 3 and SEQUENCES[self.network].maps == "no"
+
     def build(
         self, shape: tuple[int, ...], classes: int, *, frames: int, widths: list[int]
     ) -> Aggregator:
         """The network with random weights, for steps of `shape` and sequences of `frames`."""
         entry = SEQUENCES[self.network]
-        is_map = len(shape) == 3
-        if entry.maps in ("yes", "no") and is_map != (entry.maps == "yes"):
-            kind = "maps (D, h, w)" if entry.maps == "yes" else "vectors (D,)"
+        if entry.maps == "yes" and len(shape) != 3:
             raise UserError(
-                f"--network {self.network} takes {kind}, and a step of the features is {shape}; "
-                "write features --at another part of the network"
+                f"--network {self.network} takes maps (D, h, w), and a step of the features is "
+                f"{shape}; write features --at another part of the network"
             )
         told = {"places": shape[1:] or (1, 1), "frames": frames or 120, "widths": widths}
         settings = {name: getattr(self, name) for name in entry.takes}
         settings |= entry.settings | {name: told[name] for name in entry.told}
+        own = settings_from(self.extra)
+        for name in own:
+            if name in settings:
+                raise UserError(
+                    f"--extra {name}={own[name]}: {name} of --network {self.network} is decided by "
+                    "its name, its own options or the features"
+                )
         builder = getattr(import_module("streams.aggregators"), entry.build)
         try:
-            net: Aggregator = builder(shape[0], classes, **settings | settings_from(self.extra))
+            net: Aggregator = builder(shape[0], classes, **settings | own)
         except TypeError as error:
             if "unexpected keyword" not in str(error):
                 raise

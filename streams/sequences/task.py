@@ -29,14 +29,17 @@ class SequenceNet(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, aggregator: Aggregator) -> None:
+    def __init__(self, aggregator: Aggregator, pooled: bool = False) -> None:
+        """`pooled`: of maps, the mean over their places."""
         super().__init__()
-        self.aggregator = aggregator
+        self.aggregator, self.pooled = aggregator, pooled
         self.register_buffer("mean", torch.zeros(aggregator.width))
         self.register_buffer("deviation", torch.ones(aggregator.width))
 
     def standardised(self, x: Tensor) -> Tensor:
         """(N, T, D) or (N, T, D, h, w) -> float32."""
+        if self.pooled:
+            x = x.float().mean((3, 4))
         places = (1,) * (x.ndim - 3)
         mean, deviation = (v.view(-1, *places) for v in (self.mean, self.deviation))
         return (x.float() - mean) / deviation
@@ -120,4 +123,4 @@ def sequence_net(
         raise UserError("local pooling has a place for each window of a video; give --length")
     aggregator = options.build(shape, classes, frames=frames, widths=widths)
     aggregator.smoothing = recipe.optim.smoothing
-    return SequenceNet(aggregator)
+    return SequenceNet(aggregator, options.pools(shape))

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from streams.training.patience import wait_asleep
     from streams.training.precision import Precision
     from streams.training.progress import in_words
-    from streams.training.published import PUBLISHED
-    from streams.training.recipes import PARTS, Recipe, recipe, recipe_from
+    from streams.training.published import OTHER_RECIPE, PUBLISHED
+    from streams.training.recipes import PARTS, WITHOUT_LABELS, Recipe, recipe, recipe_from
     from streams.training.run_folder import RunFolder, differences
     from streams.training.stream_task import StreamTask, stream_net
     from streams.training.task import Step, Task, decay_groups
     from streams.training.trainer import Trainer, make_channels_last, train
+    from streams.training.transfer_task import TransferTask
     from streams.training.weights_file import Weights, hash_of_tensors, load_weights, save_weights
 
 __getattr__, __all__ = exports(__name__, __file__)

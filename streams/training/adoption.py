@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,6 @@ from storage.errors import UserError
 from streams.inputs import RGB, AnyInput, FlowStack
 from streams.networks import (
     Look,
-    StreamNet,
     build_network,
     entry_of,
     file_state,
@@ -27,7 +27,7 @@ from streams.training.options import Adoption
 from streams.training.recipes import Recipe, recipe, recipe_from
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import stream_net
-from streams.training.weights_file import hash_of_tensors, load_weights, save_weights
+from streams.training.weights_file import said_of, save_weights
 
 Kind = Literal["spatial", "temporal"]
 MODALITIES: dict[str, Kind] = {"rgb": "spatial", "flow": "temporal"}
@@ -55,12 +55,14 @@ def adopt(
     network: str,
     modality: str,
     classes: list[str],
-    store: dict[str, Any],
+    store: Callable[[Recipe], dict[str, Any]],
     asked: Adoption | None = None,
     name: str = "",
+    own_store: bool = True,
 ) -> Adopted:
     """Make the run folder `out`. `store` says how frames and flow are made for the network where
-    it is given a video and no store (`StoreConfig.to_json`).
+    it is given a video and no store (`StoreConfig.to_json`); a file of ours says so itself, which
+    counts unless `own_store` is false.
 
     The whole network must fit, its classifier too: nothing in the run is random.
     """
@@ -71,12 +73,17 @@ def adopt(
         raise UserError(f"{out} is not empty; give another --out")
     state = file_state(file)
     layout = layout_of(state)
-    chosen = recipe_of_file(file, kind, network) or recipe_by_origin(
-        state, look_of(layout, network), kind, network, modality
-    )
+    known = settings_of_file(file, kind, network)
+    if known:
+        chosen = recipe_from(known["recipe"])
+    else:
+        look = look_of(layout, network)
+        chosen = recipe_by_origin(state, look, kind, network, modality)
     chosen = with_wishes(chosen, asked or Adoption(), str(file))
+    of_file = known.get("data", {}).get("store") if own_store else None
     net = stream_net(chosen, len(classes))
-    check_classifier(net, state, file, classes)
+    state = in_our_names(state, net.network)
+    check_classifier(state, file, classes)
     fill(net.network, state, str(file), whole=True)
     settings = {
         "kind": kind,
@@ -84,7 +91,7 @@ def adopt(
         "recipe": chosen.settings(),
         "data": {
             "adopted": {"file": file.name, "layout": layout},
-            "store": store,
+            "store": of_file or store(chosen),
             "classes": classes,
             "split": SPLIT,
             "validation": VALIDATION,
@@ -98,27 +105,24 @@ def adopt(
     folder.begin(settings, origin)
     weights = net.state_dict()
     about = {"kind": kind, "classes": classes, "step": 0, "validation": {}, "settings": settings}
-    save_weights(folder.best, weights, about)
+    written = save_weights(folder.best, weights, about)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Adopted(layout, hash_of_tensors(weights), chosen, parameters)
+    return Adopted(layout, written, chosen, parameters)
 
 
-def recipe_of_file(file: Path, kind: str, network: str) -> Recipe | None:
-    """What a file of ours says of itself; None where it says nothing."""
+def settings_of_file(file: Path, kind: str, network: str) -> dict[str, Any]:
+    """What a file of ours says of itself; nothing where it says nothing."""
     path = RunFolder(file).best_weights if file.is_dir() else file
-    if path.suffix != ".safetensors":
-        return None
-    about = load_weights(path).about
-    settings = about.get("settings") or {}
+    settings: dict[str, Any] = said_of(path).get("settings") or {}
     if "recipe" not in settings:
-        return None
+        return {}
     found = recipe_from(settings["recipe"])
     if (settings.get("kind"), found.network.name) != (kind, network):
         raise UserError(
             f"{file} says that it is {found.network.name} of a {settings.get('kind')} run, not "
             f"{network} of a {kind} one; change --network and --input"
         )
-    return found
+    return settings
 
 
 def recipe_by_origin(
@@ -135,14 +139,17 @@ def recipe_by_origin(
         input_ = replace(input_, span=look.span)  # type: ignore[arg-type]
     elif isinstance(input_, FlowStack) and look.unit:
         input_ = replace(input_, unit=look.unit)
-    return replace(base, input=input_, sampling=Sampling(segments=1))
+    network_ = replace(base.network, dropout=0.5)
+    crop = replace(base.crop, test_share=0.875)
+    return replace(base, input=input_, sampling=Sampling(segments=1), crop=crop, network=network_)
 
 
 def steps_of(
     state: dict[str, torch.Tensor], network: str, modality: str, step_channels: int
 ) -> int:
     """How many steps lie side by side in the channels of the weights' first layer."""
-    net = build_network(network, modality, 2)  # type: ignore[arg-type]
+    with torch.device("meta"):  # for its names alone
+        net = build_network(network, modality, 2)  # type: ignore[arg-type]
     first = in_our_names(state, net).get(f"{net.first}.weight")
     if first is None:  # what is missing is named when the network is filled
         return net.channels // step_channels
@@ -157,34 +164,29 @@ def steps_of(
 
 def with_wishes(base: Recipe, asked: Adoption, weights: str) -> Recipe:
     """The recipe with what was asked for in the place of what the origin has."""
-    wishes = {
-        key: getattr(asked, key)
-        for key in ("length", "stride", "span", "unit")
-        if getattr(asked, key) is not None
-    }
+    wishes = asked_for(asked, "length", "stride", "span", "unit")
     input_: AnyInput = base.input
     for key in wishes:
         if not hasattr(input_, key):
             raise UserError(f"--{key} says nothing of {input_.kind}; leave it out")
-    size = base.crop.size if asked.size is None else asked.size
-    crop = replace(base.crop, size=size, test_share=asked.test_share)
-    network = replace(
-        base.network,
-        weights=weights,
-        dropout=asked.dropout,
-        extra=asked.extra or base.network.extra,
-    )
+    crop = replace(base.crop, **asked_for(asked, "size", "test_share"))
+    own = asked_for(asked, "dropout") | ({"extra": asked.extra} if asked.extra else {})
+    network = replace(base.network, weights=weights, **own)
     return replace(base, input=replace(input_, **wishes), crop=crop, network=network)
 
 
-def check_classifier(
-    net: StreamNet, state: dict[str, torch.Tensor], file: Path, classes: list[str]
-) -> None:
+def asked_for(asked: Adoption, *names: str) -> dict[str, Any]:
+    """Those of the options that were given."""
+    given = {name: getattr(asked, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def check_classifier(state: dict[str, torch.Tensor], file: Path, classes: list[str]) -> None:
     """The classifier must be there, and have a row for each class."""
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:
         raise UserError(f"--classes names {twice[0]!r} twice; each class is named once")
-    bias = in_our_names(state, net.network).get("head.bias")
+    bias = state.get("head.bias")
     if bias is None:
         raise UserError(
             f"{file} has no classifier: start a training with it, `twostream train ... --weights "

@@ -42,18 +42,20 @@ class Adoption:
     stride: int | None = None
     """Frames from one step to the next (default: as the weights' origin)."""
     size: int | None = None
-    """Side of the network's input, pixels (default: as published)."""
+    """Side of the network's input, pixels (default: as the file says, else as published)."""
     span: Span | None = None
     """Numbers that frames become (default: as the weights' origin)."""
     unit: float | None = None
     """Pixels of motion that become 1 (default: as the weights' origin)."""
-    test_share: float = 0.875
-    """Side of a testing crop as a part of the short side: 224 of 256."""
-    dropout: float = 0.5
-    """For fine-tuning: share of the pooled features that is dropped before the classifier."""
+    test_share: float | None = None
+    """Side of a testing crop as a part of the short side (default: as the file says, else 0.875:
+    224 of 256)."""
+    dropout: float | None = None
+    """For fine-tuning: share of the pooled features that is dropped before the classifier
+    (default: as the file says, else 0.5)."""
     extra: tuple[str, ...] = ()
-    """Settings of the network's own, NAME=VALUE."""
+    """Settings of the network's own, NAME=VALUE (default: as the file says)."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.test_share <= 1:
+        if self.test_share is not None and not 0 < self.test_share <= 1:
             raise UserError(f"--test-share {self.test_share} must lie in (0, 1]")

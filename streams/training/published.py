@@ -77,6 +77,23 @@ QUO_VADIS = Published(
     optim={"steps": 110_000},
     crop={"crops": "random"},
 )
+LRCN = Published(
+    "Donahue et al. 2015, the authors' solver: batch of 24 clips of 16 frames, momentum .9, decay "
+    "5e-3, rate 1e-3, a tenth every 10k steps, the classifier's ten times that; gradients clipped "
+    "at 5; dropout .9 behind fc6, .5 behind the LSTM",
+    "length of the training (here 30k steps)",
+    "biases learn at the rate of weights; frames start from --weights of an lrcn-caffenet run",
+    optim={
+        "lr": 1e-3,
+        "batch": 24,
+        "weight_decay": 5e-3,
+        "clip": 5.0,
+        "head_lr": 10.0,
+        **tenths(10_000, 20_000, of=30_000),
+    },
+    crop={"crops": "random"},
+    network={"dropout": 0.5},
+)
 ATTENTION = Published(
     "Wang et al. 2017, section 4.2 (ImageNet): batch 64, Nesterov's momentum .9, decay 1e-4, rate "
     ".1, a tenth at 200k, 400k and 500k of 530k steps",
@@ -124,9 +141,27 @@ PUBLISHED: dict[str, Published] = {
         optim={"lr": 3e-3, "batch": 30, **halved(150_000, of=1_900_000)},
         crop={"crops": "random"},
     ),
-    "3d-convnet": QUO_VADIS,
+    "3d-convnet": replace(
+        QUO_VADIS,
+        stated="Carreira and Zisserman 2017, section 2.5: momentum .9, 110k steps, mirrored; 16 "
+        "frames at 112 px",
+    ),
     "i3d": QUO_VADIS,
     "inception-v1": QUO_VADIS,
+    "lrcn-caffenet": Published(
+        "Donahue et al. 2015, the authors' solver: momentum .9, decay 5e-3, rate 1e-3, a tenth at "
+        "3000 of 5000 steps",
+        "batch",
+        "theirs starts from ImageNet; biases learn at the rate of weights",
+        optim={"lr": 1e-3, "weight_decay": 5e-3, **tenths(3000, of=5000)},
+        crop={"crops": "random"},
+    ),
+    "lrcn": LRCN,
+    "convnet-lstm": replace(
+        QUO_VADIS,
+        stated=f"{QUO_VADIS.stated}; 25 frames, every fifth, the loss at each",
+        network={"dropout": 0.0},
+    ),
     "attention56": ATTENTION,
     "attention92": ATTENTION,
     "densenet3d-121": T3D,

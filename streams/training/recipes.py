@@ -14,10 +14,13 @@ from streams.training.optimisation import Optimisation
 from streams.training.published import as_published
 from streams.training.small import Small, small_of
 
-KINDS = ("spatial", "temporal", "difference", "motion")
-FRAMES_ONLY = ("motion",)
-"""Kinds that are no stream, and learn from frames as the spatial stream does."""
-MOTION_RECIPES = ("modern", "published", "small")
+KINDS = ("spatial", "temporal", "difference", "motion", "transfer")
+WITHOUT_LABELS = {
+    "motion": ("motionnet", ("modern", "published", "small")),
+    "transfer": ("t3d121", ("modern", "small")),
+}
+"""Kinds that are no stream and learn from frames alone: their network unless one is named, and
+their recipes."""
 
 
 @dataclass(frozen=True)
@@ -139,32 +142,36 @@ def recipe(name: str, kind: str, network: str = "") -> Recipe:
         raise UserError(f"--recipe {name!r} is not one of {', '.join(RECIPES)}, published")
     if kind not in KINDS:
         raise UserError(f"stream {kind!r} is not one of {', '.join(KINDS)}")
-    if kind == "motion":
-        if name not in MOTION_RECIPES:
-            raise UserError(f"--recipe {name} trains streams; motion: {', '.join(MOTION_RECIPES)}")
-        network = network or "motionnet"
-    base = RECIPES.get(name, modern)("spatial" if kind in FRAMES_ONLY else kind)
+    if kind in WITHOUT_LABELS:
+        usual, names = WITHOUT_LABELS[kind]
+        if name not in names:
+            raise UserError(f"--recipe {name} trains streams; {kind}: {', '.join(names)}")
+        network = network or usual
+    base = RECIPES.get(name, modern)("spatial" if kind in WITHOUT_LABELS else kind)
     if network:
         base = for_network(base, kind, network)
-    if kind == "motion":
-        base = without_labels(base)
+    if kind in WITHOUT_LABELS:
+        base = without_labels(base, kind)
     if name == "published":
         return as_published(base, network)
     return smaller(base, small_of(network)) if network and name == "small" else base
 
 
-def without_labels(base: Recipe) -> Recipe:
-    """Adam, as Zhu et al., and the validation of the lowest loss."""
-    optim = replace(
-        base.optim, optimiser="adamw", lr=1e-4, nesterov=False, smoothing=0.0, best="loss"
-    )
+def without_labels(base: Recipe, kind: str) -> Recipe:
+    """The validation of the lowest loss is the best; motion by Adam, as Zhu et al."""
+    optim = replace(base.optim, smoothing=0.0, best="loss")
+    if kind == "motion":
+        optim = replace(optim, optimiser="adamw", lr=1e-4, nesterov=False)
     return replace(base, optim=optim)
 
 
 def for_network(base: Recipe, kind: str, name: str) -> Recipe:
     """The recipe with a network of another name, which looks at what it was published with."""
     entry = entry_of(name)
-    if kind not in entry.streams:
+    stream = "spatial" if kind == "transfer" else kind
+    if kind == "transfer" and entry.layout != "clip":
+        raise UserError(f"--network {name} is for pictures; transfer teaches one for clips")
+    if stream not in entry.streams:
         raise UserError(
             f"--network {name} is trained by `twostream train {' or '.join(entry.streams)}`, "
             f"not as the {kind} stream"
@@ -201,5 +208,5 @@ def smaller(base: Recipe, small: Small) -> Recipe:
             weights="none",
             extra=tuple(f"{key}={value}" for key, value in small.settings.items()),
         ),
-        optim=replace(base.optim, lr=small.lr),
+        optim=replace(base.optim, lr=small.lr, epochs=small.epochs),
     )

@@ -9,6 +9,7 @@ curve.png          the same, drawn
 left_out.json      videos of the lists that were not used, by reason
 checkpoints/       last.pt (to go on), best.safetensors (to score)
 tensorboard/       the same as metrics.jsonl, for TensorBoard
+trackers.json      what other trackers know the run by
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class RunFolder:
         self.older_best = self.path / "checkpoints" / "best.pt"
         """Of runs that were made before weights were kept as safetensors."""
         self.tensorboard = self.path / "tensorboard"
+        self.trackers = self.path / "trackers.json"
         self.options = self.path / "run.yaml"
         self.log_file = self.path / "log.txt"
         self.lock = self.path / "lock"
@@ -126,7 +128,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         files = [self.config, self.metrics, self.curve, self.left_out]
-        files += [self.last, self.best, self.older_best, self.options, self.log_file]
+        files += [self.last, self.best, self.older_best, self.options, self.log_file, self.trackers]
         if self.tensorboard.is_dir():
             files += list(self.tensorboard.glob("events.out.tfevents.*"))
         for file in files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from streams.networks import StreamNet, build_entry, entry_of, load_initial
 from streams.samples import Batch, ClipDataset, Source, prepare, quantiser_table
 from streams.training.recipes import Recipe
 from streams.training.task import Step, decay_groups
+
+log = logging.getLogger(__name__)
 
 VALIDATION_SNAPSHOTS = 3
 
@@ -32,6 +35,8 @@ class StreamTask:
         self._input: Tensor | None = None
         self.start = ""
         """How the weights were first filled, for the log."""
+        self.each_step = False
+        """Whether the network learns at every step of its clips; known once it is built."""
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -44,10 +49,12 @@ class StreamTask:
     def build_model(self, initial: bool) -> nn.Module:
         torch.manual_seed(self.seed)
         net = stream_net(self.recipe, len(self.classes))
+        self.each_step = net.network.answers_each_step
         options = self.recipe.network
         if initial:
             rule = options.first_layer
             self.start = load_initial(net.network, options.name, options.weights, rule)
+            log.info("%s: %s", options.name, self.start)
         return net
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
@@ -77,11 +84,17 @@ class StreamTask:
 
     def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
         weight, smoothing = self.optim.own_loss, self.optim.smoothing
-        inputs = self.inputs(batch)
-        logits, own = model(inputs, own_loss=True) if weight else (model(inputs), None)
-        logits = logits.float()
-        loss = nnf.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-        return Step(loss if own is None else loss + weight * own, logits)
+        inputs, labels = self.inputs(batch), batch.labels
+        if weight:
+            logits, own = model(inputs, own_loss=True)
+            loss = nnf.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+            return Step(loss + weight * own, logits.float())
+        if self.each_step:
+            logits, steps = model(inputs, each_step=True)
+            rows, each = steps.float().flatten(0, 1), labels.repeat_interleave(steps.shape[1])
+            return Step(nnf.cross_entropy(rows, each, label_smoothing=smoothing), logits.float())
+        logits = model(inputs).float()
+        return Step(nnf.cross_entropy(logits, labels, label_smoothing=smoothing), logits)
 
 
 def stream_net(recipe: Recipe, classes: int) -> StreamNet:

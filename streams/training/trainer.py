@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,13 +30,14 @@ from streams.training.distributed import Ranks
 from streams.training.interrupt import Stop
 from streams.training.log_file import logged
 from streams.training.metrics import Tally, better
-from streams.training.optimisation import Optimisation
+from streams.training.optimiser import optimiser
 from streams.training.options import LoopOptions
 from streams.training.precision import Precision
 from streams.training.progress import Progress
 from streams.training.run_folder import RunFolder, write_json
 from streams.training.schedule import learning_rate, steps_per_epoch, total_steps
 from streams.training.task import Step, Task
+from streams.training.trackers import check_trackers
 from streams.training.weights_file import save_weights
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,14 @@ class Trainer:
     """One sitting of a run."""
 
     def __init__(
-        self, task: Task[Any], folder: RunFolder, where: Ranks, options: LoopOptions, *, quiet: bool
+        self,
+        task: Task[Any],
+        folder: RunFolder,
+        where: Ranks,
+        options: LoopOptions,
+        *,
+        quiet: bool,
+        track: Sequence[str] = (),
     ) -> None:
         self.task, self.folder, self.where, self.options = task, folder, where, options
         self.optim = task.optim
@@ -76,7 +84,7 @@ class Trainer:
         self.state = State()
         self.tally = Tally(answers=task.answers)
         """Of the steps since the last line of metrics.jsonl."""
-        self.progress = Progress(folder, self.total, where.first, quiet)
+        self.progress = Progress(folder, self.total, where.first, quiet, track)
         if options.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
             torch.use_deterministic_algorithms(True)
@@ -119,7 +127,7 @@ class Trainer:
             self.forward = torch.compile(self.forward)
         if self.where.first:
             self.folder.forget_after(self.state.step)
-            self.progress.begin(self.state.step)
+            self.progress.begin(self.state.step, self.task.settings())
 
     def run(self) -> State:
         """Train to the end, or until Ctrl-C; either way the folder is left complete."""
@@ -303,24 +311,6 @@ class Trainer:
         self.where.wait()
 
 
-def optimiser(optim: Optimisation, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """SGD or AdamW over groups that may have a weight decay of their own."""
-    if optim.optimiser == "adamw":
-        return torch.optim.AdamW(
-            groups,
-            lr=optim.lr,
-            betas=(optim.momentum, 0.999),
-            weight_decay=optim.weight_decay,
-        )
-    return torch.optim.SGD(
-        groups,
-        lr=optim.lr,
-        momentum=optim.momentum,
-        nesterov=optim.nesterov,
-        weight_decay=optim.weight_decay,
-    )
-
-
 def load_model(model: nn.Module, state: dict[str, Tensor], folder: RunFolder) -> None:
     try:
         model.load_state_dict(current_names(state))
@@ -356,13 +346,16 @@ def train(
     quiet: bool = False,
     options_text: str = "",
     longer: bool = False,
+    track: Sequence[str] = (),
 ) -> State:
     """Train a task into a run folder, or go on with the run that is in it.
 
-    `options_text` is kept as run.yaml. `longer`: more epochs or steps than the run was begun with
-    are accepted. Then the rate is, from the next step on, what the longer schedule has there, as if
-    that had been asked for from the start: after a cosine's end it rises again.
+    `options_text` is kept as run.yaml. `track`: trackers beside TensorBoard. `longer`: more epochs
+    or steps than the run was begun with are accepted. Then the rate is, from the next step on, what
+    the longer schedule has there, as if that had been asked for from the start: after a cosine's
+    end it rises again.
     """
+    check_trackers(track)
     with ExitStack() as stack:
         resume = False
         if where.first:
@@ -374,14 +367,20 @@ def train(
             if options_text:
                 atomic.write_text(folder.options, options_text, alone=True)
         resume = bool(where.total([float(resume)])[0])
-        return sitting(task, folder, where, options, resume, quiet)
+        return sitting(task, folder, where, options, resume, quiet, track)
 
 
 def sitting(
-    task: Task, folder: RunFolder, where: Ranks, options: LoopOptions, resume: bool, quiet: bool
+    task: Task,
+    folder: RunFolder,
+    where: Ranks,
+    options: LoopOptions,
+    resume: bool,
+    quiet: bool,
+    track: Sequence[str] = (),
 ) -> State:
     """Train from where the folder stands."""
-    trainer = Trainer(task, folder, where, options, quiet=quiet)
+    trainer = Trainer(task, folder, where, options, quiet=quiet, track=track)
     try:
         trainer.prepare(resume)
         if trainer.state.finished:

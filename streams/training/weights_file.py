@@ -36,13 +36,27 @@ class Weights:
     """Of names, types, shapes and numbers: the same for the same weights in any file."""
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Whole or not at all: a reader sees the old file or the new one."""
+def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """Whole or not at all: a reader sees the old file or the new one. Returns the weights' hash."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    text = json.dumps({"format": FORMAT, "hash": hash_of_tensors(tensors), **about})
+    made_of = hash_of_tensors(tensors)
+    text = json.dumps({"format": FORMAT, "hash": made_of, **about})
     data = save(tensors, metadata={"format": "pt", "twostream": text})
     with replacing(path, alone=True) as draft:
         draft.write_bytes(data)  # safetensors itself would not say what was wrong with the disk
+    return made_of
+
+
+def said_of(path: Path) -> dict[str, Any]:
+    """What a file of ours says of itself, without its tensors; nothing of a file of others."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get("twostream", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    return about
 
 
 def load_weights(path: Path) -> Weights:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,12 @@ from host_device import HostDevice, library
 
 class OutOfMemoryError(MemoryError):
     pass
+
+
+class CUDARuntimeError(RuntimeError):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"cudaError {status}")
+        self.status = status
 
 
 class Device:
@@ -49,9 +56,50 @@ class Stream:
         assert current
 
 
+class NVRTC:
+    """What is "compiled" is the number of rows, for `RawModule` to find."""
+
+    class NVRTCError(Exception):
+        pass
+
+    def __init__(self, architectures: tuple[int, ...] = (75, 80, 90)) -> None:
+        self.architectures = architectures
+        self.fault = ""
+        self.programs: dict[int, dict[str, Any]] = {}
+        self.compiled: list[str] = []
+
+    def getVersion(self) -> tuple[int, int]:
+        return (12, 9)
+
+    def getSupportedArchs(self) -> tuple[int, ...]:
+        return self.architectures
+
+    def createProgram(
+        self, text: str, name: str, headers: tuple[str, ...], names: tuple[str, ...]
+    ) -> int:
+        assert "#include" not in text
+        number = len(self.programs) + 1
+        self.programs[number] = {"name": name}
+        return number
+
+    def compileProgram(self, program: int, options: tuple[str, ...]) -> None:
+        if self.fault:
+            raise self.NVRTCError("NVRTC_ERROR_COMPILATION (6)")
+        self.programs[program]["options"] = options
+        self.compiled.append(self.programs[program]["name"])
+
+    def getProgramLog(self, program: int) -> str:
+        return self.fault
+
+    def getCUBIN(self, program: int) -> bytes:
+        return " ".join(self.programs[program]["options"]).encode()
+
+    def destroyProgram(self, program: int) -> None: ...
+
+
 class RawModule:
-    def __init__(self, code: str, options: tuple[str, ...]) -> None:
-        assert "#include" not in code
+    def __init__(self, *, path: str) -> None:
+        options = Path(path).read_text().split()
         (rows,) = (int(option[7:]) for option in options if option.startswith("-DROWS="))
         self.rows = rows
 
@@ -88,6 +136,7 @@ def install(
     free: int = 1 << 30,
     shared: int = 227 * 1024,
     capability: str = "90",
+    nvrtc: NVRTC | None = None,
 ) -> ModuleType:
     """Put it in the place of CuPy."""
     used = [0]
@@ -116,6 +165,8 @@ def install(
         memcpyAsync=memcpy,
         memcpyHostToDevice=1,
         memcpyDeviceToHost=2,
+        CUDARuntimeError=CUDARuntimeError,
+        streamQuery=lambda stream: 0,
     )
     cuda = ModuleType("cupy.cuda")
     cuda.__dict__.update(
@@ -125,7 +176,7 @@ def install(
         alloc=alloc,
         alloc_pinned_memory=lambda size: bytearray(size),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-        nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
+        nvrtc=nvrtc or NVRTC(),
     )
     cupy = ModuleType("cupy")
     cupy.__dict__.update(

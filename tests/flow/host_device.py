@@ -159,3 +159,6 @@ class HostDevice:
 
     def wait(self, stream: object) -> None:
         pass
+
+    def done(self, stream: object) -> bool:
+        return True

@@ -99,7 +99,13 @@ def test_the_summary_adds_up_and_says_what_people_ask(
     done = twostream("extract", *named, "--out", tmp_path / "s", "--flow", "dis")
     assert done.returncode == 1
     assert "5 videos found = 4 stored + 0 skipped + 1 failed" in done.stdout
-    for part in ("pairs/s", "clipped", "coded as rest", "quantisation error", "failures.json"):
+    for part in (
+        "pairs/s",
+        "clipped",
+        "coded as rest",
+        "quantiser and codec together",
+        "failures.json",
+    ):
         assert part in done.stdout
     assert "  bad: cannot open: no video in any format that FFmpeg knows" in done.stdout
     assert "Traceback" not in done.stderr

@@ -134,6 +134,7 @@ def test_other_parameters_are_refused(mixed: Path, tmp_path: Path, twostream: Co
 def test_a_dry_run_writes_nothing(videos: Path, tmp_path: Path) -> None:
     summary = run(videos, tmp_path / "store", dry_run=True)
     assert (summary.found, summary.remaining) == (10, 10)
+    assert summary.text().splitlines()[-1] == "a dry run: nothing was stored"
     assert not (tmp_path / "store").exists()
 
 

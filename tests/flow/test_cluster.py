@@ -145,6 +145,18 @@ def test_no_scheduler_and_no_workers_are_mistakes(
             run_batch(options, quiet=True)
 
 
+@pytest.mark.parametrize("address", ["localhost", "tcp://head", "tcp://head:", "head:8786/x"])
+def test_an_address_without_a_port_is_a_mistake(tmp_path: Path, address: str) -> None:
+    from flow.extraction.batch import run_batch
+    from flow.extraction.options import ExtractOptions
+    from storage.errors import UserError
+
+    video = video_files.write(tmp_path / "a.avi", video_files.moving(4))
+    options = ExtractOptions((str(video),), str(tmp_path / "s"), flow="dis", cluster=address)
+    with pytest.raises(UserError, match="no address with a port"):
+        run_batch(options, quiet=True)
+
+
 @pytest.mark.slow
 def test_a_video_that_kills_every_worker_is_a_failure_like_others(
     tmp_path: Path, twostream: Command

@@ -50,7 +50,8 @@ def test_no_round_begins_that_would_end_too_late(
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(extract, "Pool", lambda *_: pytest.MonkeyPatch.context())
-    monkeypatch.setattr(extract, "pool_size", lambda *_: (1, [{}]))
+    monkeypatch.setattr(extract, "engine_processes", lambda *_: pytest.MonkeyPatch.context())
+    monkeypatch.setattr(extract, "environments", lambda *_: [{}])
     monkeypatch.setattr(extract, "open_store", lambda *_: SimpleNamespace(close=lambda: None))
 
     passes: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from host_device import HostDevice
 from numpy.typing import NDArray
 
 from flow.tvl1 import reference
+from flow.tvl1.engine import FlowRequest
 from flow.tvl1.gpu import engine as gpu
 from flow.tvl1.gpu.batch import Batch
+from flow.tvl1.gpu.device import DeviceMemoryError
 from flow.tvl1.gpu.layout import BatchLayout
-from flow.tvl1.gpu.stream import SLOTS, stream_flow
+from flow.tvl1.gpu.stream import SLOTS
 from flow.tvl1.params import TVL1
 from storage.codecs.quantize import RULES, Quantizer
 from storage.errors import UserError
@@ -200,18 +203,87 @@ def test_a_full_device_gets_smaller_batches_and_then_a_clear_error() -> None:
 def test_memory_does_not_grow_with_the_video() -> None:
     device = HostDevice(tile_rows=2)
     params = replace(SMALL, scales=1, warps=1, inner=4)
-    parts = list(stream_flow(device, texture(30, 16, 24), params, Quantizer(), batch=3))
-    assert sum(map(len, parts)) == 29
+    gpu.compute_codes(texture(30, 16, 24), params, Quantizer(), device=device, batch=3)
     assert device.peak <= SLOTS * BatchLayout(params, 16, 24, 3, tile_rows=2).bytes
 
 
-def test_a_stream_that_is_closed_early_gives_its_memory_back() -> None:
+def request_of(frames: NDArray[np.uint8], kind: type = np.uint8) -> FlowRequest:
+    height, width = frames.shape[1:]
+    out = np.zeros((len(frames) - 1, 2, height, width), kind)
+    sample = np.zeros((2, height, width), np.float32) if kind is np.uint8 else None
+    return FlowRequest(frames, out, sample)
+
+
+def test_a_queue_takes_requests_of_any_size_and_keeps_their_order() -> None:
     device = HostDevice(tile_rows=2)
-    stream = stream_flow(device, texture(9, 16, 24), SMALL, Quantizer(), batch=1)
-    next(stream)
-    assert device.used
-    stream.close()  # type: ignore[attr-defined]
+    params = replace(SMALL, scales=1, warps=1, inner=4)
+    queue = gpu.open_queue(params, Quantizer(), device=device)
+    requests = [
+        request_of(texture(count, height, width, (0.3 * count, 0.2)), kind)
+        for count, height, width, kind in [
+            *((3, 16, 24, np.uint8), (6, 16, 24, np.uint8), (2, 20, 18, np.uint8)),
+            *((4, 16, 24, np.float32), (5, 16, 24, np.uint8)),
+        ]
+    ]
+    done: list[FlowRequest] = []
+    for request in requests:
+        queue.put(request)
+        done += queue.finished()
+    while len(done) < len(requests):
+        done += queue.finished(wait=True)
+    assert done == requests
+    for request in requests:
+        flow = gpu.compute(request.frames, params, device=HostDevice(tile_rows=2))
+        if request.sample is None:
+            assert np.array_equal(request.out, flow)
+        else:
+            assert np.array_equal(request.out, Quantizer().quantize(flow))
+            assert np.array_equal(request.sample, flow[0])
+    # the last size's batches are what is left
+    assert device.used <= SLOTS * BatchLayout(params, 16, 24, 5, tile_rows=2).bytes
+    queue.close()
     assert not device.used
+
+
+def test_what_does_not_fit_is_refused_and_the_queue_works_on() -> None:
+    one = BatchLayout(SMALL, 32, 48, 1, tile_rows=4).bytes
+    queue = gpu.open_queue(SMALL, Quantizer(), device=HostDevice(tile_rows=4, memory=one))
+    large, small = request_of(texture(2, 64, 96)), request_of(texture(3, 32, 48))
+    queue.put(large)
+    queue.put(small)
+    assert queue.finished(wait=True) + queue.finished(wait=True) == [large, small]
+    assert "one pair of 96x64 needs" in str(large.error)
+    assert small.error is None
+    assert small.out.any()
+
+
+def test_memory_that_others_hold_is_no_fault_of_the_frames() -> None:
+    one = BatchLayout(SMALL, 32, 48, 1, tile_rows=4).bytes
+    device = HostDevice(tile_rows=4, memory=2 * one)
+    others = device.allocate(one + 1)
+    with pytest.raises(DeviceMemoryError, match="free some of it"):
+        gpu.compute(texture(2, 32, 48), SMALL, device=device)
+    del others
+
+
+def test_a_launch_that_fails_frees_no_memory_under_what_is_queued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = HostDevice(tile_rows=4)
+    launch = device.launch
+    log: list[str] = []
+
+    def failing(stream: object, kernel: str, *rest: Any) -> None:
+        if kernel == "solve_level":
+            log.append("failed")
+            raise RuntimeError("an illegal memory access was encountered")
+        launch(stream, kernel, *rest)
+
+    monkeypatch.setattr(device, "launch", failing)
+    monkeypatch.setattr(device, "wait", lambda stream: log.append(f"waited, {device.used > 0}"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        gpu.compute(texture(3, 32, 48), SMALL, device=device)
+    assert log == ["failed", "waited, True"]
 
 
 def test_a_batch_of_no_pairs_is_refused() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.maker import FlowMaker
+from flow.extraction.recipe import Recipe
 from flow.pictures.live import Block, frames_of, recipe_of, windows
 from flow.pictures.webcam import Webcam, open_camera
 from flow.video.resize import Resize

@@ -82,3 +82,26 @@ def everything(folder: Path) -> ReportInputs:
         ceilings={"spatial": 0.9, "fused": 1.0},
         draws=200,
     )
+
+
+def two_classes() -> ReportInputs:
+    """Two classes, 40 videos of one and 20 of the other: a stream that learned something, one that
+    is not better than chance, and one that always gives the same answer."""
+    labels = np.arange(60) % 3 // 2
+    given = {"videos": 60, "classes": 2, "groups": 15}
+    tables = []
+    for name, skill in (("good", 3.0), ("weak", 0.2), ("constant", 0.0)):
+        table = made_up(name, **given)  # type: ignore[arg-type]
+        scores = np.random.default_rng(len(name)).normal(size=(60, 2)) * (skill > 0)
+        scores[np.arange(60), labels] += skill
+        scores[:, 0] += 0.7 * (skill == 0)
+        tables.append(
+            replace(
+                table,
+                labels=labels,
+                classes=("walk", "fall"),
+                scores=scores.astype(np.float32),
+                provenance={"unfinished": True} if name == "weak" else {},
+            )
+        )
+    return ReportInputs(tables, draws=200, map_method="none")

@@ -26,6 +26,7 @@ def test_normalisations_do_what_they_say() -> None:
         "softmax": p,
         "l1": positive / positive.sum(1, keepdims=True),
         "l2": p / np.sqrt((p**2).sum(1, keepdims=True)),
+        "unit": z / np.sqrt((z**2).sum(1, keepdims=True)),
         "zscore": (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True),
     }
     assert set(expected) == set(NORMALISATIONS)
@@ -72,6 +73,7 @@ def test_the_average_of_three_streams() -> None:
         "softmax": "probabilities",
         "l1": "probabilities",
         "l2": "scores",
+        "unit": "scores",
         "zscore": "scores",
     }
 

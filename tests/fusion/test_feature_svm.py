@@ -29,7 +29,9 @@ def source_of(made: Made, *which: str) -> FeatureSource:
     return open_feature_source(FeatureData(stores, made.labels), parts, beside=False)
 
 
-def test_it_is_scikit_learns_machine_on_the_concatenated_rows(made: Made) -> None:
+def test_it_is_scikit_learns_machine_on_the_concatenated_rows(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """C3D's table: L2-normalised mean features, several networks side by side."""
     source = source_of(made, "rgb", "flow", "maps")
     train, test = source.parts["train"], source.parts["test"]
@@ -50,6 +52,10 @@ def test_it_is_scikit_learns_machine_on_the_concatenated_rows(made: Made) -> Non
     np.testing.assert_allclose(
         svm.table(test, "test", "svm").scores, expected, rtol=1e-5, atol=1e-6
     )
+    # For the report's map; so large a row as trajectories have stays out.
+    np.testing.assert_allclose(svm.table(test, "test", "svm").features, rows["test"], rtol=1e-5)
+    monkeypatch.setattr("fusion.features.feature_svm.MOST_KEPT", 8)
+    assert svm.table(test, "test", "svm").features is None
 
 
 def test_c_is_chosen_without_the_test_part(made: Made, tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from made_up_scores import accuracy, made_up
 
+from fusion.judge.groups import indices
 from fusion.judge.metrics import judge
+from fusion.judge.provenance import fitted_on
+from fusion.scores.folds import by_folds, fold_rows
 from fusion.scores.grouped_svm import best_temperature
 from fusion.scores.linear_svm import LinearSVMFusion, svm
 from fusion.scores.weighting import best_weights, weight_grid, weighted
@@ -223,3 +226,36 @@ def test_scores_of_another_run_say_nothing_of_this_one(fuse: Fuse) -> None:
     assert fuse(tables, of(validation(), "aaaa")).provenance["fusion"]["fit"]["videos"] == 120
     train = of([replace(t, part="train") for t in validation()], "bbbb", out_of_fold=True)
     assert fuse(tables, train).provenance["fusion"]["fit"]["out_of_fold"] is True
+
+
+@pytest.mark.parametrize("method", ["weighted", "svm"])
+def test_out_of_folds_no_video_is_fused_by_what_its_own_group_taught(method: Any) -> None:
+    """Each fold equals the fusion that is fitted on the others and on nothing else."""
+    tables, how = two_streams(), "softmax"
+    fused = by_folds(tables, method, how, 4)
+    note = fused.provenance["fusion"]["fit"]
+    assert (note["folds"], note["leak"], note["part"]) == (4, False, "test")
+    assert fitted_on(fused.provenance["fusion"]) == "other groups of the test part, in 4 folds"
+    groups = np.array(tables[0].groups)
+    folds = fold_rows(tables[0].labels, indices(tables[0].groups), 4, 0)
+    assert sorted(np.concatenate(folds)) == list(range(100))
+    for held in folds:
+        others = np.setdiff1d(np.arange(100), held)
+        assert not set(groups[held]) & set(groups[others])
+        fit = [replace(t.rows(others), part="validation") for t in tables]
+        alone = FITTED_BY[method]([t.rows(held) for t in tables], fit, how)
+        np.testing.assert_allclose(fused.scores[held], alone.scores, rtol=1e-6)
+
+
+FITTED_BY: dict[str, Fuse] = {"weighted": weighted, "svm": svm}
+
+
+def test_folds_know_their_limits() -> None:
+    train = [replace(t, part="train") for t in two_streams()]
+    with pytest.raises(UserError, match="learned by heart"):
+        by_folds(train, "svm", "l2")
+    with pytest.raises(UserError, match=r"--folds 30 must be from 2 to 20, .*20 groups in all"):
+        by_folds(two_streams(), "svm", "l2", 30)
+    alone = [replace(t, groups=tuple(f"{x}" for x in t.labels)) for t in two_streams()]
+    with pytest.raises(UserError, match="two groups of every class"):
+        by_folds(alone, "svm", "l2", 2)

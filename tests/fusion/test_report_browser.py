@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_inputs import HOSTILE, everything
+from made_up_scores import made_up
+from report_inputs import HOSTILE, everything, two_classes
 from surroundings import missing_system_part
 
-from fusion.report.report import Written, write_report
+from fusion.report.report import ReportInputs, Written, write_report
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +255,195 @@ def test_every_control_has_a_name(page: Any) -> None:
              .map((e) => e.outerHTML)"""
     )
     assert unnamed == []
+
+
+def names_of(split: dict[str, Any]) -> list[str]:
+    return [row["name"] for row in split["ranking"]["systems"]]
+
+
+def pair_of(split: dict[str, Any], one: str, other: str) -> tuple[dict[str, Any], int]:
+    """The pair, and 1 or -1: whether `one` comes first in it."""
+    pair = next(p for p in split["pairs"] if {p["name"], p["against"]} == {one, other})
+    return pair, 1 if pair["name"] == one else -1
+
+
+def number(text: str) -> float:
+    return float(text.split("\n")[0].split(" ")[0].replace("−", "-").replace("±", ""))
+
+
+def test_the_menu_is_in_the_order_of_the_page(page: Any) -> None:
+    links = page.evaluate("[...document.querySelectorAll('nav a')].map((a) => a.hash.slice(1))")
+    places = page.evaluate(
+        "(ids) => ids.map((id) => document.getElementById(id).getBoundingClientRect().top)", links
+    )
+    assert len(links) == 12
+    assert places == sorted(places)
+    assert links[-1] == "made"
+    assert page.locator("#made details[open]").count() == 0
+
+
+def test_the_ranking_tells_gain_and_p_over_the_system_chosen(page: Any, written: Written) -> None:
+    split = first_split(written)
+    names = names_of(split)
+    root = page.locator("[data-split=s1-test]")
+    for other in names[:2]:
+        root.locator(".pick-reference").select_option(label=other)
+        rows = root.locator(".ranking tbody tr")
+        for i, name in enumerate(names):
+            assert rows.nth(i).get_attribute("data-name") == name
+            gain = rows.nth(i).locator(".ref-gain").inner_text()
+            if name == other:
+                assert gain == "–"
+                continue
+            pair, sign = pair_of(split, name, other)
+            assert number(gain) == pytest.approx(100 * sign * pair["gain"]["value"], abs=0.006)
+            won = [pair["won"], pair["lost"]][::sign]
+            assert rows.nth(i).locator(".ref-won").inner_text() == f"{won[0]} / {won[1]}"
+
+
+def test_the_matrix_of_pairs_holds_every_pair_twice(page: Any, written: Written) -> None:
+    split = first_split(written)
+    names = names_of(split)
+    root = page.locator("[data-split=s1-test]")
+    for view, of in [
+        ("gain", lambda pair, sign: 100 * sign * pair["gain"]["value"]),
+        ("won", lambda pair, sign: pair["won"] if sign > 0 else pair["lost"]),
+        ("disagree", lambda pair, sign: 100 * pair["disagree"]),
+    ]:
+        root.locator(".pick-pairs").select_option(view)
+        rows = root.locator(".pair-matrix tbody tr").all()
+        cells = [row.locator("td").all_inner_texts() for row in rows]
+        for i, one in enumerate(names):
+            for j, other in enumerate(names):
+                if i == j:
+                    assert cells[i][j] == ""
+                else:
+                    wanted = of(*pair_of(split, one, other))
+                    assert number(cells[i][j]) == pytest.approx(wanted, abs=0.51)
+    root.locator(".pair-matrix tbody tr").nth(0).locator("td").nth(1).hover()
+    told = page.locator("#tip").inner_text()
+    assert f"{names[0]} against {names[1]}" in told
+
+
+def test_the_heat_map_tells_class_and_system_and_opens_the_curve(
+    page: Any, written: Written
+) -> None:
+    split = first_split(written)
+    names = names_of(split)
+    root = page.locator("[data-split=s1-test]")
+    root.locator(".heat-order").select_option("list")
+    canvas = root.locator(".heat canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("ArrowDown")
+    canvas.press("ArrowRight")
+    table = next(t for t in split["tables"] if t["name"] == names[1])
+    told = root.locator(".heat-read").get_attribute("data-recall")
+    assert float(told) == table["per_class"]["recall"][1]
+    assert HOSTILE in root.locator(".heat-read").inner_text()
+    canvas.press("Enter")
+    figure = root.locator(".precision")
+    assert HOSTILE in figure.locator("figcaption").inner_text()
+    average = table["per_class"]["average_precision"][1]
+    assert f"{names[1]} AP {100 * average:.1f} %" in figure.locator(".legend").inner_text()
+    assert figure.locator("path.line").count() == len(names)
+
+
+def test_a_finger_is_told_to_touch_and_that_tables_are_wider(
+    browser: Any, written: Written
+) -> None:
+    settings = {"has_touch": True, "is_mobile": True, "viewport": {"width": 390, "height": 800}}
+    phone = open_page(browser, written.paths[0], **settings)
+    assert phone.locator(".by-pointer >> visible=true").count() == 0
+    assert phone.locator(".by-touch >> visible=true").count() > 2
+    hints = phone.locator("#summary .scroll-hint")
+    assert "Scroll sideways" in hints.first.inner_text()
+    root = phone.locator("[data-split=s1-test]")
+    canvas = root.locator(".matrix canvas")
+    canvas.scroll_into_view_if_needed()
+    phone.wait_for_timeout(100)
+    box = canvas.bounding_box()
+    phone.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4)
+    assert root.locator(".readout").get_attribute("data-count") is not None
+    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    assert phone.complaints == []
+    phone.close()
+
+
+def test_two_classes_take_little_room(browser: Any, tmp_path: Path) -> None:
+    done = write_report(two_classes(), tmp_path / "two.html")
+    opened = open_page(browser, done.paths[0])
+    assert opened.locator(".matrix canvas").bounding_box()["width"] < 300
+    assert opened.locator(".matrices table").count() == 3
+    assert opened.locator(".skyline").bounding_box()["width"] < 250
+    headings = opened.locator("table.summary thead th").all_inner_texts()
+    assert not any("Top-5" in heading for heading in headings)
+    counts = opened.locator(".matrices table").first.locator("td").all_inner_texts()
+    assert sum(int(n) for n in counts if n) == 60
+    assert opened.complaints == []
+    opened.close()
+
+
+@pytest.mark.slow
+def test_twenty_systems_are_compared_and_none_is_left_out(browser: Any, tmp_path: Path) -> None:
+    tables = [
+        made_up(f"system {k}", classes=30, videos=300, groups=60, skill=0.5 + 0.1 * k,
+                provenance={"parameters": 1e6 * (k + 1)})
+        for k in range(20)
+    ]  # fmt: skip
+    done = write_report(ReportInputs(tables, draws=100), tmp_path / "twenty.html")
+    opened = open_page(browser, done.paths[0])
+    split = first_split(done)
+    names = names_of(split)
+    assert opened.locator(".ranking tbody tr").count() == 20
+    assert opened.locator(".pair-matrix tbody td").count() == 400
+    assert opened.locator(".scatter .spot").count() == 20
+    assert opened.locator("[data-section=calibration] .plot >> visible=true").count() == 9
+    opened.locator("[data-section=calibration] details summary").click()
+    assert opened.locator("[data-section=calibration] .plot >> visible=true").count() == 20
+    canvas = opened.locator(".heat canvas")
+    canvas.scroll_into_view_if_needed()
+    opened.locator(".heat-order").select_option("list")
+    opened.wait_for_timeout(100)
+    box = canvas.bounding_box()
+    opened.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
+    last = next(t for t in split["tables"] if t["name"] == names[-1])
+    told = opened.locator(".heat-read").get_attribute("data-recall")
+    assert float(told) == last["per_class"]["recall"][29]
+    opened.locator(".ranking thead th button").nth(4).click()  # by gain, from the most on
+    gains = opened.locator(".ranking .ref-gain").evaluate_all(
+        "(all) => all.map((c) => c.dataset.value)"
+    )
+    known = [float(value) for value in gains if value]
+    assert len(known) == 19
+    assert known == sorted(known, reverse=True)
+    assert opened.complaints == []
+    opened.close()
+
+
+def test_two_matrices_can_be_held_against_each_other(page: Any, written: Written) -> None:
+    split = first_split(written)
+    root = page.locator("[data-split=s1-test]")
+    root.locator(".pick-matrix").select_option(label="temporal")
+    root.locator(".pick-less").select_option(label="spatial")
+    root.locator(".pick-order").select_option("list")
+    change: dict[tuple[int, int], int] = {}
+    for name, sign in (("temporal", 1), ("spatial", -1)):
+        table = next(t for t in split["tables"] if t["name"] == name)
+        for row, column, n in table["confusion"]:
+            change[row, column] = change.get((row, column), 0) + sign * n
+    canvas = root.locator(".matrix canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")  # the first key takes the first cell
+    for row in range(6):
+        for column in range(6):
+            told = root.locator(".readout").get_attribute("data-count")
+            assert told == str(change.get((row, column), 0)), (row, column)
+            canvas.press("ArrowRight")
+        for _ in range(6):
+            canvas.press("ArrowLeft")
+        canvas.press("ArrowDown")
+    assert root.locator(".side h3").inner_text() == "Most changed"
+    most = max((n for (i, j), n in change.items() if i != j), key=abs)
+    first = root.locator(".pairs .num").first.inner_text()
+    assert number(first.replace("+", "")) in (most, -most)

@@ -56,6 +56,13 @@ def test_the_published_figures_from_the_command_line(
     assert round(100 * float((fused.scores.argmax(1) == fused.labels).mean()), 3) == 91.303
 
 
+@pytest.mark.parametrize("words", [("1", "1.5"), ("1,1.5",), ("1,", "1.5"), ("1:1.5",)])
+def test_weights_stand_apart_or_with_commas(words: tuple[str, ...]) -> None:
+    from scripts.fuse import parse_weights
+
+    assert parse_weights(words) == [1.0, 1.5]
+
+
 @pytest.mark.parametrize("method", ["average", "weighted", "svm"])
 def test_every_method_writes_a_table_and_says_what_it_gains(
     files: Path, method: str, capsys: pytest.CaptureFixture[str]
@@ -100,8 +107,11 @@ MISTAKES: list[tuple[tuple[Any, ...], str]] = [
     ((*AB, "--method", "svm"), "--fit VALIDATION_A.npz VALIDATION_B.npz"),
     ((*AB, "--method", "svm", "--fit", "A-validation.npz"), "1 tables to fit on for 2 streams"),
     ((*AB, *FIT), "an average learns nothing"),
+    ((*AB, "--folds", "5"), "--folds is for --method weighted or svm"),
+    ((*AB, "--method", "svm", "--folds", "5", *FIT), "leave --fit out"),
+    ((*AB, "--method", "svm", "--folds", "1"), "--folds 1 must be from 2 to"),
     ((*AB, "--method", "svm", *FIT, "--weights", "1,2"), "svm finds its own"),
-    ((*AB, "--weights", "1,two"), "numbers with commas"),
+    ((*AB, "--weights", "1", "two"), "must be numbers, as in 1 1.5 or 1,1.5"),
     ((*AB, "--weights", "1"), "1 weights for 2 tables"),
     (("A-test.npz", "B-validation.npz"), "only tables of the same videos can be joined"),
     ((*AB, "--max-gib", "0"), "must be over 0"),

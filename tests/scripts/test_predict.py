@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 from foreign_tools import files_of, put
+from predict_material import FAST, random_run
 
 from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
-from flow.extraction.recipe import FlowMaker, Recipe
+from flow.extraction.maker import FlowMaker
 from flow.pictures.live import windows
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader
@@ -44,9 +45,7 @@ from streams.scoring.scoring import Views, score_table
 from streams.scoring.window_scores import score_window
 from streams.training.adoption import adopt
 from streams.training.options import Adoption, LoopOptions
-from streams.training.recipes import recipe
 from streams.training.run_folder import RunFolder
-from streams.training.stream_task import StreamTask
 from streams.training.weights_file import save_weights
 
 algorithm_of = import_module("scripts.import").algorithm_of  # `import` is a keyword
@@ -54,22 +53,6 @@ algorithm_of = import_module("scripts.import").algorithm_of  # `import` is a key
 Run = Callable[..., CompletedProcess[str]]
 CPU = torch.device("cpu")
 KINDS = ("spatial", "temporal")
-FAST = Recipe(flow=algorithm("dis", preset="ultrafast"))
-
-
-def random_run(folder: Path, kind: str, store: Path, lists: Path) -> None:
-    """A run folder as training leaves it, with random weights that prefer some classes."""
-    chosen = recipe("small", kind)
-    chosen = replace(chosen, crop=replace(chosen.crop, size=32))
-    data = DataOptions(store, lists, validation=0, empty_classes=True)
-    source = open_source(data, {kind: chosen.input}, ("test",))
-    task = StreamTask(kind, chosen, source, seed=len(kind))
-    net = task.build_model(initial=False)
-    with torch.no_grad():
-        net.head.weight.mul_(60)  # type: ignore[union-attr, operator]
-    run = RunFolder(folder)
-    run.begin(task.settings(), {"recipe": "small"})
-    save_weights(run.best, net.state_dict(), {"classes": list(task.classes)})
 
 
 def random_fusion(folder: Path, towers: Path, store: Path, lists: Path) -> None:
@@ -329,9 +312,18 @@ def clip_run(folder: Path, house: Path) -> None:
         network="r3d18",
         modality="rgb",
         classes=classes,
-        store=FAST.config().to_json(),
+        store=lambda chosen: FAST.config().to_json(),
         asked=Adoption(length=8, stride=1, size=32),
     )
+
+
+def test_a_folder_is_the_videos_in_it(tmp_path: Path) -> None:
+    for name in ("b.avi", "a/c.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    inside = [str(tmp_path / "a/c.mp4"), str(tmp_path / "b.avi")]
+    assert command.files_of([str(tmp_path), "0"]) == [*inside, "0"]
+    assert command.files_of([inside[1]]) == inside[1:]
 
 
 def test_runs_of_any_kind_are_given_by_run(house: Path, tmp_path: Path) -> None:

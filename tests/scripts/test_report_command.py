@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 
 from scripts.fuse import main as fuse
 from scripts.report import main
+from storage import ScoreTable
 
 
 @pytest.fixture
@@ -89,3 +91,53 @@ def test_help_opens_with_commands_that_work(
         done = twostream(command, "--help")
         assert done.returncode == 0
         assert f"twostream {command} " in done.stdout
+
+
+def test_fuse_and_report_mark_a_run_that_was_not_trained_to_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also behind a fusion."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    for name, provenance in (("a", {"unfinished": True}), ("b", {})):
+        ScoreTable(
+            videos=tuple(f"v{i}" for i in range(40)),
+            labels=labels,
+            classes=("w", "x", "y", "z"),
+            scores=np.eye(4)[labels] + generator.normal(size=(40, 4)),
+            stream=name,
+            provenance=provenance,
+        ).save(tmp_path / f"{name}.npz")
+    files = [str(tmp_path / f"{name}.npz") for name in "abf"]
+    assert fuse([*files[:2], "--out", files[2]]) == 0
+    said = capsys.readouterr().out
+    marked = [line.split()[0] for line in said.splitlines() if "NOT TRAINED TO ITS END" in line]
+    assert marked == ["a", "average"]
+    assert main([*files, "--out", str(tmp_path / "r.html"), "--draws", "100"]) == 0
+    assert "NOT TRAINED TO ITS END" in capsys.readouterr().out
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert page.count("not trained to its end</span>") == 2
+
+
+def test_a_greedy_ensemble_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, videos in (("test", 60), ("validation", 80)):
+        labels = np.arange(videos) % 4
+        for name, skill in (("good", 2.0), ("other", 1.5), ("noise", 0.0)):
+            generator = np.random.default_rng([videos, len(name)])
+            ScoreTable(
+                videos=tuple(f"{part}{i}" for i in range(videos)),
+                labels=labels,
+                classes=("w", "x", "y", "z"),
+                scores=skill * np.eye(4)[labels] + generator.normal(size=(videos, 4)),
+                stream=name,
+                part=part,
+            ).save(tmp_path / f"{name}-{part}.npz")
+    tables = [str(tmp_path / f"{name}-test.npz") for name in ("good", "other", "noise")]
+    fit = [table.replace("-test", "-validation") for table in tables]
+    out = str(tmp_path / "f.npz")
+    assert fuse([*tables, "--method", "greedy", "--fit", *fit, "--out", out]) == 0
+    fused = ScoreTable.load(out)
+    assert fused.provenance["fusion"]["method"] == "greedy"
+    assert "noise" not in fused.provenance["fusion"]["streams"]
+    assert fuse([*tables, "--method", "greedy", "--out", out]) == 2
+    assert "--fit-on-test" in capsys.readouterr().err

@@ -79,6 +79,22 @@ def test_official_hmdb_lists(shared_data: Path) -> None:
     )
 
 
+def test_the_surveillance_lists_share_no_film_between_parts(shared_data: Path) -> None:
+    """As HMDB-51's lists, the film is the group; the same lists as a CSV give the same parts."""
+    lists = shared_data / "lists" / "surveillance"
+    catalogs = [load_catalog(lists, official_counts=False), load_catalog(lists / "index.csv")]
+    assert [catalog.name for catalog in catalogs] == ["hmdb", "csv"]
+    for catalog in catalogs:
+        assert catalog.classes == ("fight", "noFight")
+        parts = {part: catalog.part(1, part) for part in ("train", "validation", "test")}
+        assert len(parts["train"]) + len(parts["validation"]) == 206
+        assert len(parts["test"]) == 94
+        films = {part: {clip.group for clip in clips} for part, clips in parts.items()}
+        assert len(films["train"] | films["validation"] | films["test"]) == 46
+        assert not films["test"] & (films["train"] | films["validation"])
+        assert not films["train"] & films["validation"]
+
+
 def test_cut_official_lists_are_noticed(shared_data: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     shutil.copytree(shared_data / "lists" / "ucf101", lists)

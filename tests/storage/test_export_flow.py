@@ -19,6 +19,7 @@ from storage import Quantizer, StoreConfig, UserError, open_store
 from storage.convert.export_flow import Arrays, RawFrames
 from storage.convert.export_pictures import Pictures, other_tools_quantizer, place_of
 from storage.convert.export_shards import Shards, key_of
+from storage.convert.frame_rates import write_rates
 from storage.convert.import_options import ImportOptions
 from storage.convert.import_plan import plan_import
 from storage.convert.importer import import_flow
@@ -39,7 +40,7 @@ def filled(
                 writer.flow(flow, name)
             for picture in rgb if rgb is not None else []:
                 writer.frame(picture)
-            writer.finish(fps=25)
+            writer.finish(fps=store.meta.fps or 25)
     return store
 
 
@@ -105,6 +106,24 @@ def test_any_store_survives_the_way_out_and_back(
             assert np.array_equal(back.read_flow(video, 0, pairs, name), flow)
         assert np.array_equal(back.read_frames(video, range(pairs + step)), rgb)
         assert back.video(video).pairs == pairs
+
+
+def test_the_frame_rates_come_back(tmp_path: Path) -> None:
+    """Pictures do not say them; a rate that is asked for counts more."""
+    flow = np.full((3, 2, 16, 16), 128, np.uint8)
+    store = filled(tmp_path / "store", flow, fps=29.97)
+    video = store.videos()[0]
+    RawFrames(1).export(store, [video], tmp_path / "out", Pictures(ROUND, "png"))
+    write_rates(store, [video], tmp_path / "out")
+    write_rates(store, [], tmp_path / "out")  # a later export of others keeps it
+    for asked, rate in ((None, 29.97), (12.5, 12.5)):
+        plan = plan_import([tmp_path / "out"], ImportOptions(fps=asked, images="none"))
+        assert not import_flow(plan, tmp_path / f"back{rate}").failed
+        back = open_store(tmp_path / f"back{rate}")
+        assert [back.video(name).fps for name in back.videos()] == [rate]
+    (tmp_path / "out/frame_rates.csv").write_text("video,fps\na,fast\n")
+    with pytest.raises(UserError, match="line 2, is not"):
+        plan_import([tmp_path / "out"], ImportOptions())
 
 
 def test_companded_codes_become_rounded_ones(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from i3d_names import to_pytorch_i3d
 from safetensors.torch import save_file
 from streams_tiny import Tiny
 
@@ -22,11 +23,17 @@ from storage import ScoreTable, UserError, open_store
 from storage.store import StoreConfig
 from streams.inputs import RGB, FlowStack
 from streams.networks.build import build_network
-from streams.networks.i3d import to_pytorch_i3d
 from streams.networks.torchvision_compat import models
 from streams.networks.weights import file_state
 from streams.scoring import Run
-from streams.training import Adoption, adopt, hash_of_tensors, load_weights
+from streams.training import (
+    Adoption,
+    RunFolder,
+    adopt,
+    hash_of_tensors,
+    load_weights,
+    recipe,
+)
 
 CLASSES = ["RedLeft", "RedRight", "BlueLeft", "BlueRight"]
 STORE = StoreConfig().to_json()
@@ -50,7 +57,7 @@ def make(
         network=network,
         modality=modality,
         classes=more.pop("classes", CLASSES),
-        store=STORE,
+        store=lambda chosen: STORE,
         asked=Adoption(**more),
     )
     return Run.open(out)
@@ -132,14 +139,37 @@ def test_wishes_take_the_place_of_what_the_origin_has(tmp_path: Path) -> None:
 
 
 def test_a_run_of_ours_is_adopted_with_what_it_says_of_itself(resnet: Path, tmp_path: Path) -> None:
-    make(resnet, tmp_path / "run", span="symmetric", size=64)
+    first = make(resnet, tmp_path / "run", span="symmetric", size=64, test_share=0.75, dropout=0.25)
     best = tmp_path / "run/checkpoints/best.safetensors"
     again = make(best, tmp_path / "again")
-    assert again.recipe.input == RGB(span="symmetric")
-    assert again.recipe.crop.size == 64
+    assert again.recipe == replace(
+        first.recipe, network=replace(first.recipe.network, weights=str(best))
+    )
+    assert (again.recipe.crop.test_share, again.recipe.network.dropout) == (0.75, 0.25)
     assert again.best().hash == load_weights(best).hash
+    other = make(best, tmp_path / "other", test_share=0.5, size=32)
+    assert (other.recipe.crop.test_share, other.recipe.crop.size) == (0.5, 32)
+    assert other.recipe.network.dropout == 0.25
     with pytest.raises(UserError, match="says that it is resnet18 of a spatial run, not resnet34"):
         make(best, tmp_path / "third", "resnet34")
+
+
+def test_a_run_of_ours_keeps_how_its_store_was_made(
+    resnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its short side too, unless another is asked for; not that of the network's usual size."""
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    words = f"--network resnet18 --input rgb --classes {tmp_path}/classes.txt --json"
+    sides = {}
+    given = {"first": f"{resnet} --size 32 --short-side 50", "again": "", "wish": "--short-side 70"}
+    best = tmp_path / "first/checkpoints/best.safetensors"
+    for name, more in given.items():
+        file = more if name == "first" else f"{best} {more}"
+        call = f"adopt {file} {words} --out {tmp_path / name}"
+        assert cli.main(call.split()) == 0
+        sides[name] = Run.open(tmp_path / name).settings["data"]["store"]["size"]
+        assert json.loads(capsys.readouterr().out)["size"] == 32
+    assert sides == {"first": "short-side 50", "again": "short-side 50", "wish": "short-side 70"}
 
 
 def test_plain_safetensors_are_read(tmp_path: Path) -> None:
@@ -254,6 +284,31 @@ def test_a_training_from_a_run_looks_as_that_run(resnet: Path, tmp_path: Path) -
     )
     flow = fields_of(options_for("temporal", words))
     assert flow["input"].default == FlowStack(5)
+
+
+@pytest.mark.parametrize(
+    ("network", "of", "kind", "extra", "size"),
+    [
+        ("inception-v1", "i3d", "spatial", ("padding=same",), 64),
+        ("karpathy-slow", "karpathy-single", "spatial", ("norm=batch", "grid=2", "width=0.25"), 48),
+        ("t3d121", "t3d121", "transfer", (), 48),
+    ],
+)
+def test_a_training_from_a_run_of_its_kin_is_built_as_that_one(
+    network: str, of: str, kind: str, extra: tuple[str, ...], size: int, tmp_path: Path
+) -> None:
+    from scripts.train_stream import options_for
+
+    trained = recipe("small", kind, of)
+    trained = replace(trained, crop=replace(trained.crop, size=48))
+    settings = {"kind": kind, "seed": 0, "recipe": trained.settings(), "data": {}}
+    RunFolder(tmp_path / "run").begin(settings, {})
+    words = ["--recipe", "small", "--network", network, "--weights", str(tmp_path / "run")]
+    defaults = fields_of(options_for("spatial", words))
+    assert defaults["network"].default.name == network
+    assert defaults["network"].default.extra == extra
+    assert defaults["network"].default.weights == words[-1]
+    assert defaults["crop"].default.size == size
 
 
 REAL = ("HighJump", "PizzaTossing", "Surfing", "WallPushups")

@@ -20,6 +20,7 @@ from streams.samples.sampling import Sampling
 from streams.samples.source import open_source
 from streams.samples.transforms import resized, test_crops
 from streams.scoring.scoring import Views, score_table
+from streams.scoring.sparsity import fuse_by_sparsity
 from streams.training.options import LoopOptions
 from streams.training.recipes import Recipe
 from streams.training.stream_task import stream_net
@@ -83,11 +84,21 @@ def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     np.testing.assert_allclose(table.scores[3], logits.mean(0).numpy(), rtol=2e-4, atol=2e-6)
     assert table.features is not None
     np.testing.assert_allclose(table.features[3], features.numpy(), rtol=2e-4, atol=2e-5)
-    soft = score_table(
-        tower, source, "test", views, cpu, options, stream="t", provenance={}, probabilities=True
+    soft, sure = (
+        score_table(
+            *(tower, source, "test", views, cpu, options),
+            stream="t",
+            provenance={},
+            average=average,  # type: ignore[arg-type]
+        )
+        for average in ("probabilities", "sparsity")
     )
     np.testing.assert_allclose(soft.scores[3], logits.softmax(1).mean(0).numpy(), rtol=2e-4)
-    assert soft.kind == "probabilities"
+    with torch.inference_mode():
+        each = torch.stack([tower.net(crops[t][:, None]) for t in range(6)])
+    wanted = fuse_by_sparsity(each.softmax(-1)).numpy()
+    np.testing.assert_allclose(sure.scores[3], wanted, rtol=2e-4)
+    assert (soft.kind, sure.kind) == ("probabilities", "scores")
 
 
 def test_broken_weights_are_not_scored(tiny: Tiny) -> None:

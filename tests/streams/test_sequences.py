@@ -14,7 +14,6 @@ from feature_material import Made, config, names, write_made, write_store
 
 from storage.errors import UserError
 from storage.features import Statistics, open_features, statistics_of
-from streams.aggregators import side_by_side
 from streams.scoring import Run
 from streams.sequences import (
     SEQUENCES,
@@ -111,9 +110,10 @@ def test_stores_stand_beside_each_other_as_the_aggregators_say(made: Made) -> No
     data = FeatureDataset(source_of(made, "rgb", "flow"), "train", Windows(length=0))
     for i in range(4):
         sample = data[i]
-        sources = [torch.from_numpy(store.read(sample.video))[None] for store in data.stores]
-        expected, _ = side_by_side(sources, [None, None])
-        assert torch.equal(torch.from_numpy(sample.windows), expected)
+        first, second = (store.read(sample.video) for store in data.stores)
+        beside = [int((t + 0.5) * len(second) / len(first)) for t in range(len(first))]
+        expected = np.concatenate([first, second[beside]], 1)
+        assert np.array_equal(sample.windows[0], expected)
 
 
 def state_of(folder: Path) -> dict[str, Any]:
@@ -244,11 +244,29 @@ def test_stores_that_do_not_fit_side_by_side_are_refused(made: Made) -> None:
         source_of(made, "rgb", "rgb")
 
 
-@pytest.mark.parametrize(("network", "which"), [("lstm", "maps"), ("visual-attention", "rgb")])
-def test_a_network_says_what_a_step_must_be(made: Made, network: str, which: str) -> None:
-    task = SequenceTask(small(network), source_of(made, which), 0)
-    with pytest.raises(UserError, match=f"--network {network} takes"):
+def test_a_network_says_what_a_step_must_be(made: Made) -> None:
+    task = SequenceTask(small("visual-attention"), source_of(made, "rgb"), 0)
+    with pytest.raises(UserError, match="--network visual-attention takes"):
         task.build_model(initial=False)
+
+
+def test_of_maps_a_network_for_vectors_sees_the_mean_over_places(
+    made: Made, tmp_path: Path
+) -> None:
+    """It answers as the same network on a store of those means."""
+    content = {}
+    with open_features(made.maps) as store:
+        for video in store.videos():
+            content[video] = store.read(video).mean((2, 3))
+    path = write_store(tmp_path / "means", config("rgb", (4,), "conv5"), content)
+    recipe = small("lstm")
+    recipe = replace(recipe, net=replace(recipe.net, standardise=False))
+    tables = []
+    for name, stores in (("maps", (made.maps,)), ("pooled", (path,))):
+        run(tmp_path / name, recipe, open_feature_source(FeatureData(stores, made.labels)))
+        source = open_feature_source(FeatureData(stores, made.labels), ("test",))
+        tables.append(score(tmp_path / name, source))
+    np.testing.assert_allclose(tables[0].scores, tables[1].scores, atol=1e-4)
 
 
 def test_an_option_that_a_network_does_not_take_is_refused() -> None:

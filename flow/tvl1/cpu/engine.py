@@ -38,7 +38,7 @@ _idle: dict[tuple[int, int, TVL1], list[NDArray[np.float32]]] = {}
 """Arenas that no thread uses now, of the last frame size only."""
 
 
-compute_codes = None
+open_queue = None
 
 
 def status(params: TVL1 | None = None) -> str:

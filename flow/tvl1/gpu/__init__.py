@@ -10,5 +10,6 @@ if TYPE_CHECKING:
     from flow.tvl1.gpu.device import Device, Scalar, Stream
     from flow.tvl1.gpu.kernel_source import source
     from flow.tvl1.gpu.layout import CHAINS, BatchLayout
+    from flow.tvl1.gpu.stream import FlowQueue
 
 __getattr__, __all__ = exports(__name__, __file__)

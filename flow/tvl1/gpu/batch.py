@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.tvl1.gpu.device import Device, Scalar
-from flow.tvl1.gpu.layout import PAIR_BYTES, THREADS, BatchLayout, block_bytes
+from flow.tvl1.gpu.layout import ALIGNMENT, PAIR_BYTES, THREADS, BatchLayout, block_bytes
 from storage.codecs import Quantizer, code_thresholds
 
 PIXEL_BLOCK = 256
@@ -21,8 +21,8 @@ Result = NDArray[np.uint8 | np.float32]
 class Batch:
     """Memory, a stream and pinned host arrays for batches of up to `layout.pairs` pairs.
 
-    `submit` queues a batch and returns at once; `result` waits for it. Without a quantiser the
-    result is the flow itself.
+    `submit` queues a batch and returns at once, `done` says whether it is there, and `result`
+    waits for it. Without a quantiser the result is the flow itself.
     """
 
     def __init__(self, device: Device, layout: BatchLayout, quantizer: Quantizer | None) -> None:
@@ -35,6 +35,9 @@ class Batch:
         dtype: np.dtype[Any] = np.dtype(np.float32 if quantizer is None else np.uint8)
         raw = device.host_array(layout.pairs * 2 * area * dtype.itemsize)
         self.output: Result = raw.view(dtype).reshape(-1, 2, height, width)
+        sample = device.host_array(2 * area * 4) if quantizer is not None else self.output[:1]
+        self.sample: NDArray[np.float32] = sample.view(np.float32).reshape(2, height, width)
+        """Pixels of the first pair, where they were asked for or are the result anyway."""
         self.shared = block_bytes(layout.tile_rows)
         self.blocks = device.resident_blocks("solve_level", THREADS, self.shared)
         self.pairs = 0  # in the batch under way
@@ -43,8 +46,12 @@ class Batch:
             device.upload(self.stream, self._offset("thresholds"), thresholds)
             device.wait(self.stream)  # the array is not pinned, and goes now
 
-    def submit(self, images: NDArray[np.uint8]) -> None:
-        """Queue the flow of consecutive frames, uint8 (N, H, W); they are copied."""
+    def submit(self, images: NDArray[np.uint8], sample: bool = False) -> None:
+        """Queue the flow of consecutive frames, uint8 (N, H, W); they are copied.
+
+        `sample`: the first pair comes back in pixels beside its codes. After an exception part of
+        the work may be queued: the batch must be waited for before it is let go.
+        """
         layout, frames = self.layout, len(images)
         pairs = self.pairs = frames - 1
         self.frames[:frames] = images
@@ -63,12 +70,16 @@ class Batch:
             if level:
                 self._grow(level, flow, other, spare)
                 flow, other, spare = spare, flow, other
-        self._finish(flow, other)
+        self._finish(flow, other, sample)
+
+    def done(self) -> bool:
+        """Whether the batch last submitted is there."""
+        return self.device.done(self.stream)
 
     def result(self) -> Result:
-        """(pairs, 2, H, W) of the batch last submitted, when it is there; a copy."""
+        """(pairs, 2, H, W) of the batch last submitted, when it is there; reused by the next."""
         self.device.wait(self.stream)
-        return self.output[: self.pairs].copy()
+        return self.output[: self.pairs]
 
     def work(self) -> NDArray[np.float64]:
         """(pairs, 3) of the batch last submitted.
@@ -139,16 +150,20 @@ class Batch:
             np.float32(1 / self.layout.params.scale_step),
         )
 
-    def _finish(self, flow: str, other: str) -> None:
+    def _finish(self, flow: str, other: str, sample: bool) -> None:
         area = self.layout.height * self.layout.width
         source = [self._at(name) for name in ("pairs", flow, other)]
         result = self._at("data")  # no longer needed, and larger
         if self.quantizer is None:
             self._each_pixel("write_flow", area, self.pairs, *source, result, *_ints(area))
         else:
-            source.append(self._at("thresholds"))
-            self._each_pixel("write_codes", area, self.pairs, *source, result, *_ints(area))
+            codes = [*source, self._at("thresholds")]
+            self._each_pixel("write_codes", area, self.pairs, *codes, result, *_ints(area))
         self.device.download(self.stream, self.output[: self.pairs], self._offset("data"))
+        if sample and self.quantizer is not None:
+            behind = self._offset("data") + -(-self.pairs * 2 * area // ALIGNMENT) * ALIGNMENT
+            self._each_pixel("write_flow", area, 1, *source, np.uint64(behind), *_ints(area))
+            self.device.download(self.stream, self.sample, behind)
 
     def _each_pixel(self, kernel: str, area: int, count: int, *arguments: Scalar) -> None:
         """Launch a kernel with one thread for each pixel of `count` images."""

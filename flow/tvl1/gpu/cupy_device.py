@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from ctypes.util import find_library
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.tvl1.gpu.compiler import CompileError, kept_module, tiny_kernel_compiles
 from flow.tvl1.gpu.device import DeviceMemoryError, Scalar, Stream
-from flow.tvl1.gpu.kernel_source import FILE_OF, compile_options, source
+from flow.tvl1.gpu.kernel_source import FILE_OF
 from flow.tvl1.gpu.layout import block_bytes
 from storage.errors import UserError
 
-OLDEST = (7, 0)
-INSTALL = "install the CuPy that fits the driver: pip install cupy-cuda12x or cupy-cuda13x"
+INSTALL = (
+    "install the CuPy that fits the driver: "
+    "pip install 'twostream[cuda12]' or, from driver 580 on, 'twostream[cuda13]'"
+)
+OUT_OF_MEMORY = 2
+"""cudaErrorMemoryAllocation."""
+NOT_READY = 600
+"""cudaErrorNotReady."""
 
 
 def device_status() -> str:
-    """`ok`, or why no GPU can be used here."""
+    """`ok`, or why no GPU can be used here; a tiny kernel is compiled before it says so."""
     try:
-        from cupy.cuda import nvrtc
+        import cupy.cuda  # noqa: F401
     except ImportError as error:
         missing = getattr(error, "name", None) == "cupy"
+        if missing and not has_driver():
+            return "no NVIDIA driver here"
         reason = "CuPy is not installed" if missing else f"CuPy does not load ({_line(error)})"
         return f"{reason}; {INSTALL}"
     except Exception as error:  # CuPy reports a broken CUDA in several ways
@@ -35,14 +46,25 @@ def device_status() -> str:
         return f"no GPU: {_line(error)}; {INSTALL}"
     if count == 0:
         return "no GPU found"
+    reasons = [_compile_status(_capability(number)) for number in range(count)]
+    return "ok" if "ok" in reasons else reasons[0]
+
+
+@lru_cache
+def _compile_status(capability: tuple[int, int]) -> str:
+    """`ok`, or why nothing is compiled for such a GPU."""
     try:
-        nvrtc.getVersion()
+        tiny_kernel_compiles(capability)
+    except CompileError as error:
+        return _line(error)
     except Exception as error:
         return f"CuPy cannot compile kernels ({_line(error)}); {INSTALL}"
-    capability = _capability(0)
-    if count == 1 and capability < OLDEST:
-        return f"the GPU has compute capability {capability[0]}.{capability[1]}; 7.0 is needed"
     return "ok"
+
+
+def has_driver() -> bool:
+    """Whether this machine has what a GPU needs at all; without it there is nothing to advise."""
+    return find_library("cuda") is not None or os.path.exists("/proc/driver/nvidia")
 
 
 def count_devices() -> int:
@@ -66,12 +88,9 @@ def open_device(number: int) -> CupyDevice:
     count = count_devices()
     if not 0 <= number < count:
         raise UserError(f"device {number} is not there; this machine has GPUs 0 to {count - 1}")
-    capability = _capability(number)
-    if capability < OLDEST:
-        raise UserError(
-            f"GPU {number} has compute capability {capability[0]}.{capability[1]}; 7.0 is needed: "
-            "use --engine cpu"
-        )
+    reason = _compile_status(_capability(number))
+    if reason != "ok":
+        raise UserError(f"GPU {number} cannot be used: {reason}; use --engine cpu")
     return CupyDevice(number)
 
 
@@ -86,7 +105,10 @@ class CupyDevice:
         self._device = cupy.cuda.Device(number)
         properties = self._runtime.getDeviceProperties(number)
         self.name = f"{properties['name'].decode()} (GPU {number})"
+        self._capability = _capability(number)
         self._processors = int(properties["multiProcessorCount"])
+        with self._device:
+            self.memory = int(self._runtime.memGetInfo()[1])
         most = int(properties["sharedMemPerBlockOptin"])
         self.tile_rows = 8 if block_bytes(8) <= most else 4
         self._kernels: dict[str, Any] = {}
@@ -107,7 +129,12 @@ class CupyDevice:
 
     def host_array(self, size: int) -> NDArray[np.uint8]:
         with self._device:
-            memory = self._cupy.cuda.alloc_pinned_memory(size)
+            try:
+                memory = self._cupy.cuda.alloc_pinned_memory(size)
+            except self._runtime.CUDARuntimeError as error:
+                if error.status != OUT_OF_MEMORY:
+                    raise
+                raise DeviceMemoryError(_line(error)) from None
         return np.frombuffer(memory, np.uint8, size)
 
     def stream(self) -> Stream:
@@ -151,12 +178,23 @@ class CupyDevice:
         with self._device:
             stream.synchronize()
 
+    def done(self, stream: Stream) -> bool:
+        with self._device:
+            try:
+                status = int(self._runtime.streamQuery(stream.ptr))
+            except self._runtime.CUDARuntimeError as error:
+                status = int(error.status)
+            if status not in (0, NOT_READY):
+                stream.synchronize()  # raises what went wrong
+                raise RuntimeError(f"CUDA error {status}")
+        return status == 0
+
     def _kernel(self, name: str, shared: int) -> Any:
         if name not in self._kernels:
             file = FILE_OF[name]
             if file not in self._modules:
-                options = compile_options(self.tile_rows)
-                self._modules[file] = self._cupy.RawModule(code=source(file), options=options)
+                path = kept_module(file, self.tile_rows, self._capability)
+                self._modules[file] = self._cupy.RawModule(path=str(path))
             self._kernels[name] = self._modules[file].get_function(name)
         kernel = self._kernels[name]
         if shared > self._shared.get(name, 0):  # over 48 KiB must be asked for

@@ -26,6 +26,8 @@ class Device(Protocol):
     """One GPU. Copies and launches are queued on a stream and return at once."""
 
     name: str
+    memory: int
+    """Bytes of all its memory, whoever uses it."""
     tile_rows: int
     """Rows of a tile that a thread holds; a constant of the compiled kernels."""
 
@@ -63,3 +65,6 @@ class Device(Protocol):
 
     def wait(self, stream: Stream) -> None:
         """Return when all that is queued on the stream is done."""
+
+    def done(self, stream: Stream) -> bool:
+        """Whether all that is queued on the stream is done; what failed there is raised."""

@@ -10,10 +10,10 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import TVL1, checked_frames
+from flow.tvl1 import MIN_SIDE, TVL1, FlowRequest, checked_frames
 from flow.tvl1.gpu.cupy_device import count_devices, cupy_version, device_status, open_device
 from flow.tvl1.gpu.device import Device
-from flow.tvl1.gpu.stream import stream_flow
+from flow.tvl1.gpu.stream import FlowQueue
 from storage.codecs import Quantizer
 
 
@@ -31,6 +31,17 @@ def devices() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = count_devices()
     return visible.split(",")[:count] if visible else [str(number) for number in range(count)]
+
+
+def open_queue(params: TVL1, quantizer: Quantizer, *, device: int | Device = 0) -> FlowQueue:
+    """A queue for requests of any size, its kernels compiled and tried on the smallest frames."""
+    opened = open_device(device) if isinstance(device, int) else device
+    queue = FlowQueue(opened, params, quantizer)
+    side = MIN_SIDE
+    codes = np.empty((1, 2, side, side), np.uint8)
+    queue.put(FlowRequest(np.zeros((2, side, side), np.uint8), codes))
+    queue.finished(wait=True)
+    return queue
 
 
 def compute(
@@ -77,7 +88,8 @@ def _stream_into(
 ) -> None:
     """Fill `out` with the flow of all pairs, or with its codes."""
     opened = open_device(device) if isinstance(device, int) else device
-    start = 0
-    for part in stream_flow(opened, frames, params, quantizer, batch):
-        out[start : start + len(part)] = part
-        start += len(part)
+    with FlowQueue(opened, params, quantizer, batch) as queue:
+        queue.put(FlowRequest(frames, out))
+        for request in queue.finished(wait=True):
+            if request.error is not None:
+                raise request.error

@@ -125,7 +125,7 @@ class BatchLayout:
             "flow2": self.pairs * area * 8,
             "dual0": self.pairs * area * 16,
             "dual1": self.pairs * area * 16,
-            "data": self.pairs * area * 16,  # at the end, the result
+            "data": self.pairs * area * 16,  # at the end, the result and a sample
             "pairs": self.pairs * PAIR_BYTES,
             "errors": self.pairs * max(t.count for t in self.tilings) * MAX_HALO * 4,
             "queue": QUEUE_BYTES,

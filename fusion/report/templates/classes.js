@@ -21,6 +21,7 @@ function makeClasses(root, split) {
       shown: shown.recall[i],
       other: against.recall[i],
       precision: shown.precision[i],
+      average: shown.average_precision[i],
       gain: shown.recall[i] == null ? null : shown.recall[i] - against.recall[i],
     }));
   }
@@ -68,7 +69,8 @@ function makeClasses(root, split) {
         element("th", { scope: "row", class: "name" }, row.name), drawn,
         cell(row.shown, percent(row.shown, 1)), cell(row.other, percent(row.other, 1)),
         cell(row.gain, points(row.gain, 1), row.gain > 0 ? "up" : row.gain < 0 ? "down" : ""),
-        cell(row.precision, percent(row.precision, 1)), cell(row.videos, row.videos),
+        cell(row.precision, percent(row.precision, 1)), cell(row.average, percent(row.average, 1)),
+        cell(row.videos, row.videos),
       );
       return line;
     }));
@@ -99,7 +101,9 @@ function makeClasses(root, split) {
       svg.append(rect);
     }
     svg.append(shape("path", { class: "axis", d: `M0 ${zero}H${50 * known.length}` }));
-    root.querySelector(".skyline").replaceChildren(svg);
+    const card = root.querySelector(".skyline");
+    card.style.maxWidth = `${80 * known.length + 30}px`;
+    card.replaceChildren(svg);
   }
 
   function filter() {

@@ -8,13 +8,19 @@ class Confusion {
     this.pickOrder = root.querySelector(".pick-order");
     const tables = split.tables.map((each) => each.name);
     options(this.pickMatrix, tables, tables.indexOf(split.shown));
+    this.pickLess = root.querySelector(".pick-less"); // absent with one table
+    if (this.pickLess) options(this.pickLess, ["none", ...tables], 0);
+    // Few classes need no more room than their names and counts.
+    this.canvas.style.maxWidth = `${clamp(110 + 70 * this.names.length, 240, 720)}px`;
     this.choose();
     this.listen();
     paint(this.canvas, () => { this.picture = null; this.draw(); });
   }
 
   choose() {
-    this.counts = new MatrixCounts(this.split.tables[this.pickMatrix.value], this.names.length);
+    const other = this.split.tables[(this.pickLess?.value ?? 0) - 1] ?? null;
+    this.counts = new MatrixCounts(this.split.tables[this.pickMatrix.value], this.names.length, other);
+    this.root.querySelector(".side h3").textContent = other ? "Most changed" : "Most confused";
     this.arrange();
     this.listMistakes();
     this.root.querySelector(".cell-videos").replaceChildren();
@@ -71,11 +77,12 @@ class Confusion {
     const [row, column] = this.view.pair;
     const [count, all] = [this.counts.of(row, column), this.counts.videos[row]];
     const bold = (each) => element("b", { class: "name" }, this.names[each]);
-    const share = all ? ` (${percent(count / all, 1)} %)` : "";
+    const share = all ? ` (${this.counts.signed ? points(count / all, 1) : percent(count / all, 1)} %)` : "";
+    const number = count ? this.counts.text(row, column) : "0";
     const readout = this.root.querySelector(".readout");
     readout.replaceChildren(...(row === column
-      ? [bold(row), `: ${count} of ${all} right${share}.`]
-      : [bold(row), " taken for ", bold(column), `: ${count} of ${all}${share}.`]));
+      ? [bold(row), `: ${number} of ${all} right${share}.`]
+      : [bold(row), " taken for ", bold(column), `: ${number} of ${all}${share}.`]));
     readout.dataset.count = count;
   }
 
@@ -95,10 +102,10 @@ class Confusion {
   }
 
   listMistakes() {
-    const items = this.counts.mistakes(30).map(([row, column, count]) => {
+    const items = this.counts.mistakes(30).map(([row, column]) => {
       const name = (each) => element("span", { class: "name" }, this.names[each]);
       const button = element("button", { type: "button" },
-        name(row), element("span", { class: "num" }, `${count} of ${this.counts.videos[row]}`),
+        name(row), element("span", { class: this.counts.good(row, column) ? "num up" : "num" }, `${this.counts.text(row, column)} of ${this.counts.videos[row]}`),
         element("span", { class: "to" }, "taken for ", name(column)));
       button.addEventListener("click", () => this.around(row, column));
       return element("li", {}, button);
@@ -126,6 +133,7 @@ class Confusion {
     root.querySelector(".farther").addEventListener("click", () => this.zoom(1.6));
     this.pickOrder.addEventListener("change", () => this.arrange());
     this.pickMatrix.addEventListener("change", () => this.choose());
+    this.pickLess?.addEventListener("change", () => this.choose());
   }
 
   point(at) {

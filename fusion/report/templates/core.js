@@ -82,3 +82,24 @@ function sharp(canvas, ratio) {
   context.clearRect(0, 0, width, height);
   return { context, width, height };
 }
+
+// A table that is wider than its frame says so above it.
+const frames = new ResizeObserver((entries) => { for (const entry of entries) sayWider(entry.target); });
+function sayWider(frame) {
+  const wider = frame.scrollWidth > frame.clientWidth + 4;
+  let hint = frame.previousElementSibling;
+  if (!hint?.classList.contains("scroll-hint")) {
+    if (!wider) return;
+    hint = element("p", { class: "scroll-hint" }, "Scroll sideways for more \u2192");
+    frame.before(hint);
+  }
+  hint.hidden = !wider;
+}
+
+// Fingers have no way to point without touching.
+function pointing(target, at, leave) {
+  target.addEventListener("pointermove", at);
+  target.addEventListener("pointerdown", at);
+  target.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") leave(event); });
+}
+addEventListener("scroll", () => { hideTip(); }, { passive: true });

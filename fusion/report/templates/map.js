@@ -31,7 +31,7 @@ function makeMaps(root, split, videos) {
         context.fill();
       }
     };
-    canvas.addEventListener("pointermove", (event) => {
+    const point = (event) => {
       if (!frame) return;
       const box = canvas.getBoundingClientRect();
       const [px, py] = [event.clientX - box.left, event.clientY - box.top];
@@ -46,8 +46,8 @@ function makeMaps(root, split, videos) {
       const shown = split.tables.findIndex((each) => each.name === map.stream);
       const answer = split.classes[videos.predicted[shown][row]];
       showTip(event, [split.classes[videos.labels[row]], videos.videos[row], `${map.stream} says ${answer}`]);
-    });
-    canvas.addEventListener("pointerleave", () => { over = null; hideTip(); draw(); });
+    };
+    pointing(canvas, point, () => { over = null; hideTip(); draw(); });
     redraws.push(draw);
     paint(canvas, draw);
   }

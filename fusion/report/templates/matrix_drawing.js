@@ -4,15 +4,16 @@
 const light = ([red, green, blue]) => 0.3 * red + 0.6 * green + 0.1 * blue;
 const mixed = (paper, ink, depth) => paper.map((part, k) => part + depth * (ink[k] - part));
 
-// A canvas with a pixel a pair of classes: the diagonal in one colour, mistakes in another.
+// A canvas with a pixel a pair of classes: what is good in one colour, what is bad in another.
 function matrixPicture(counts, classes) {
   const n = classes.length;
-  const [paper, good, bad] = [colour("card"), colour("c0"), colour("down")];
+  const paper = colour("card");
+  const inks = Object.fromEntries(["c0", "up", "down"].map((each) => [each, colour(each)]));
   const canvas = element("canvas", { width: n, height: n });
   const context = canvas.getContext("2d");
   const image = context.createImageData(n, n);
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) {
-    const ink = i === j ? good : bad;
+    const ink = inks[counts.ink(classes[i], classes[j])];
     image.data.set([...mixed(paper, ink, counts.depth(classes[i], classes[j])), 255], 4 * (i * n + j));
   }
   context.putImageData(image, 0, 0);
@@ -80,17 +81,17 @@ function shortened(context, text, room) {
 }
 
 function drawCounts(context, { gutter, cell }, view, counts) {
-  const [good, bad, ink, paper] = ["c0", "down", "ink", "card"].map(colour);
+  const [ink, paper] = ["ink", "card"].map(colour);
+  const inks = Object.fromEntries(["c0", "up", "down"].map((each) => [each, colour(each)]));
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (let i = 0; i < view.span; i++) for (let j = 0; j < view.span; j++) {
     const [row, column] = [view.classAt(0, i), view.classAt(1, j)];
-    const count = counts.of(row, column);
-    if (!count) continue;
-    const back = mixed(paper, row === column ? good : bad, counts.depth(row, column));
+    if (!counts.of(row, column)) continue;
+    const back = mixed(paper, inks[counts.ink(row, column)], counts.depth(row, column));
     const far = (one) => Math.abs(light(one) - light(back));
     context.fillStyle = css(far(paper) > far(ink) ? paper : ink);
-    context.fillText(count, gutter + (j + 0.5) * cell, gutter + (i + 0.5) * cell);
+    context.fillText(counts.text(row, column), gutter + (j + 0.5) * cell, gutter + (i + 0.5) * cell);
   }
 }
 

@@ -58,16 +58,16 @@ function makeReadable(figure) {
     const box = svg.getBoundingClientRect();
     showTip(event ?? { clientX: box.left + (px / svg.viewBox.baseVal.width) * box.width, clientY: box.top + box.height / 2 }, rows);
   }
-  area.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const box = svg.getBoundingClientRect();
     const px = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
     const x = chart.x[0] + ((px - left) / (right - left)) * (chart.x[1] - chart.x[0]);
     let best = 0;
     for (const [i, place] of places.entries()) if (Math.abs(place - x) < Math.abs(places[best] - x)) best = i;
     show(best, event);
-  });
+  };
   const leave = () => { hideTip(); cursor.setAttribute("d", ""); };
-  area.addEventListener("pointerleave", leave);
+  pointing(area, point, leave);
   area.addEventListener("blur", leave);
   area.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from streams.aggregators.aggregator import Aggregator
+from streams.aggregators.windows import matching_steps
+
+
+def beside_each_other(frames: Tensor, clips: Tensor) -> Tensor:
+    """(N, T, D) and (N, T2, D2) -> (N, T, D + D2), as features of two stores are read."""
+    at = matching_steps(np.arange(frames.shape[1]), frames.shape[1], clips.shape[1])
+    return torch.cat([frames, clips[:, torch.from_numpy(at)]], 2)
 
 
 def order_videos(count: int, seed: int, *, steps: int = 8, width: int = 6) -> tuple[Tensor, Tensor]:

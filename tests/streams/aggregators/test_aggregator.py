@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from storage.errors import UserError
 from streams.aggregators.aggregator import Aggregator, valid_steps
 from streams.aggregators.attention import TemporalAttention
 from streams.aggregators.conv_pooling import ConvPooling
-from streams.aggregators.convnet_lstm import ConvNetLSTM
-from streams.aggregators.lrcn import LRCN
 from streams.aggregators.pooling import Pooling
 from streams.aggregators.recurrent import Recurrent, deep_lstm
 from streams.aggregators.stepwise import Stepwise
@@ -24,17 +22,7 @@ from streams.aggregators.vlad import ActionVLAD
 CLASSES = 3
 
 
-def frame_network() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    )
-
-
-def small_lrcn() -> LRCN:
-    return LRCN(CLASSES, hidden=5, frame_network=frame_network(), width=4)
-
-
-VECTORS, MAPS, FRAMES = (4,), (4, 3, 2), (3, 6, 6)
+VECTORS, MAPS = (4,), (4, 3, 2)
 CONV = {"places": (3, 2), "hidden": 8, "window": 3, "stride": 2, "frames": 9}
 KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Aggregator]]] = {
     "average": (VECTORS, lambda: Pooling(4, CLASSES)),
@@ -44,8 +32,6 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Aggregator]]] = {
     "lstm-batch": (VECTORS, lambda: Recurrent(4, CLASSES, hidden=5, layers=2, norm="batch")),
     "gru": (VECTORS, lambda: Recurrent(4, CLASSES, cell="gru", hidden=5, layers=2)),
     "deep-lstm": (VECTORS, lambda: deep_lstm(4, CLASSES, hidden=5)),
-    "lrcn": (FRAMES, small_lrcn),
-    "convnet-lstm": (FRAMES, lambda: ConvNetLSTM(frame_network(), 4, CLASSES, hidden=5)),
     "conv": (MAPS, lambda: ConvPooling(4, CLASSES, **CONV)),  # type: ignore[arg-type]
     "late": (MAPS, lambda: ConvPooling(4, CLASSES, variant="late", **CONV)),  # type: ignore[arg-type]
     "slow": (MAPS, lambda: ConvPooling(4, CLASSES, variant="slow", **CONV)),  # type: ignore[arg-type]
@@ -65,6 +51,12 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[[], Aggregator]]] = {
         lambda: VisualAttention(4, CLASSES, places=(3, 2), hidden=5, layers=2, penalty=1.0),
     ),
 }
+
+
+DRAWN = ("average", "max", "learned", "conv", "late", "temporal-attention", "visual-attention")
+"""Those that say how much each step counted."""
+CUT = ("lstm", "lstm-batch", "gru", "deep-lstm", "visual-attention")
+"""Those that answer at every step."""
 
 
 @pytest.fixture(params=KINDS)
@@ -109,13 +101,13 @@ def test_a_video_does_not_see_the_others(kind: str) -> None:
         torch.testing.assert_close(net(x[row : row + 1, :length])[0], together[row])
 
 
+@pytest.mark.parametrize("kind", DRAWN)
 def test_weights_are_positive_and_end_with_the_video_and_carry_no_gradient(kind: str) -> None:
     net, x, _ = material(kind)
     net.eval()
     lengths = torch.tensor([9, 4, 1])
     weights = net.weights(x, lengths)
-    if weights is None:
-        return
+    assert weights is not None
     assert not weights.requires_grad
     assert weights.shape in ((3, 9), (3, 9, *x.shape[3:]))
     valid = valid_steps(lengths, 3, 9, x.device)
@@ -173,10 +165,10 @@ def test_a_state_dict_is_all_there_is_to_it(kind: str) -> None:
     assert torch.equal(copy.deepcopy(net)(x), net(x))
 
 
+@pytest.mark.parametrize("kind", CUT)
 def test_steps_that_may_be_cut_give_the_same_loss_with_a_cut(kind: str) -> None:
     net, x, labels = material(kind)
-    if not isinstance(net, Stepwise):
-        return
+    assert isinstance(net, Stepwise)
     net.eval()
     lengths = torch.tensor([9, 4, 1])
     (whole,) = net.losses(x, labels, lengths)
@@ -185,6 +177,19 @@ def test_steps_that_may_be_cut_give_the_same_loss_with_a_cut(kind: str) -> None:
     torch.testing.assert_close(torch.stack(parts).sum(), whole)
     (early,) = net.losses(x[1:], labels[1:], lengths[1:])  # no part that no video reaches
     assert early.isfinite()
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(DRAWN)))
+def test_the_others_have_no_weights_to_draw(kind: str) -> None:
+    net, x, _ = material(kind)
+    assert net.eval().weights(x) is None
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(CUT)))
+def test_the_others_have_one_loss(kind: str) -> None:
+    net, x, labels = material(kind)
+    assert not isinstance(net, Stepwise)
+    assert len(list(net.losses(x, labels))) == 1
 
 
 def test_inputs_of_another_width_are_refused(kind: str) -> None:

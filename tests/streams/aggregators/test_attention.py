@@ -6,11 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sequence_toys import accuracy, needle_videos, order_videos, train
+from sequence_toys import accuracy, beside_each_other, needle_videos, order_videos, train
 from torch import Tensor
 
 from storage.errors import UserError
-from streams.aggregators.aggregator import side_by_side
 from streams.aggregators.attention import TemporalAttention
 from streams.aggregators.pooling import Pooling
 
@@ -94,7 +93,7 @@ def test_a_closed_selector_reads_nothing_and_an_open_one_everything() -> None:
 def test_3d_features_beside_2d_ones_are_one_more_term_of_the_scores() -> None:
     """Where their weights are zero, the 2-D features answer alone."""
     frames, clips = torch.randn(2, 8, 4), torch.randn(2, 3, 2)
-    both, lengths = side_by_side([frames, clips], [None, None])
+    both = beside_each_other(frames, clips)
     alone, beside = attention(4, inner=7), attention(6, inner=7)
     for (_, one), (name, two) in zip(
         alone.named_parameters(), beside.named_parameters(), strict=True
@@ -106,7 +105,7 @@ def test_3d_features_beside_2d_ones_are_one_more_term_of_the_scores() -> None:
         elif two.shape != one.shape:
             place = (slice(None), slice(0, 4))
         two.data[place] = one.data
-    torch.testing.assert_close(beside(both, lengths), alone(frames))
+    torch.testing.assert_close(beside(both), alone(frames))
     beside.scores.of_vector.weight.data[:, 4:] = 1
     assert (beside.weights(both) - alone.weights(frames)).abs().max() > 1e-3
 
@@ -139,7 +138,7 @@ def only_clips(count: int, seed: int) -> tuple[Tensor, Tensor]:
     clips = torch.randn(count, 2, 3, generator=rng)
     clips[:, :, 0] = 3 * labels[:, None].float() - 1.5
     frames = torch.randn(count, 8, 4, generator=rng)
-    return side_by_side([frames, clips], [None, None])[0], labels
+    return beside_each_other(frames, clips), labels
 
 
 def test_it_learns_from_3d_features_what_2d_ones_do_not_hold() -> None:
@@ -151,5 +150,5 @@ def test_it_learns_from_3d_features_what_2d_ones_do_not_hold() -> None:
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(UserError, match="--glimpses 0"):
+    with pytest.raises(UserError, match="--extra glimpses=0"):
         attention(glimpses=0)

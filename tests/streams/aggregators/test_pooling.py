@@ -12,7 +12,6 @@ from sequence_toys import accuracy, order_videos, parameter_count, train
 from torch import Tensor
 
 from storage.errors import UserError
-from streams.aggregators.aggregator import side_by_side
 from streams.aggregators.conv_pooling import ConvPooling, Variant
 from streams.aggregators.pooling import Pooling, PoolingRule
 from streams.networks.consensus import Consensus
@@ -169,33 +168,6 @@ def test_the_maximum_finds_a_mark_in_one_step_of_40() -> None:
     assert (net.weights(x)[torch.arange(200), at] >= 1 / 8).all()  # the mark is the largest there
 
 
-def test_sources_of_different_speed_stand_side_by_side() -> None:
-    frames = torch.arange(8.0).reshape(1, 8, 1)
-    clips = torch.tensor([10.0, 20.0, 30.0]).reshape(1, 3, 1)
-    both, lengths = side_by_side([frames, clips], [None, None])
-    assert lengths is None
-    assert both[0, :, 0].tolist() == list(range(8))
-    assert both[0, :, 1].tolist() == [10, 10, 10, 20, 20, 30, 30, 30]
-    both, lengths = side_by_side([frames, clips], [torch.tensor([4]), torch.tensor([2])])
-    assert both[0, :4, 1].tolist() == [10, 10, 20, 20]
-    assert lengths is not None
-    assert lengths.tolist() == [4]
-
-
-def test_sources_of_one_speed_are_concatenated() -> None:
-    rgb, flow = torch.randn(2, 5, 3, 2, 2), torch.randn(2, 5, 4, 2, 2)
-    lengths = torch.tensor([5, 2])
-    both, _ = side_by_side([rgb, flow], [lengths, lengths])
-    for row, length in enumerate(lengths):
-        assert torch.equal(both[row, :length], torch.cat([rgb, flow], 2)[row, :length])
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 4), (2, 5, 4, 3, 3)])
-def test_sources_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="do not fit beside"):
-        side_by_side([torch.zeros(2, 5, 4), torch.zeros(shape)], [None, None])
-
-
 def small(**options: object) -> Tensor:
     return conv_pooling("local", **options)(torch.zeros(1, 13, 3, 2, 2))
 
@@ -205,7 +177,9 @@ def test_what_cannot_be_pooled_is_refused() -> None:
         small()
     with pytest.raises(UserError, match=r"maps of \(3, 3\), not \(2, 2\)"):
         small(places=(3, 3))
-    with pytest.raises(UserError, match="conv, late, slow, local, time-domain, not 'global'"):
+    with pytest.raises(
+        UserError, match="variant=global is not one of conv, late, slow, local, time-domain"
+    ):
         conv_pooling("global")
     with pytest.raises(UserError, match="average, max, learned, not 'mean'"):
         Pooling(3, 2, rule="mean")  # type: ignore[arg-type]

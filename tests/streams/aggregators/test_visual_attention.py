@@ -188,7 +188,7 @@ def test_it_learns_which_of_two_places_lights_up_first() -> None:
     ("options", "message"),
     [
         ({"scores": "none"}, "content, place"),
-        ({"penalty": -1.0}, "--penalty -1.0"),
+        ({"penalty": -1.0}, "--extra penalty=-1.0"),
         ({"layers": 0}, "--layers 0"),
     ],
 )

@@ -234,7 +234,7 @@ def test_it_tells_sets_apart_whose_means_are_equal() -> None:
         ({"fusion": "sum"}, "concatenated, early, late"),
         ({"widths": [3, 4]}, r"streams of \[3, 4\] features must have 6 together"),
         ({"widths": [2, 4], "fusion": "early"}, "must be alike"),
-        ({"clusters": 0}, "--clusters 0"),
+        ({"clusters": 0}, "--extra clusters=0"),
         ({"stream_weights": [1.0, 2.0]}, "1 weights of streams"),
     ],
 )

@@ -14,7 +14,6 @@ from storage.errors import UserError
 from streams.aggregators.windows import (
     Ends,
     back_and_forth,
-    every_window,
     random_window,
     spaced_windows,
 )
@@ -78,21 +77,6 @@ def test_starts_of_evenly_spaced_windows(
     assert windows.shape == (count, length)
 
 
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (16, [0]),
-        (17, [0, 1]),
-        (24, [0, 8]),
-        (25, [0, 8, 9]),
-        (40, [0, 8, 16, 24]),
-        (41, [0, 8, 16, 24, 25]),
-    ],
-)
-def test_the_clips_of_lrcn(steps: int, expected: list[int]) -> None:
-    assert every_window(steps, 16, 8)[:, 0].tolist() == expected
-
-
 def test_every_fifth_of_25_frames_spans_121() -> None:
     window = random_window(121, 25, np.random.default_rng(0), stride=5)
     assert window.tolist() == list(range(0, 121, 5))
@@ -107,7 +91,6 @@ def test_windows_lie_within_the_video_and_reach_both_ends(
     span = (length - 1) * stride + 1
     for windows in (
         spaced_windows(steps, length, 4, stride=stride, ends=ends),
-        every_window(steps, length, 3, stride=stride, ends=ends),
         random_window(steps, length, np.random.default_rng(1), stride=stride, ends=ends)[None],
     ):
         assert windows.shape[1] == length
@@ -120,16 +103,6 @@ def test_windows_lie_within_the_video_and_reach_both_ends(
     if span <= steps:
         assert spaced_windows(steps, length, 4, stride=stride)[0, 0] == 0
         assert spaced_windows(steps, length, 4, stride=stride)[-1, -1] == steps - 1
-        assert every_window(steps, length, 3, stride=stride)[-1, -1] == steps - 1
-
-
-@given(STEPS, st.integers(1, 20), st.integers(1, 20))
-def test_no_step_is_missed_and_no_window_comes_twice(steps: int, length: int, step: int) -> None:
-    windows = every_window(steps, length, step)
-    starts = windows[:, 0].tolist()
-    assert len(set(starts)) == len(starts)
-    if step <= length and length <= steps:
-        assert set(windows.ravel().tolist()) == set(range(steps))
 
 
 @pytest.mark.parametrize(("steps", "length", "stride"), [(10, 4, 1), (10, 10, 1), (11, 3, 4)])
@@ -158,15 +131,11 @@ def test_impossible_windows_are_refused(steps: int, length: int, stride: int, me
         random_window(steps, length, np.random.default_rng(0), stride=stride)
     with pytest.raises(UserError, match=message):
         spaced_windows(steps, length, 2, stride=stride)
-    with pytest.raises(UserError, match=message):
-        every_window(steps, length, 2, stride=stride)
 
 
-def test_no_window_and_no_step_between_windows_are_refused() -> None:
+def test_no_window_is_refused() -> None:
     with pytest.raises(UserError, match="--windows 0"):
         spaced_windows(10, 4, 0)
-    with pytest.raises(UserError, match="--window-step 0"):
-        every_window(10, 4, 0)
 
 
 def test_the_rules_need_no_torch() -> None:

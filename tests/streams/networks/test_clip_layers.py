@@ -14,11 +14,9 @@ from streams.networks.clip_layers import (
     ClipConv3d,
     ClipMaxPool3d,
     PooledSteps,
-    SameConv2d,
-    SameMaxPool2d,
     repeat_ends,
 )
-from streams.networks.padding import same_padding
+from streams.networks.padding import SameConv2d, SameMaxPool2d, same_padding
 
 LENGTHS = st.integers(1, 12)
 KERNELS = st.integers(1, 5)

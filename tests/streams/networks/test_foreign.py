@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from storage.errors import UserError
-from streams.networks import foreign
+from streams.networks import build_network, foreign
 from streams.networks.torchvision_compat import models
+from streams.training import recipe
 
 CHAINS = ["mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "squeezenet1_1"]
 HEAVY = ["densenet121", "convnext_tiny", "efficientnet_b0", "regnet_y_400mf", "inception_v3"]
@@ -75,6 +76,22 @@ def test_what_is_no_chain_is_left_whole_and_takes_flow(name: str) -> None:
     if net.fixed_size:
         with pytest.raises(UserError, match="--size"):
             net(torch.rand(1, 20, 192, 192))
+
+
+def test_a_network_has_the_size_of_its_librarys_weights() -> None:
+    """Unless told otherwise, by Python and by the recipes alike."""
+    sizes = {"inception_v3": 299, "efficientnet_b1": 240, "swin_v2_t": 256, "resnet18": 224}
+    for name, size in sizes.items():
+        assert recipe("modern", "spatial", f"torchvision:{name}").crop.size == size
+    with torch.device("meta"):
+        assert build_network("torchvision:inception_v3").size == 299
+        assert build_network("torchvision:vit_b_16").shape() == (3, 224, 224)
+        assert build_network("torchvision:inception_v3", size=160).size == 160
+
+
+def test_timms_networks_have_the_sizes_of_timms_weights() -> None:
+    pytest.importorskip("timm")
+    assert recipe("modern", "spatial", "timm:vit_base_patch16_384").crop.size == 384
 
 
 def test_names_that_are_none_are_refused_with_those_near_them() -> None:

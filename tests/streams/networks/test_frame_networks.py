@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from storage.errors import UserError
-from streams.networks import attention, bn_inception, caffe, inception_v1, resnets, vgg
+from streams.networks import (
+    attention,
+    bn_inception,
+    build_entry,
+    caffe,
+    entry_of,
+    inception_v1,
+    resnets,
+    vgg,
+)
 from streams.networks.network import Network
 
 CONVOLUTIONAL: dict[str, tuple[Callable[..., Network], int]] = {
@@ -87,6 +96,22 @@ def test_the_smallest_size_gives_scores_and_one_pixel_less_a_refusal(name: str) 
     if net.smallest > 1:
         with pytest.raises(UserError, match=rf"{net.smallest} pixels and more.*--size"):
             net(torch.zeros(1, 3, net.smallest - 1, 64))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        ("resnet18", {"depth": 34}, "the one with depth=18, and --extra depth=34 makes it another"),
+        ("attention56", {"depth": 92}, "change --network"),
+        ("c3d", {"frames": 32}, "frames of c3d is what --length says"),
+        ("vgg-m", {"size": 112}, "--size"),
+    ],
+)
+def test_what_a_name_or_an_option_decides_is_decided(
+    network: str, options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        build_entry(entry_of(network), network, 3, 16, 4, None, dict(options))
 
 
 def test_vgg_refuses_what_its_poolings_leave_nothing_of() -> None:

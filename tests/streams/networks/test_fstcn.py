@@ -1,11 +1,9 @@
-"""FstCN: the factorised kernel, the layer table, the fusion by sparsity."""
+"""FstCN: the factorised kernel and the layer table."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,8 +13,6 @@ from streams.networks.fstcn import (
     TwoPaths,
     WithDifferences,
     build,
-    fuse_by_sparsity,
-    sparsity,
     spatial_conv,
     temporal_conv,
 )
@@ -26,6 +22,8 @@ from streams.networks.fstcn import (
 def test_a_kernel_of_rank_one_equals_its_space_then_its_time(kernel: int) -> None:
     torch.manual_seed(0)
     space, time = spatial_conv(1, 1, 7), temporal_conv(1, 1, kernel)
+    for conv in (space, time):
+        nn.init.zeros_(conv.bias)
     whole = time.weight * space.weight
     assert whole.shape == (1, 1, kernel, 7, 7)
     clip = torch.randn(2, 1, 16, 20, 20)
@@ -100,35 +98,7 @@ def test_other_sizes_fit_when_they_are_asked_for(frames: int, size: int) -> None
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="53 pixels at least, not 16 at 40"):
         build(3, 4, size=40)
-    with pytest.raises(UserError, match="differences over 16 frames do not fit"):
+    with pytest.raises(UserError, match="distance=16: such differences do not fit"):
         build(3, 4, distance=16)
     with torch.device("meta"), pytest.raises(UserError, match="takes inputs of"):
         build(3, 4, size=64)(torch.empty(1, 3, 16, 72, 72))
-
-
-def test_sparsity_is_one_for_a_sure_score_and_nought_for_an_even_one() -> None:
-    sure, even = torch.eye(5)[:1], torch.full((1, 5), 0.2)
-    assert sparsity(sure).item() == pytest.approx(1)
-    assert sparsity(even).item() == pytest.approx(0, abs=1e-6)
-    assert sparsity(torch.tensor([0.5, 0.5, 0.0])).item() == pytest.approx((3 * 0.5 - 1) / 2)
-    with pytest.raises(UserError, match="two classes"):
-        sparsity(torch.ones(3, 1))
-
-
-@given(logits=st.lists(st.lists(st.floats(-5, 5), min_size=4, max_size=4), min_size=6, max_size=6))
-def test_fusion_by_sparsity_stays_within_the_crops(logits: list[list[float]]) -> None:
-    probabilities = torch.tensor(logits).softmax(-1).reshape(2, 3, 4)
-    fused = fuse_by_sparsity(probabilities)
-    assert fused.shape == (4,)
-    assert bool((fused <= probabilities.amax(dim=(0, 1)) + 1e-6).all())
-    assert bool((fused >= probabilities.amin(dim=(0, 1)) - 1e-6).all())
-
-
-def test_a_sure_crop_drowns_an_unsure_one_and_clips_are_joined_by_their_most() -> None:
-    sure, even = torch.tensor([0.0, 1.0, 0.0]), torch.full((3,), 1 / 3)
-    fused = fuse_by_sparsity(torch.stack([torch.stack([sure, even])]))
-    torch.testing.assert_close(fused, sure, atol=1e-6, rtol=0)
-    torch.testing.assert_close(fuse_by_sparsity(even.expand(2, 2, 3)), even)
-    other = torch.tensor([1.0, 0.0, 0.0])
-    both = fuse_by_sparsity(torch.stack([sure, other]).unsqueeze(1))
-    assert both.tolist() == [1, 1, 0]

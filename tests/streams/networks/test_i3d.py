@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from i3d_names import to_pytorch_i3d
 from torch import Tensor
 from torch.nn import functional as F
 
 from storage.errors import UserError
-from streams.networks.i3d import (
-    I3D,
-    build,
-    deflated,
-    from_pytorch_i3d,
-    to_inception_v1,
-    to_pytorch_i3d,
-)
+from streams.networks import build_network, deflate, fill, load_initial
+from streams.networks.i3d import I3D, build, from_pytorch_i3d
+from streams.networks.network import Network
 from streams.networks.torchvision_compat import models
 
 KINETICS = {
@@ -132,10 +128,17 @@ def test_published_weights_fill_every_tensor(published: dict[str, Tensor], kinet
     )
 
 
+def inception_of(net: I3D) -> Network:
+    """The Inception-v1 for pictures whose kernels are those of `net`, summed over time."""
+    flat = build_network("inception-v1", "rgb", net.head.out_features, padding="same")
+    assert fill(flat, net.state_dict(), "I3D") == "kernels summed over time"
+    return flat.eval()
+
+
 def test_deflated_answers_a_still_picture_as_a_boring_video_with_repeated_ends(
     kinetics: I3D, picture: Tensor
 ) -> None:
-    flat = deflated(kinetics).eval()
+    flat = inception_of(kinetics)
     assert parameters(flat) < parameters(kinetics)
     assert flat.layout == "stack"
     assert flat.shape() == (3, 224, 224)
@@ -153,20 +156,70 @@ def test_deflated_differs_from_zero_padding_at_the_ends_only(
     kinetics: I3D, picture: Tensor
 ) -> None:
     """One layer sees the ends in 2 of 16 steps; two layers in more."""
-    flat = deflated(kinetics).eval()
+    flat = inception_of(kinetics)
     boring = picture.unsqueeze(2).expand(-1, -1, 32, -1, -1)
     with torch.no_grad():
         steps = kinetics.until(boring, "Conv3d_2c_3x3")
-        wanted = flat.until(picture, "Conv3d_2c_3x3").unsqueeze(2)
+        wanted = flat.until(picture, "conv3").unsqueeze(2)
     off = (steps - wanted).abs().amax(dim=(0, 1, 3, 4))
     assert len(off) == 16
     assert off[2:-3].max() < 1e-3
     assert min(off[0], off[-1]) > 0.1
 
 
+def test_deflation_layer_by_layer_is_that_of_the_weights() -> None:
+    torch.manual_seed(0)
+    net = build(3, 5).eval()
+    picture = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        wanted = inception_of(net)(picture)
+        torch.testing.assert_close(deflate(net).eval()(picture), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_i3d_starts_from_pictures_and_answers_a_boring_video_as_its_picture() -> None:
+    """The paper's own start, with the end frames repeated; on flow too, by cross-modality."""
+    torch.manual_seed(0)
+    flat = build_network("inception-v1", "rgb", 5, padding="same").eval()
+    net = build(3, 5, time_padding="replicate").eval()
+    assert fill(net, flat.state_dict(), "pictures") == "kernels repeated over time and divided"
+    picture = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        video = net(picture.unsqueeze(2).expand(-1, -1, 16, -1, -1))
+        torch.testing.assert_close(video, flat(picture), atol=1e-4, rtol=1e-4)
+    flow = build(2, 5)
+    said = fill(flow, flat.state_dict(), "pictures")
+    assert said.endswith("first layer turned from 3 into 2 channels")
+    first = flow.state_dict()["backbone.Conv3d_1a_7x7.conv3d.weight"]
+    assert torch.equal(first[:, 0], first[:, 1])
+    assert torch.equal(first[:, :, 0], first[:, :, 6])
+
+
+def test_flow_starts_from_i3d_on_frames_by_cross_modality(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rgb, flow = build(3, 5), build(2, 5)
+    torch.save(to_pytorch_i3d(rgb.state_dict()), tmp_path / "rgb.pt")
+    said = load_initial(flow, "i3d", str(tmp_path / "rgb.pt"))
+    assert "first layer turned from 3 into 2 channels" in said
+    name = "backbone.Mixed_3b.b0.conv3d.weight"
+    assert torch.equal(flow.state_dict()[name], rgb.state_dict()[name])
+    grey = torch.randn(1, 1, 16, 32, 32)
+    with torch.no_grad():
+        part = "Conv3d_1a_7x7"
+        one, two = rgb.eval(), flow.eval()
+        wanted = one.until(grey.expand(-1, 3, -1, -1, -1), part)
+        torch.testing.assert_close(
+            two.until(grey.expand(-1, 2, -1, -1, -1), part), wanted, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_i3ds_weights_are_refused_where_pictures_are_padded_otherwise() -> None:
+    with pytest.raises(UserError, match="add --extra padding=same"):
+        fill(build_network("inception-v1", "rgb", 5), build(3, 5).state_dict(), "I3D")
+
+
 def test_deflated_weights_have_the_names_and_shapes_of_googlenet(kinetics: I3D) -> None:
     """With them a spatial stream on torchvision's layers starts from Kinetics."""
-    state = to_inception_v1(kinetics)
+    state = inception_of(kinetics).state_dict()
     with torch.device("meta"):
         theirs = models.googlenet(weights=None, init_weights=False, aux_logits=False)
     wanted = {

@@ -12,7 +12,7 @@ from torch import nn
 
 from storage.errors import UserError
 from streams.networks import bn_inception, inception_v1, resnets
-from streams.networks.padding import SamePad, same_padding
+from streams.networks.padding import SameConv2d, same_padding
 from streams.networks.torchvision_compat import models
 
 
@@ -112,10 +112,9 @@ def test_same_padding_gives_size_over_stride_places_and_no_more_than_needed(
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 def test_same_padding_is_torchs_own_where_torch_has_it() -> None:
     picture = torch.rand(1, 2, 11, 9)
-    weight = torch.rand(3, 2, 4, 5)
-    padded = SamePad((4, 5), (1, 1))(picture)
-    own = nn.functional.conv2d(picture, weight, padding="same")
-    torch.testing.assert_close(nn.functional.conv2d(padded, weight), own)
+    layer = SameConv2d(2, 3, (4, 5))
+    own = nn.functional.conv2d(picture, layer.weight, layer.bias, padding="same")
+    torch.testing.assert_close(layer(picture), own)
 
 
 def test_the_two_paddings_differ_in_answers_and_not_in_names() -> None:
@@ -158,5 +157,5 @@ def test_bn_inception_is_cadenes_port() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(UserError, match="--depth 20 is not one of 18, 34"):
         resnets.build(3, 2, depth=20)
-    with pytest.raises(UserError, match="--padding full is not one of symmetric, same"):
+    with pytest.raises(UserError, match="--extra padding=full is not one of symmetric, same"):
         inception_v1.build(3, 2, padding="full")  # type: ignore[arg-type]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.networks.clip_layers import ClipConv3d, SameConv2d, SameMaxPool2d
+from streams.networks.clip_layers import ClipConv3d
 from streams.networks.inflation import deflate, inflate
 from streams.networks.network import Network
+from streams.networks.padding import SameConv2d, SameMaxPool2d
 from streams.networks.torchvision_compat import models
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.networks import karpathy
+from streams.networks import fill, karpathy
 from streams.networks.learnable import learnable, set_learnable
 from streams.networks.network import Network
+from streams.networks.stream_net import StreamNet
 
 BUILD: dict[str, Callable[..., Network]] = {
     "single": karpathy.build_single,
@@ -31,6 +32,7 @@ def small(name: str, **options: object) -> Network:
     """A narrow one with weights of its own in every layer, biases and norms included."""
     torch.manual_seed(len(name))
     net = BUILD[name](3, 5, **{"size": 64, "width": WIDTH, **options}).eval()
+    net.name = f"karpathy-{name}"
     with torch.no_grad():
         for tensor in (*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())):
             if tensor.ndim == 1:
@@ -43,6 +45,18 @@ def still(frames: int, size: int = 64) -> Tensor:
     """The same picture again and again."""
     torch.manual_seed(7)
     return torch.randn(2, 3, 1, size, size).expand(-1, -1, frames, -1, -1)
+
+
+def start_at(net: Network, single: Network, frame: int) -> None:
+    """The single frame's weights on one of the frames (or towers) that a layer sees, else 0."""
+    state = net.state_dict()
+    for name, given in single.state_dict().items():
+        if state[name].shape == given.shape:
+            state[name].copy_(given)
+        elif given.ndim == 5:
+            state[name].zero_()[:, :, frame] = given[:, :, 0]
+        else:
+            state[name].zero_()[:, frame * given.shape[1] : (frame + 1) * given.shape[1]] = given
 
 
 # Arithmetic: filters x (channels x frames x height x width) + a bias each.
@@ -127,7 +141,9 @@ def test_every_frame_reaches_the_answer_of_slow_fusion() -> None:
 @pytest.mark.parametrize("name", ["late", "early", "slow"])
 def test_a_still_video_gives_what_its_image_gives(name: str, norm: str) -> None:
     single, net = small("single", norm=norm), small(name, norm=norm)
-    karpathy.start_from_single(net, single)
+    said = fill(net, single.state_dict(), "the single frame")
+    spread = "both towers weigh alike" if name == "late" else "kernels repeated over time"
+    assert said.startswith(spread)
     with torch.no_grad():
         image, video = single(still(1)), net(still(net.frames))
     assert image.std() > 0.1
@@ -137,7 +153,7 @@ def test_a_still_video_gives_what_its_image_gives(name: str, norm: str) -> None:
 @pytest.mark.parametrize("frame", [0, 4, 9])
 def test_early_fusion_with_its_weight_on_one_frame_is_the_single_frame(frame: int) -> None:
     single, net = small("single"), small("early")
-    karpathy.start_from_single(net, single, frame=frame)
+    start_at(net, single, frame)
     clip = torch.randn(2, 3, 10, 64, 64)
     with torch.no_grad():
         images = [single(clip[:, :, [t]]) for t in range(10)]
@@ -149,7 +165,7 @@ def test_early_fusion_with_its_weight_on_one_frame_is_the_single_frame(frame: in
 def test_late_fusion_that_weighs_its_towers_alike_is_their_mean() -> None:
     """Where the towers meet, which is before the first rectifier behind them."""
     single, net = small("single"), small("late")
-    karpathy.start_from_single(net, single)
+    fill(net, single.state_dict(), "the single frame")
     clip = torch.randn(2, 3, 16, 64, 64)
     with torch.no_grad():
         ends = [single.until(clip[:, :, [t]], "fc6") for t in (0, 15)]
@@ -162,7 +178,7 @@ def test_late_fusion_that_weighs_its_towers_alike_is_their_mean() -> None:
 @pytest.mark.parametrize(("frame", "seen"), [(0, 0), (1, 15)])
 def test_late_fusion_with_one_tower_is_the_single_frame(frame: int, seen: int) -> None:
     single, net = small("single"), small("late")
-    karpathy.start_from_single(net, single, frame=frame)
+    start_at(net, single, frame)
     clip = torch.randn(2, 3, 16, 64, 64)
     with torch.no_grad():
         image = single(clip[:, :, [seen]])
@@ -238,14 +254,12 @@ def test_bad_input_is_refused_in_one_line() -> None:
         karpathy.build_single(3, 5, size=20)
     with pytest.raises(UserError, match="at least 2 frames"):
         karpathy.build_late(3, 5, frames=1)
-    with pytest.raises(UserError, match="norm 'group' is not one of lrn, batch"):
+    with pytest.raises(UserError, match="--extra norm=group is not one of lrn, batch"):
         karpathy.build_single(3, 5, norm="group")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="the same --norm"):
-        karpathy.start_from_single(small("slow"), small("single", norm="batch"))
-    with pytest.raises(UserError, match="frame 10 is not one of the 10"):
-        karpathy.start_from_single(small("early"), small("single"), frame=10)
-    with pytest.raises(UserError, match="the same size, grid, width"):
-        karpathy.start_from_single(small("early"), small("single", size=112))
+    with pytest.raises(UserError, match="holds norm1"):
+        fill(small("slow"), small("single", norm="batch").state_dict(), "the single frame")
+    with pytest.raises(UserError, match=r"fc6.weight has shape .*another size or other steps"):
+        fill(small("early"), small("single", size=112).state_dict(), "the single frame")
 
 
 def test_the_smallest_size_leaves_a_map() -> None:
@@ -263,11 +277,10 @@ def test_which_layers_learn() -> None:
 
 
 def test_a_step_moves_just_the_layers_that_learn() -> None:
-    net = small("early", norm="batch").train()
-    resting = set_learnable(net, "top3")
-    assert resting == net.norms
-    for norm in resting:
-        norm.eval()
+    net = small("early", norm="batch")
+    stream = StreamNet(net, learn="top3").train()
+    assert not any(norm.training for norm in net.norms)
+    assert stream.training
     before = {name: value.clone() for name, value in net.state_dict().items()}
     sgd = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
     net(torch.randn(4, 3, 10, 64, 64)).square().sum().backward()
@@ -276,7 +289,7 @@ def test_a_step_moves_just_the_layers_that_learn() -> None:
         name for name, value in net.state_dict().items() if not torch.equal(value, before[name])
     }
     assert moved == set(learnable(net, "top3"))
-    assert set_learnable(net, "all") == []
+    set_learnable(net, "all")
     assert all(p.requires_grad for p in net.parameters())
 
 
@@ -294,8 +307,10 @@ def test_top_three_of_a_network_with_norms_takes_the_norms_behind_them() -> None
     first = learnable(net, "top3")[0]
     assert first == "backbone.conv2.weight"
     assert "backbone.norm2.weight" in learnable(net, "top3")
-    assert set_learnable(net, "top3") == [net.norms[0]]
-    assert set_learnable(net, "top") == net.norms
+    StreamNet(net, learn="top3").train()
+    assert [norm.training for norm in net.norms] == [False, True, True]
+    StreamNet(net, learn="top").train()
+    assert not any(norm.training for norm in net.norms)
 
 
 def test_a_network_without_classifier_has_no_top() -> None:

@@ -6,13 +6,13 @@ import re
 
 import pytest
 import torch
+from i3d_names import to_pytorch_i3d
 from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.inputs import RGB
 from streams.networks import bn_inception
 from streams.networks.build import build_network
-from streams.networks.i3d import to_pytorch_i3d
 from streams.networks.initial import randomise
 from streams.networks.layouts import LAYOUTS, in_our_names, layout_of
 from streams.networks.network import Network

@@ -97,10 +97,11 @@ def test_classes_are_read_from_the_hidden_flow(motion_net: MotionNet) -> None:
     )
     for step in range(20):
         frames, motion = drifting(8, seed=1000 + step)
-        logits, pyramid = net.with_pyramid(frames)
+        features, own = net.with_own_loss(frames)
+        logits = net.classify(features)
         loss = nn.functional.cross_entropy(logits, (motion[:, 0] > 0).long())
         adam.zero_grad()
-        (loss + 0.01 * motion_loss(pyramid, frames).total).backward()
+        (loss + 0.01 * own).backward()
         adam.step()
     frames, motion = drifting(64, seed=0)
     with torch.no_grad():

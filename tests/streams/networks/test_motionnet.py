@@ -89,7 +89,7 @@ def test_what_motionnet_cannot_take() -> None:
         motionnet.build(34)
     with pytest.raises(UserError, match="3 channels are no frames"):
         motionnet.build(3)
-    with pytest.raises(UserError, match="6 scales"):
+    with pytest.raises(UserError, match="scales=6 must be from 2 to 5"):
         motionnet.build(33, scales=6)
     net = motionnet.build(9, width=1 / 8, scales=3)
     with pytest.raises(UserError, match="sides that 8 divides, not 64 x 60"):
@@ -179,14 +179,13 @@ def test_classes_teach_motionnet_too() -> None:
     assert first.weight.grad.abs().max() > 0
 
 
-def test_one_pass_gives_classes_and_every_scale_of_flow() -> None:
+def test_one_pass_gives_features_and_the_loss_of_the_motion() -> None:
     net, frames = hidden(), torch.randn(2, 9, 32, 32)
     with torch.no_grad():
-        logits, pyramid = net.with_pyramid(frames)
-        assert torch.equal(logits, net(frames))
-        assert torch.equal(net.after(net.until(frames, "motion"), "motion"), net.features(frames))
-        for mine, its in zip(pyramid, net.motion.pyramid(frames), strict=True):
-            assert torch.equal(mine, its)
+        features, loss = net.with_own_loss(frames)
+        assert torch.equal(features, net.features(frames))
+        assert torch.equal(net.after(net.until(frames, "motion"), "motion"), features)
+        assert loss == motion_loss(net.motion.pyramid(frames), frames).total
     assert [s.name for s in net.stages()] == ["motion", "flow_input", "conv1", "norm1", "relu1"]
     assert len(net.norms) == 1
 

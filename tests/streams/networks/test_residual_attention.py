@@ -88,5 +88,5 @@ def test_small_pictures_keep_their_size_until_the_second_stage() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(UserError, match="--depth 50 is not one of 56, 92"):
         attention.build(3, 2, depth=50)
-    with pytest.raises(UserError, match="--gate relu"):
+    with pytest.raises(UserError, match="--extra gate=relu"):
         attention.build(3, 2, gate="relu")  # type: ignore[arg-type]

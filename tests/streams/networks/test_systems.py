@@ -6,11 +6,13 @@ import json
 
 import pytest
 
-from scripts.canon import AROUND, BUILDERS, SYSTEMS, parameters_here
+from scripts.canon import SYSTEMS, parameters_here, sequence_module
 from scripts.cli import main
 from storage.errors import UserError
-from streams.networks.systems import NETWORK_SYSTEMS, System
+from streams.aggregators import Aggregator, Recurrent
+from streams.networks.systems import NETWORK_SYSTEMS
 from streams.networks.table import NETWORKS
+from streams.sequences import SEQUENCES
 from streams.training.published import PUBLISHED
 from streams.training.recipes import recipe, recipe_from
 
@@ -20,20 +22,32 @@ def test_every_network_has_one_row() -> None:
     assert len({system.name for system in SYSTEMS}) == len(SYSTEMS)
 
 
-@pytest.mark.parametrize("system", [s for s in SYSTEMS if s.train], ids=lambda s: s.name)
+STORE = "--store none --labels none --out out"
+PATHS = {
+    "fuse": "none.npz none2.npz --out out.npz",
+    "train fusion": f"--spatial none --temporal none {STORE}",
+    "train transfer": f"--pictures none {STORE}",
+    "train sequence": "--features none --labels none --out out",
+    "svm": "none none2 --labels none --out out.npz",
+    "features": f"none {STORE}",
+    "features idt": STORE,
+}
+"""Command -> the files that it is given, of which none is there."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    sorted({words for system in SYSTEMS for words in (system.first, system.train) if words}),
+)
 def test_a_command_of_the_table_is_understood(
-    system: System, capsys: pytest.CaptureFixture[str]
+    words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With what is left out, it would go to work: only the files are not there."""
-    words = system.train.split()
-    if words[0] == "fuse":
-        rest = ["none.npz", "none2.npz", "--out", "out.npz"]
-    elif words[1] == "fusion":
-        rest = ["--spatial", "none", "--temporal", "none", "--store", "none", "--labels", "none"]
-        rest += ["--out", "out"]
-    else:
-        rest = ["--store", "none", "--labels", "none", "--out", "out"]
-    assert main([*words, *rest, "--quiet"]) == 2
+    known = [command for command in PATHS if words.startswith(command)]
+    rest = PATHS[max(known, key=len)] if known else STORE
+    if words.startswith("features --at"):  # the run stands first
+        words, rest = "features", f"none {words.removeprefix('features')} {STORE}"
+    assert main([*words.split(), *rest.split(), "--quiet"]) == 2
     said = capsys.readouterr().err
     assert "none" in said, said
     assert "nrecognized" not in said, said
@@ -47,14 +61,31 @@ def test_a_command_of_the_table_is_understood(
         ("convnet-lstm", 8_954_928),
         ("densenet3d-121", 11_658_896),
         ("motionnet", 42_319_860),
+        ("3d-fused", 39_770_384),
+        ("lrcn", 65_499_152),
+        ("lstm", 4 * 512 * (1024 + 512 + 2) + 513 * 400),
+        ("deep-lstm", 11_554_816 + 513 * 400),
+        ("conv-pooling", (49 * 1024 + 1) * 4096 + (4096 + 1) * 4096 + 4097 * 400),
     ],
 )
 def test_parameters_are_counted_without_memory_for_them(name: str, parameters: int) -> None:
     assert parameters_here(name) == parameters
 
 
-def test_whoever_has_a_builder_has_a_row() -> None:
-    assert set(BUILDERS) <= {system.name for system in AROUND}
+def test_every_network_on_features_has_a_row_and_is_what_its_command_builds() -> None:
+    assert set(SEQUENCES) <= {system.name for system in SYSTEMS}
+    for name in SEQUENCES:
+        assert isinstance(sequence_module(name), Aggregator)
+
+
+def test_on_features_lrcn_and_convnet_lstm_are_what_stands_behind_the_frames() -> None:
+    lrcn, convnet = sequence_module("lrcn"), sequence_module("convnet-lstm")
+    assert isinstance(lrcn, Recurrent)
+    assert isinstance(convnet, Recurrent)
+    assert (lrcn.hidden, lrcn.prediction, lrcn.loss, len(lrcn.norms)) == (256, "mean", "mean", 0)
+    whole = 4 * 512 * (1024 + 512 + 2) + 513 * 400
+    assert sum(p.numel() for p in convnet.parameters()) == whole
+    assert (convnet.prediction, convnet.loss, len(convnet.norms)) == ("last", "mean", 1)
 
 
 def test_the_list_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +94,9 @@ def test_the_list_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None
     assert len(rows) == len(SYSTEMS)
     assert rows["i3d"]["train"] == "twostream train spatial --network i3d"
     assert rows["i3d"]["parameters"] == 12_697_264
-    assert rows["actionvlad"]["train"] is None
+    assert rows["actionvlad"]["train"] == "twostream train sequence --network actionvlad"
+    assert rows["actionvlad"]["first"] == "twostream features"
+    assert all(row["train"] for row in rows.values())
 
 
 @pytest.mark.parametrize("name", ["published", "small", "modern"])

@@ -31,7 +31,7 @@ from streams.training.trainer import State, train
 ALONE = Ranks(0, 1, torch.device("cpu"))
 LARGE = {"resnet101", "resnet152", "vgg16", "vgg16-bn", "attention56", "attention92", "resnet50"}
 LARGE |= {"r3d18", "r2plus1d-18", "mc3-18", "i3d", "densenet3d-121", "t3d121", "hidden-two-stream"}
-LARGE |= {"resnet34", "s3d", "fstcn", "caffenet", "vgg-m", "bn-inception"}
+LARGE |= {"lrcn", "convnet-lstm", "resnet34", "s3d", "fstcn", "caffenet", "vgg-m", "bn-inception"}
 
 
 def each_network() -> list[Any]:

@@ -1,0 +1,13 @@
+"""Pictures of what trained networks see, and the page that shows them."""
+
+from typing import TYPE_CHECKING
+
+from twostream import exports
+
+if TYPE_CHECKING:
+    from fusion.explanation.figures import Explanation
+    from fusion.explanation.page import check_folder, write_explanation
+    from fusion.explanation.sequences import explain_sequence
+    from fusion.explanation.streams import Wanted, explain_stream
+
+__getattr__, __all__ = exports(__name__, __file__)
