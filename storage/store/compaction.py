@@ -16,8 +16,9 @@ from storage import atomic
 from storage.store import faults, shard
 from storage.store.claim import FRESH, publishing, unclaimed, unopened
 from storage.store.environment import create_shard
-from storage.store.index import Index, Listed, gone_line, listing_line, shard_line
+from storage.store.index import Index, Listed
 from storage.store.keys import NEXT, NUMBER, entry_content, record_keys, video_key
+from storage.store.lines import gone_line, listing_line, shard_line
 from storage.store.salvage import BROKEN, rename_new
 from storage.store.sealing import is_sealed, seal_folder
 from storage.store.settling import adopt, settle, tidy, upgrade

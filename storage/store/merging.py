@@ -20,7 +20,6 @@ from storage import atomic
 from storage.errors import StoreError, UserError
 from storage.store import chunk, faults, shard
 from storage.store.claim import FRESH, publishing
-from storage.store.index import dropping_line, gone_line, listing_line, shard_line
 from storage.store.keys import (
     content_of,
     entry_content,
@@ -28,6 +27,7 @@ from storage.store.keys import (
     json_value,
     parse_entry,
 )
+from storage.store.lines import dropping_line, gone_line, listing_line, shard_line
 from storage.store.salvage import rename_new
 from storage.store.sealing import check_seal, is_sealed, quiet_shard, seal
 from storage.store.settling import adopt, settle, stored_entries, upgrade

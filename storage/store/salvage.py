@@ -23,7 +23,6 @@ from storage.errors import StoreError
 from storage.store import chunk, faults, shard
 from storage.store.claim import FRESH, next_name, publishing
 from storage.store.environment import create_shard
-from storage.store.index import gone_line, listing_line, shard_line
 from storage.store.keys import (
     KINDS,
     RECORD,
@@ -32,6 +31,7 @@ from storage.store.keys import (
     json_value,
     parse_entry,
 )
+from storage.store.lines import gone_line, listing_line, shard_line
 from storage.store.settling import stored_entries
 from storage.store.sharded import ShardedStore
 from storage.store.writer import RecordWriter

@@ -16,7 +16,7 @@ from typing import Any
 
 from storage.errors import StoreError
 from storage.store import claim, faults, manifest, shard
-from storage.store.index import Index, Listed, dropping_line, listing_line, shard_line
+from storage.store.index import Index, Listed
 from storage.store.keys import (
     NUMBER,
     PENDING,
@@ -26,6 +26,7 @@ from storage.store.keys import (
     record_keys,
     video_key,
 )
+from storage.store.lines import dropping_line, listing_line, shard_line
 from storage.store.writer import drop_numbers, pending_numbers
 
 

@@ -21,12 +21,13 @@ from typing import Any, Generic, Self, TypeVar
 from storage.errors import StoreError, UserError
 from storage.store import chunk, claim, manifest, sealing, shard
 from storage.store.finding import Location, M, VideoFinder
-from storage.store.index import Listed, dropping_line, listing_line
+from storage.store.index import Listed
 from storage.store.keys import (
     check_id,
     parse_entry,
     record_key,
 )
+from storage.store.lines import dropping_line, listing_line
 from storage.store.settling import settle, upgrade, withdraw
 from storage.store.writer import RecordWriter, drop_numbers
 

@@ -18,7 +18,8 @@ from test_store import ODD_IDS
 from storage.errors import StoreError
 from storage.store import claim, locks, manifest, sharded
 from storage.store.compaction import compact
-from storage.store.index import Index, coded
+from storage.store.index import Index
+from storage.store.lines import coded
 from storage.store.shard import Shard
 from storage.store.store import Store, open_store
 from storage.store.verification import verify
