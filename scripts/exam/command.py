@@ -19,7 +19,8 @@ class Options:
     out: Path = Path("exam")
     """Folder for everything that is made."""
     systems: tuple[str, ...] = ()
-    """Names of systems, or systems of your own as said above (default: all of --list)."""
+    """Names of systems, with spaces or commas, or systems of your own as said above (default: all
+    of --list)."""
     questions: tuple[str, ...] = ()
     """Names of questions (default: all of --list)."""
     seeds: int = 1
@@ -54,8 +55,8 @@ def run(options: Options) -> int:
     if not 1 <= options.seeds <= 100:
         raise UserError(f"--seeds {options.seeds} must lie in 1 to 100")
     out, budget = options.out.resolve(), options.budget
-    names = options.systems or (QUICK if options.quick else tuple(CANDIDATES))
-    asked = options.questions or (QUICK_QUESTIONS if options.quick else tuple(SETTINGS))
+    names = in_commas(options.systems) or (QUICK if options.quick else tuple(CANDIDATES))
+    asked = in_commas(options.questions) or (QUICK_QUESTIONS if options.quick else tuple(SETTINGS))
     if options.quick:
         budget = budget.quick
     systems = [candidate(name) for name in dict.fromkeys(names)]
@@ -96,6 +97,11 @@ def run(options: Options) -> int:
             f"{len(outcome.failed)} steps failed; {next(iter(outcome.failed.values()))}"
         )
     return 0
+
+
+def in_commas(words: tuple[str, ...]) -> list[str]:
+    """`A,B` is the same as `A B`."""
+    return [name for word in words for name in word.split(",") if name]
 
 
 def listing() -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from scripts.exam.budget import Budget
 from scripts.exam.candidates import CANDIDATES, QUICK, QUICK_QUESTIONS
+from scripts.exam.command import main
 from scripts.exam.own import candidate
 from scripts.exam.sitting import SETTINGS, Sitting
 from scripts.exam.way import ExamStep, Way
@@ -132,6 +133,18 @@ def test_systems_of_ones_own_are_of_the_family_that_their_network_is(
     system = candidate(text)
     assert system.family == family
     assert candidate(f"{text.partition('=')[0]}=attention").family == "attention"
+
+
+def test_names_may_stand_in_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for words in (
+        ["lstm,vlad", "--questions", "order,fine"],
+        ["lstm", "vlad", "--questions", "order", "fine"],
+    ):
+        assert main(["--out", str(tmp_path), "--dry-run", "--systems", *words]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "actionvlad" in printed[0]
 
 
 def test_the_settings_of_a_run_take_part(tmp_path: Path, parsed: list[Any]) -> None:
