@@ -10,6 +10,9 @@ VIDEO_EXTENSIONS = frozenset(
     .mpg .mts .mxf .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m
     """.split()  # noqa: SIM905 - a list would take 31 lines
 )
+FRAME_RATES = "frame_rates.csv"
+"""Beside exported pictures: lines `video,fps`. It is no list of labels."""
+
 PARTS = ("train", "validation", "test")
 """Of a split."""
 PART_OF = {

@@ -22,6 +22,7 @@ from storage.store.store import open_store
 SIZE = "--recipe small --size 24 --epochs 1 --batch 4 --ema 0 --workers 0"
 CALLS = {
     "demo": "--out OUTFOLDER --quick",
+    "exam": "--out OUTFOLDER --quick",
     "doctor": "",
     "extract": "VIDEOS --out OUTSTORE --flow dis --preset ultrafast --workers 1",
     "inspect": "STORE",
@@ -54,12 +55,13 @@ CALLS = {
     "bench flow": "--sizes 32x24 --rounds 1 --engine cpu",
     "bench store": "--videos 1 --pairs 2 --rounds 2 --index 20",
     "bench shards": "--shards 1 3 --writers 1 --rounds 2 --seconds 0.2 --failures 20",
+    "bench codecs": "--clips VIDEOS --videos 1 --short-side 36 --pairs 1",
     "bench extract": "",
     "bench gpu-day": "--out OUTFOLDER",
     "bench train": "",
     "bench fusion": "",
 }
-TOO_LONG_HERE = {"demo", "bench extract", "bench gpu-day", "bench train", "bench fusion"}
+TOO_LONG_HERE = {"demo", "exam", "bench extract", "bench gpu-day", "bench train", "bench fusion"}
 """Run whole by tests of their own."""
 
 NUMBERS = [

@@ -23,7 +23,7 @@ def test_commands_kinds_and_options_are_completed(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m twostream "$@"\n')
     program.chmod(0o755)
     asked = [
-        ("exp", ["export"]),
+        ("expo", ["export"]),
         ("bench cod", ["codecs"]),
         ("extract videos --short", ["--short-side"]),
         ("train temporal --labels L --tra", ["--track"]),

@@ -58,6 +58,7 @@ def check_report(out: Path, named: set[str]) -> None:
     assert 'href="http' not in page
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_quick_demo_stopped_and_gone_on_with(twostream: Command, tmp_path: Path) -> None:
     out = tmp_path / "demo"

@@ -91,6 +91,7 @@ def test_the_command_works_in_a_crowded_folder(crowded: Path) -> None:
     assert python(crowded, "-m", "twostream", "train", "temporal", "--help").returncode == 0
 
 
+@pytest.mark.slow
 def test_torchrun_trains_from_a_crowded_folder(crowded: Path) -> None:
     """Two processes, each with a reading process of its own."""
     tiny: Tiny = write_tiny(crowded / "data")

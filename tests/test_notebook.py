@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from surroundings import ROOT
 
 PAGE = ROOT / "docs" / "notebook.ipynb"
@@ -19,6 +20,7 @@ def cells() -> list[dict]:
     return list(notebook["cells"])
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     """Its cells in order, as a kernel would run them; pictures are drawn, not shown."""
     code = "\n\n".join("".join(c["source"]) for c in cells() if c["cell_type"] == "code")

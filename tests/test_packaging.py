@@ -182,6 +182,7 @@ def check_installed(environment: Path, folder: Path) -> None:
     assert report["engines"]["opencv-cuda"]["reference"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """In an environment of its own, which borrows only the dependencies of this one."""
     check_installed(installed(tmp_path, str(wheel)), tmp_path)

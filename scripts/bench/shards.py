@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 
 from flow.extraction import Failure, record_failures
-from scripts.samples import SampleData, make_sample_data
 from storage.errors import WorkFailed
 from storage.store import Store, StoreConfig, open_store, sealing, verify
 
@@ -193,6 +192,8 @@ def first_video(path: Path, files: int) -> float:
         if number % 1000 == 0:
             folder.mkdir(parents=True)
         os.close(os.open(folder / f"v_{number:06d}.avi", os.O_CREAT | os.O_WRONLY))
+    from scripts.samples import SampleData, make_sample_data  # a page of help needs no OpenCV
+
     make_sample_data(
         path / "real", SampleData(appearances=2, motions=2, groups=6, clips=1, frames=16)
     )

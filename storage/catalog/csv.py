@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from storage.catalog.catalog import Listing
 from storage.errors import UserError
-from storage.videos import PART_OF, video_id
+from storage.videos import FRAME_RATES, PART_OF, video_id
 
 
 def recognise(path: Path) -> bool:
@@ -21,7 +21,7 @@ def recognise(path: Path) -> bool:
 
 def csv_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob("*.csv"))
+        return sorted(file for file in path.glob("*.csv") if file.name != FRAME_RATES)
     return [path] if path.suffix.lower() == ".csv" else []
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 from storage import atomic
 from storage.errors import UserError
 from storage.store import Store
-
-RATES = "frame_rates.csv"
-"""Lines `video,fps`; it lies where the videos' folders lie."""
+from storage.videos import FRAME_RATES
 
 
 def write_rates(store: Store, exported: Iterable[str], out: Path) -> Path:
@@ -23,15 +21,15 @@ def write_rates(store: Store, exported: Iterable[str], out: Path) -> Path:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["video", "fps"])
     rows.writerows([video, repr(float(rate))] for video, rate in sorted(rates.items()))
-    atomic.write_text(out / RATES, text.getvalue())
-    return out / RATES
+    atomic.write_text(out / FRAME_RATES, text.getvalue())
+    return out / FRAME_RATES
 
 
 def read_rates(sources: Sequence[Path]) -> dict[str, float]:
     """Video -> its rate, as far as folders of exported videos say it."""
     rates: dict[str, float] = {}
     for source in sources:
-        path = Path(source) / RATES
+        path = Path(source) / FRAME_RATES
         if not path.is_file():
             continue
         with path.open(encoding="utf-8", newline="") as file:

@@ -11,11 +11,12 @@ from storage.codecs import Quantizer
 from storage.convert.foreign_names import BOTH, IMAGE, TABLE, X, Y
 from storage.convert.foreign_survey import FLOW, FoundVideo, Survey, survey
 from storage.convert.foreign_video import Reading
-from storage.convert.frame_rates import RATES, read_rates
+from storage.convert.frame_rates import read_rates
 from storage.convert.import_options import ImportOptions
 from storage.convert.import_values import USUAL_BOUND, settle_values
 from storage.errors import UserError
 from storage.store import StoreConfig
+from storage.videos import FRAME_RATES
 
 TOOLS = {
     "flow_x_": "denseflow, dense_flow, TSN or mmaction2",
@@ -94,7 +95,7 @@ def plan_import(sources: Sequence[Path], options: ImportOptions | None = None) -
         notes.append("size: taken for the videos' own; state --size if the tool resized them")
     rates = {} if options.fps else read_rates(sources)
     if rates:
-        notes.append(f"frame rate: as {RATES} says, of {len(rates)} videos")
+        notes.append(f"frame rate: as {FRAME_RATES} says, of {len(rates)} videos")
     elif options.fps is None:
         notes.append("frame rate: 25 a second is written down, for files do not say (--fps)")
     return Plan(collection, videos, reading, config, layout, notes, options.fps or 25.0, rates)

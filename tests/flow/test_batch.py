@@ -249,6 +249,7 @@ def test_shards_together_do_everything_once(videos: Path, whole: Path, tmp_path:
     assert content(out) == content(whole)
 
 
+@pytest.mark.slow
 def test_odd_clips(shared_data: Path, tmp_path: Path, twostream: Command) -> None:
     done = twostream(
         "extract", shared_data / "clips" / "odd", "--out", tmp_path / "s", *HOW, "--short-side", 64

@@ -79,6 +79,7 @@ def worker(tmp_path: Path, scheduler: str) -> Iterator[Callable[[], subprocess.P
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_cluster_does_it_all_though_one_worker_is_killed(
     tmp_path: Path,
     scheduler: str,

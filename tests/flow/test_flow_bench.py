@@ -23,6 +23,7 @@ from storage.errors import UserError, WorkFailed
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_figures_as_json(twostream: Run) -> None:
     done = twostream("bench", "flow", "--sizes", "24x20", "--rounds", "1", "--check", "--json")
     assert done.returncode == 0, done.stderr

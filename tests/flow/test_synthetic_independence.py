@@ -102,6 +102,7 @@ def pictures(
     return parts, {"motion": columns[:, 0], "appearance": columns[:, 1]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0, FRAMES - 1])
 def test_a_picture_tells_the_appearance_and_not_the_motion(
     windows: list[Window], moment: int
@@ -114,6 +115,7 @@ def test_a_picture_tells_the_appearance_and_not_the_motion(
     assert known > 0.95
 
 
+@pytest.mark.slow
 def test_the_same_classifier_finds_a_generator_that_leaks(windows: list[Window]) -> None:
     """Were every clip to pass the same size half-way, a first picture would tell the zoom."""
     leaky = [replace(one, zoom=0.25) for one in windows]
@@ -153,6 +155,7 @@ def warp_maps(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     return columns + flow[..., 0], rows + flow[..., 1]
 
 
+@pytest.mark.slow
 def test_flow_tells_the_motion_and_not_the_appearance(windows: list[Window]) -> None:
     parts, labels = flow_features(windows[:150])
     summary, samples = best_accuracy(parts, labels["appearance"])

@@ -176,6 +176,7 @@ def test_frames_come_back_in_place() -> None:
     assert np.array_equal(held[:, -2:], frames[0][:, -2:]), "filled where the camera did not look"
 
 
+@pytest.mark.slow
 def test_tvl1_too() -> None:
     frames, thing = film(CAMERAS["pan"], (1.5, 1), count=2)
     compute = algorithm("tvl1").compute

@@ -219,6 +219,7 @@ def test_parameters_stand_in_the_order_of_the_paper(
     assert count["sum"] == count["max"] < count["conv"] < count["concat"]
 
 
+@pytest.mark.slow
 def test_towers_of_different_depth_are_joined(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     spatial = build_stream("spatial", classes=CLASSES, depth=18)
     temporal = build_stream("temporal", classes=CLASSES, depth=50, length=LENGTH)

@@ -20,6 +20,7 @@ def case(name: str, depth: int = 18) -> Case:
     return Case(name, depth, ("layer4",), "3d", False, 7, 2, 2, 32, 2, "off", "cpu")
 
 
+@pytest.mark.slow
 def test_figures_as_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -421,6 +421,7 @@ def test_twenty_systems_are_compared_and_none_is_left_out(browser: Any, tmp_path
     opened.close()
 
 
+@pytest.mark.slow
 def test_two_matrices_can_be_held_against_each_other(page: Any, written: Written) -> None:
     split = first_split(written)
     root = page.locator("[data-split=s1-test]")

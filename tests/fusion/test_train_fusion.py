@@ -61,6 +61,7 @@ def score(tiny: Tiny, run: Path, out: Path, *more: str) -> ScoreTable:
     return ScoreTable.load(out)
 
 
+@pytest.mark.slow
 def test_a_fusion_is_scored_fused_and_judged_like_a_stream(
     tiny: Tiny, towers: Path, fused: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ KINDS_OF_FUSION = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", KINDS_OF_FUSION)
 def test_every_kind_of_fusion_trains(tiny: Tiny, towers: Path, tmp_path: Path, words: str) -> None:
     """The whole loop in its usual memory order, with what the kinds have of their own."""
@@ -269,6 +271,7 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_unfinished_and_damaged_towers(
     tiny: Tiny, towers: Path, tmp_path: Path, said: Said
 ) -> None:
@@ -286,6 +289,7 @@ def test_unfinished_and_damaged_towers(
     assert "has no best weights yet" in said(run)
 
 
+@pytest.mark.slow
 def test_going_on_with_other_settings_or_towers(
     tiny: Tiny, towers: Path, fused: Path, tmp_path: Path, said: Said
 ) -> None:
@@ -322,6 +326,7 @@ def test_a_damaged_fusion_is_named(
     assert "best.safetensors does not fit the network in config.json" in said(words)
 
 
+@pytest.mark.slow
 def test_a_fusion_is_trained_longer_by_its_folder(
     tiny: Tiny, towers: Path, fused: Path, tmp_path: Path
 ) -> None:

@@ -267,6 +267,7 @@ def test_the_overlay_is_as_long_as_the_video(house: Path, tmp_path: Path) -> Non
         assert sum(1 for _ in file.decode(video=0)) == 40
 
 
+@pytest.mark.slow
 def test_the_command_prints_json(house: Path, twostream: Run, tmp_path: Path) -> None:
     tables = [scored(house, kind, Views(3, 1)) for kind in KINDS]
     average(tables, [1, 2], "l1").save(tmp_path / "fused.npz")

@@ -68,6 +68,7 @@ def gone(processes: list[psutil.Process], seconds: float) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
+@pytest.mark.slow
 def test_a_killed_loader_ends_the_training_in_one_line(tiny: Tiny, tmp_path: Path) -> None:
     """As the kernel does it where memory is short."""
     process = start(train(tiny, tmp_path / "run", "--workers", "2", "--save-every", "2"))

@@ -125,6 +125,7 @@ def test_features_that_were_resumed_are_those_of_one_go(
     same_features(whole, write(tiny, temporal, tmp_path / "cut", tap))
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_to_the_same_features(
     tiny: Tiny, tmp_path: Path, temporal: Path
 ) -> None:

@@ -210,6 +210,7 @@ def plain(made: Any, amp: str, flip: bool) -> Recipe:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("made", "amp"), [(RGB(), "bf16"), (FlowStack(2), "off")])
 def test_a_stream_learns_its_half_of_the_answer(
     tiny: Tiny, tmp_path: Path, made: Any, amp: str
@@ -221,6 +222,7 @@ def test_a_stream_learns_its_half_of_the_answer(
     assert 0.55 < rows[-1]["loss"] < 1.0
 
 
+@pytest.mark.slow
 def test_a_mirror_image_moves_the_other_way(tiny: Tiny, tmp_path: Path) -> None:
     """With --flip, left cannot be told from right, and the temporal stream learns nothing here."""
     run(tiny, tmp_path / "run", plain(FlowStack(2), "off", flip=True))

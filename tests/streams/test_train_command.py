@@ -54,6 +54,7 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
     pytest.fail("no checkpoint came")
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_it_goes_on_bit_for_bit(tiny: Tiny, tmp_path: Path) -> None:
     """SIGKILL between two saves, then SIGTERM to all processes as schedulers send it, then to the
     end: the run that was never stopped."""
@@ -90,6 +91,7 @@ def test_killed_and_stopped_it_goes_on_bit_for_bit(tiny: Tiny, tmp_path: Path) -
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tiny: Tiny, tmp_path: Path) -> None:
     """The same global batch, frozen norms, no dropout: the same losses and weights."""
     plain = ("--batch-norm", "frozen", "--dropout", "0", "--workers", "0", "--quiet")
@@ -257,6 +259,7 @@ def test_what_scoring_refuses(tiny: Tiny, tmp_path: Path, trained: Path, said: S
     assert (made["trained_on_split"], made["other_lists"]) == (1, True)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_named(tiny: Tiny, tmp_path: Path, said: SAID) -> None:
     out = tmp_path / "run"
     arguments = command(tiny, out, "--quiet", "--workers", "0", "--steps", "1")

@@ -144,6 +144,7 @@ def test_a_sample_depends_on_its_position_alone(store: Path) -> None:
     assert views != [other[Draw(p, 0)].view for p in range(20)]
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_batches(store: Path) -> None:
     data = dataset(store, {"flow": FlowStack(2)})
     batches = [[Draw(4 * i + k, k % 3) for k in range(4)] for i in range(3)]

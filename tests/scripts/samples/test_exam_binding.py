@@ -120,6 +120,7 @@ def flow_in_the_middle(clip: Clip) -> Floats:
     return flow_view(flow_at(clip, 4, 2))
 
 
+@pytest.mark.slow
 def test_flow_is_right_exactly_half_the_time_and_the_control_more_often(
     clips: list[Listed],
 ) -> None:

@@ -155,7 +155,9 @@ def test_a_question_that_is_not_there_is_one_line(
 ) -> None:
     assert main([str(tmp_path / "x"), "--questions", "taste"]) == 2
     said = capsys.readouterr().err.strip()
-    assert said.startswith("twostream exam_data: --questions 'taste' is not one of binding, order")
+    assert said.startswith(
+        "twostream exam_data: --questions 'taste' is not one of what-and-how, binding"
+    )
     assert not (tmp_path / "x").exists()
 
 

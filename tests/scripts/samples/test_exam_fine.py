@@ -35,6 +35,7 @@ def seen_through(clips: list[Listed], rule: str) -> dict[str, Exam]:
     return examine(clips, partial(codes_view, rule=rule))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["centred", "truncate"])
 def test_coarse_codes_hold_nothing(clips: list[Listed], rule: str) -> None:
     quantizer = Quantizer(rule, 20.0)
@@ -50,6 +51,7 @@ def test_finer_codes_tell(clips: list[Listed], rule: str) -> None:
     assert best(seen_through(clips, rule), "choice").value > 0.95
 
 
+@pytest.mark.slow
 def test_the_control_tells_through_coarse_codes() -> None:
     """The leak: a motion of 0.12 px, over the dead zone of 0.078 px."""
     fast = listed(Fine(), train=12, test=16, step=0.12)

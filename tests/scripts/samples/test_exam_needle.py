@@ -83,6 +83,7 @@ def snapshot_answers(clips: list[Listed]) -> tuple[Floats, Floats]:
     return right, np.array(on)
 
 
+@pytest.mark.slow
 def test_a_snapshot_reaches_its_ceiling_and_no_more_and_the_control_passes_it(
     clips: list[Listed],
 ) -> None:

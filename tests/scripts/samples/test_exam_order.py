@@ -99,6 +99,7 @@ def bag_choice(clips: list[Listed], count: int = 16) -> tuple[Figure, Figure]:
     return average, greatest
 
 
+@pytest.mark.slow
 def test_averages_and_maxima_tie_and_the_control_does_not(clips: list[Listed]) -> None:
     """The leak: a rest that is shorter than a stack."""
     assert [found.value for found in bag_choice(clips)] == [0.5, 0.5]

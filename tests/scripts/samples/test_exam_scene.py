@@ -22,6 +22,7 @@ def middle(clip: Clip) -> Floats:
     return picture_view(clip.frames[8])
 
 
+@pytest.mark.slow
 def test_backgrounds_have_one_grey_and_motions_one_middle_frame(clips: list[Listed]) -> None:
     family = [one.clip for one in clips[:16]]
     for first in range(0, 16, 4):
@@ -70,6 +71,7 @@ def test_the_control_tells(clips: list[Listed]) -> None:
     assert best(examine(leaky, middle)).low > 0.25
 
 
+@pytest.mark.slow
 def test_flow_sees(clips: list[Listed]) -> None:
     """Flow up, down, in and out inside the window, over that of the shaking wall around it."""
 

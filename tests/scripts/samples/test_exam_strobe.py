@@ -66,6 +66,7 @@ def test_frames_five_or_fifteen_apart_are_right_exactly_half_the_time(
         assert exam.accuracy.value == 0.5
 
 
+@pytest.mark.slow
 def test_the_controls_tell(clips: list[Listed]) -> None:
     """The leaks: a picture that comes again after seven frames, and a mark for each class."""
     leaky = listed(Strobe(), train=8, test=8, every=7, step=10 / 7)
@@ -73,6 +74,7 @@ def test_the_controls_tell(clips: list[Listed]) -> None:
     assert best(examine(watermarked(clips), lambda clip: picture_view(clip.frames[0]))).low > 0.5
 
 
+@pytest.mark.slow
 def test_flow_sees(clips: list[Listed]) -> None:
     assert best(examine(clips, lambda clip: flow_view(flow_at(clip, 3)))).value == 1.0
     for one in clips[:4]:

@@ -52,6 +52,7 @@ def test_every_moment_has_half_of_the_pieces(clips: list[Listed]) -> None:
         assert len(one.clip.frames) == 97
 
 
+@pytest.mark.slow
 def test_sums_are_right_in_half_of_the_choices_and_the_control_in_more(
     clips: list[Listed],
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_middle_frame_is_right_once_in_four(clips: list[Listed]) -> None:
         assert exam.accuracy.value <= 0.25 + 1e-9
 
 
+@pytest.mark.slow
 def test_flow_is_right_once_in_four(clips: list[Listed]) -> None:
     for exam in examine(clips, motion).values():
         assert exam.accuracy.value <= 0.25 + 1e-9
