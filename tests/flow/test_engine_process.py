@@ -190,8 +190,13 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_with(fault: Fault, videos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A run of `extract` whose engine, in a process of its own, is the one of the tests."""
+def run_with(
+    fault: Fault, videos: Path, out: Path, monkeypatch: pytest.MonkeyPatch, estimate: bool = False
+) -> Any:
+    """A run of `extract` whose engine, in a process of its own, is the one of the tests. Without
+    an estimate, which would meet the fault before the work does."""
+    if not estimate:
+        monkeypatch.setattr(batch, "estimate", lambda *_: None)
     owned = partial(owners, partial(open_test_queue, fault), ["0"])
     monkeypatch.setattr(batch, "engine_processes", lambda recipe: owned())
     options = ExtractOptions((str(videos),), str(out), engine="cpu", codec="raw", workers=1)
@@ -238,6 +243,17 @@ def test_after_one_fault_everything_is_stored_and_nobody_is_blamed(
     hold_to_the_truth(videos, tmp_path / "store")
 
 
+def test_a_fault_in_the_estimate_costs_the_estimate_alone(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    fault = Fault("result", "raise", 1, str(tmp_path / "marks"))
+    summary = run_with(fault, videos, tmp_path / "store", monkeypatch, estimate=True)
+    assert len(os.listdir(tmp_path / "marks")) == 1
+    assert (summary.stored, summary.failed, summary.stopped) == (3, 0, "")
+    hold_to_the_truth(videos, tmp_path / "store")
+
+
 def test_a_second_fault_ends_the_run_with_one_line_and_no_failures(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,8 +265,7 @@ def test_a_second_fault_ends_the_run_with_one_line_and_no_failures(
     assert "RuntimeError: an illegal memory access at result" in summary.stopped
     assert "\n" not in summary.stopped
     assert read_failures(tmp_path / "store") == []
-    # One fault ended the estimate, two the work.
-    assert len(os.listdir(tmp_path / "marks")) == 3
+    assert len(os.listdir(tmp_path / "marks")) == 2
     # and the next run does what is left
     monkeypatch.undo()
     again = run_with(Fault(), videos, tmp_path / "store", monkeypatch)
@@ -303,6 +318,7 @@ def test_a_worker_whose_engine_failed_is_replaced_and_the_second_fault_ends_the_
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), *sys.path]))
     monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
     monkeypatch.setenv("TIMES", str(times))
+    monkeypatch.setattr(batch, "estimate", lambda *_: None)  # it would meet the fault first
     out = tmp_path / "store"
     options = ExtractOptions((str(videos),), str(out), engine="cpu", codec="raw", workers=1)
     summary = batch.run_batch(options, quiet=True)
