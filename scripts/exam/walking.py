@@ -161,7 +161,7 @@ def run_step(out: Path, step: ExamStep, talk: Talk) -> str:
         raise KeyboardInterrupt
     if not code:
         return ""
-    said = log.read_text("utf-8", errors="replace")[begin:].strip().splitlines()
+    said = log.read_bytes()[begin:].decode("utf-8", "replace").strip().splitlines()
     return said[-1] if said and not talk.verbose else f"exit code {code}"
 
 

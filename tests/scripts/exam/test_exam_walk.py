@@ -33,9 +33,11 @@ class Commands:
     def __init__(self) -> None:
         self.walked: list[str] = []
         self.codes: dict[str, int] = {}
+        self.said = ""
 
     def walk(self, step: ExamStep, *, quiet: bool = False) -> int:
         self.walked.append(step.title)
+        print(self.said, file=sys.stderr)
         code = self.codes.get(step.title, 0)
         if code:
             print(f"twostream: {step.title} cannot be", file=sys.stderr)
@@ -119,6 +121,15 @@ def test_a_fault_costs_what_rests_on_it(
     assert "failed, twostream: b cannot be" in capsys.readouterr().err
     commands.codes.clear()
     assert walk_all(tmp_path, way(tmp_path), QUIET).done == 4
+
+
+def test_the_fault_is_the_last_line_however_wide_the_letters_before_it(
+    tmp_path: Path, commands: Commands
+) -> None:
+    commands.said = "█" * 100
+    commands.codes["b"] = 1
+    outcome = walk_all(tmp_path, way(tmp_path), QUIET)
+    assert outcome.failed[tmp_path / "q" / "seed-0" / "b"] == "b: twostream: b cannot be"
 
 
 def test_another_budget_is_refused(tmp_path: Path, commands: Commands) -> None:
