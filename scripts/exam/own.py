@@ -31,6 +31,8 @@ CLIP_FAMILIES = {
     "karpathy-early": "dense_frames",
     "karpathy-slow": "dense_frames",
     "hidden-two-stream": "dense_frames",
+    "lrcn": "dense_frames",
+    "convnet-lstm": "every_fifth_frame",
 }
 """Networks on frames that are neither one picture nor 3-D."""
 STREAMS = ("spatial", "temporal")
@@ -48,16 +50,17 @@ def candidate(text: str) -> Candidate:
     value, _, family = rest.partition("=")
     if family and family not in FAMILIES:
         raise UserError(f"--systems {text!r}: no family {family!r}; {', '.join(FAMILIES)}")
+    name = plain_name(f"{kind}-{value}")
     if kind == "network":
-        known, leads = of_network(text, value)
+        known, leads = of_network(text, name, value)
     elif kind in STREAMS:
-        known, leads = of_recipe(kind, value)
+        known, leads = of_recipe(name, kind, value)
     elif kind == "run":
-        known, leads = of_run(text, Path(value))
+        known, leads = of_run(text, name, Path(value))
     else:
         raise UserError(f"--systems {text!r} is not {FORMS}")
     elsewhere = CANDIDATES["attention"].elsewhere if known == "attention" and not family else {}
-    return Candidate(plain_name(f"{kind}-{value}"), text, family or known, leads, elsewhere)
+    return Candidate(name, text, family or known, leads, elsewhere)
 
 
 def plain_name(text: str) -> str:
@@ -65,19 +68,19 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^\w.@+-]+", "-", text).strip("-.")
 
 
-def of_network(text: str, value: str) -> tuple[str, Leads]:
-    """Its family, as far as a name can tell, and what trains it."""
+def of_network(text: str, name: str, value: str) -> tuple[str, Leads]:
+    """Its family, as far as a network can tell, and what trains it."""
     from streams.networks import entry_of
 
-    name, _, stream = value.partition("@")
-    if name in SEQUENCE_FAMILIES:
-        return SEQUENCE_FAMILIES[name], over_features(plain_name(f"network-{value}"), name)
-    entry = entry_of(name)
+    of, _, stream = value.partition("@")
+    if of in SEQUENCE_FAMILIES:
+        return SEQUENCE_FAMILIES[of], over_features(name, of)
+    entry = entry_of(of)
     stream = stream or next((one for one in STREAMS if one in entry.streams), "")
     if stream not in entry.streams or stream not in STREAMS:
         allowed = " or ".join(one for one in STREAMS if one in entry.streams) or "no stream"
-        raise UserError(f"--systems {text!r}: the network {name} is trained as {allowed}")
-    return family_of(name, stream), network(plain_name(f"network-{value}"), stream, name)
+        raise UserError(f"--systems {text!r}: the network {of} is trained as {allowed}")
+    return family_of(of, stream), network(name, stream, of)
 
 
 def family_of(name: str, stream: str) -> str:
@@ -90,12 +93,11 @@ def family_of(name: str, stream: str) -> str:
     return CLIP_FAMILIES.get(name, "clip3d_rgb" if clips else "frame")
 
 
-def of_recipe(kind: str, recipe: str) -> tuple[str, Leads]:
+def of_recipe(name: str, kind: str, recipe: str) -> tuple[str, Leads]:
     """The plain stream of another recipe."""
     from streams.training import recipe as recipe_of
 
     recipe_of(recipe, kind)  # an unknown one is named here
-    name = plain_name(f"{kind}-{recipe}")
 
     def leads(way: Way, at: Sitting) -> Path:
         run = way.train(at, name, (kind, "--recipe", recipe), (), network="")
@@ -104,12 +106,11 @@ def of_recipe(kind: str, recipe: str) -> tuple[str, Leads]:
     return family_of("", kind), leads
 
 
-def of_run(text: str, path: Path) -> tuple[str, Leads]:
+def of_run(text: str, name: str, path: Path) -> tuple[str, Leads]:
     """The options of a run, with the exam's videos, seed and budget in their places."""
     file = path / "run.yaml" if path.is_dir() else path
     values = read_options(file)
     kind, named = str(values.get("kind", "")), str(values.get("network", ""))
-    name = plain_name(f"run-{path}")
     config = ("--config", str(file.resolve()))
 
     def sequence(way: Way, at: Sitting) -> Path:

@@ -27,6 +27,9 @@ OWN = {
     "network:temporal-attention": "attention",
     "network:karpathy-late": "every_fifth_frame",
     "network:hidden-two-stream=dense_frames": "dense_frames",
+    "network:lrcn": "dense_frames",
+    "network:lrcn-caffenet": "frame",
+    "network:convnet-lstm": "every_fifth_frame",
     "spatial:small": "frame",
     "temporal:tsn": "bag_average",
 }
