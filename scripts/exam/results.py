@@ -6,7 +6,7 @@ import csv
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scripts.exam.budget import Budget
 from scripts.exam.candidates import Candidate
-from scripts.exam.sitting import SETTINGS, Sitting
+from scripts.exam.sitting import SCHOOL, Sitting
 from scripts.samples import figure, forced_choice, right_answers, verdict
 from storage import atomic
 from storage.errors import UserError
@@ -113,14 +113,6 @@ class Matrix:
         }
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Verdict -> cells."""
-        found: dict[str, int] = {}
-        for cell in self.cells:
-            found[cell.verdict] = found.get(cell.verdict, 0) + 1
-        return found
-
-    @property
     def text(self) -> str:
         """For the terminal."""
         names = [question["name"] for question in self.questions]
@@ -186,7 +178,7 @@ def cell_of(exam: Exam, system: Candidate, question: str) -> Cell | None:
     paths = [exam.tables[system.name, question, sitting.seed] for sitting in sittings]
     faults = [exam.failed[path] for path in paths if path in exam.failed]
     if faults:
-        return Cell(**{**asdict(empty), "fault": faults[0]})
+        return replace(empty, fault=faults[0])
     each, plain = [], []
     for sitting, path in zip(sittings, paths, strict=True):
         table = ScoreTable.load(path)
@@ -194,17 +186,15 @@ def cell_of(exam: Exam, system: Candidate, question: str) -> Cell | None:
         each.append(outcomes_of(table, known.judged, twins))
         plain.append(outcomes_of(table, "accuracy", twins))
     found = figure(np.concatenate(each))
-    return Cell(
-        **{
-            **asdict(empty),
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "count": found.count,
-            "by_seed": tuple(float(one.mean()) for one in each),
-            "accuracy": float(np.concatenate(plain).mean()),
-            "verdict": verdict(found, known.answer, known.ceiling),
-        }
+    return replace(
+        empty,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        count=found.count,
+        by_seed=tuple(float(one.mean()) for one in each),
+        accuracy=float(np.concatenate(plain).mean()),
+        verdict=verdict(found, known.answer, known.ceiling),
     )
 
 
@@ -235,7 +225,7 @@ def judged(exam: Exam) -> Matrix:
                     "clips": sitting.setting.clips,
                 },
                 **who(cells, {one.name: one.title for one in exam.systems}, name),
-                "networks start from": "what-and-how" if SETTINGS[name].school else "nothing",
+                "networks start from": SCHOOL if sitting.setting.school else "nothing",
             }
         )
     systems = [{"name": one.name, "title": one.title, "family": one.family} for one in exam.systems]
