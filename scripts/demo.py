@@ -27,7 +27,7 @@ class Options:
     out: Path = Path("demo")
     """Folder for everything that is made."""
     quick: bool = False
-    """A quarter of the classes and of the videos: less than half the time."""
+    """A quarter of the classes and of the videos."""
     seed: int = 0
     """Of the videos, the networks and the report."""
     json: bool = False
