@@ -41,7 +41,7 @@ AVERAGE = Path("average")
 @dataclass(frozen=True)
 class Options:
     videos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO...")]
-    """Video files, or the number of a camera."""
+    """Video files, folders of them, or the number of a camera."""
     spatial: Path | None = None
     """Folder of a trained spatial run."""
     temporal: Path | None = None
@@ -98,7 +98,7 @@ def run(options: Options) -> int:
     from streams.training import pick_device
 
     if not options.videos:
-        raise UserError("name at least one video file, or the number of a camera")
+        raise UserError("name at least one video file or folder, or the number of a camera")
     paths = {
         kind: getattr(options, kind)
         for kind in OWN_OPTIONS
