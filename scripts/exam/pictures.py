@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,4 +124,4 @@ def wheel(size: int = 80) -> str:
 
 def is_there(sitting: Sitting) -> bool:
     """Whether its store can be looked at."""
-    return Path(sitting.store).exists() and (sitting.lists / "twins.json").exists()
+    return sitting.store.exists() and (sitting.lists / "twins.json").exists()

@@ -22,7 +22,7 @@ TINY = (
 
 
 def made(out: Path) -> dict[str, int]:
-    """What is done, and when its journal's folder was last written for it."""
+    """What is done -> when it was last written, ns."""
     times = {}
     for journal in out.glob("*/*/steps.json"):
         for makes in json.loads(journal.read_text()):
