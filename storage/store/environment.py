@@ -70,13 +70,6 @@ def leave(env: lmdb.Environment) -> None:
         env.close()
 
 
-def forget_parents() -> None:
-    """In a forked child."""
-    global _guard
-    _shared.clear()
-    _guard = threading.Lock()
-
-
 def create_shard(folder: Path) -> None:
     """Make an empty shard in a folder that must not exist."""
     folder.mkdir()
@@ -91,3 +84,12 @@ def create_shard(folder: Path) -> None:
         atomic.sync(folder)
     except lmdb.Error as error:
         raise faults.explained(folder, error) from error
+
+
+def _forget_parents() -> None:
+    global _guard
+    _shared.clear()
+    _guard = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_parents)
