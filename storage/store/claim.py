@@ -23,7 +23,7 @@ from uuid import uuid4
 from storage import atomic
 from storage.errors import StoreError
 from storage.store import locks, shard
-from storage.store.environment import create_shard
+from storage.store.environment import create_shard, shard_names
 from storage.store.shard import SEALED
 
 PUBLISH = "publish"
@@ -90,7 +90,7 @@ def exchange(shards: Path) -> Claim:
 def _take_any(shards: Path) -> Claim:
     while True:
         try:
-            names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
+            names = shard_names(shards)
             for name in names:
                 if not (shards / name / SEALED).exists():
                     descriptor = _lock(shards / name)

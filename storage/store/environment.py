@@ -70,6 +70,11 @@ def leave(env: lmdb.Environment) -> None:
         env.close()
 
 
+def shard_names(shards: Path) -> list[str]:
+    """Of the folder of shards, sorted. What is being made or was put aside begins with a dot."""
+    return sorted(name for name in os.listdir(shards) if not name.startswith("."))
+
+
 def create_shard(folder: Path) -> None:
     """Make an empty shard in a folder that must not exist."""
     folder.mkdir()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from storage.errors import StoreError
 from storage.store import faults, manifest, shard
+from storage.store.environment import shard_names
 from storage.store.index import Index, Listed
 from storage.store.keys import Entry, StoredMeta, check_id, parse_entry, video_key
 
@@ -53,7 +54,7 @@ class VideoFinder(Generic[M]):
     def shards(self) -> list[str]:
         """The names of the shards there are now."""
         try:
-            return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
+            return shard_names(self.folder / "shards")
         except FileNotFoundError:
             return []
         except OSError as error:
