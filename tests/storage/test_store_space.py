@@ -83,7 +83,7 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
 def test_a_disk_that_is_full_from_the_start(small_disk: Path) -> None:
     with pytest.raises(OSError, match="space"):
         (small_disk / "ballast").write_bytes(bytes(4 << 20))
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="the disk is full"):
         add(open_store(small_disk / "s", "a", RAW), "a", 5)
     (small_disk / "ballast").unlink()
     add(open_store(small_disk / "s", "a", RAW), "a", 5)
