@@ -16,7 +16,7 @@ from store_material import RAW, add, check, filled
 from test_store import ODD_IDS
 
 from storage.errors import StoreError
-from storage.store import claim, locks, manifest, sharded
+from storage.store import claim, locks, manifest
 from storage.store.compaction import compact
 from storage.store.index import Index
 from storage.store.lines import coded
@@ -364,4 +364,3 @@ def test_any_order_of_additions_and_deletions(
     for each in (store, reader, fresh):
         each.close()
     locks._kept.clear()
-    assert sharded.BATCH
