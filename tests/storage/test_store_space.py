@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import in_child
 from store_material import RAW, add, check, filled
 
 from storage.errors import StoreError
 from storage.store.store import open_store
 from storage.store.verification import verify
 
-FORK = multiprocessing.get_context("fork")
 ROOT = os.geteuid() == 0
 
 
@@ -88,13 +87,6 @@ def test_a_disk_that_is_full_from_the_start(small_disk: Path) -> None:
     (small_disk / "ballast").unlink()
     add(open_store(small_disk / "s", "a", RAW), "a", 5)
     check(open_store(small_disk / "s"), "a")
-
-
-def in_child(work: Callable[[], None]) -> None:
-    child = FORK.Process(target=work)
-    child.start()
-    child.join(120)
-    assert child.exitcode == 0
 
 
 def test_a_limit_on_file_size_loses_nothing(tmp_path: Path) -> None:
