@@ -64,7 +64,8 @@ class VideoFinder(Generic[M]):
         if self._pid != os.getpid():
             self._reset()
 
-    def _shard(self, name: str) -> shard.Shard:
+    def part(self, name: str) -> shard.Shard:
+        """A shard, opened when it is first read."""
         self._check_process()
         part = self._shards.get(name)
         if part is None:
@@ -77,10 +78,6 @@ class VideoFinder(Generic[M]):
     def layout(self) -> int:
         """The version of its layout on the disk: see docs/store.md."""
         return manifest.layout_of(self.folder, self.form)
-
-    def part(self, name: str) -> shard.Shard:
-        """A shard, opened when it is first read."""
-        return self._shard(name)
 
     def _others(self) -> list[str]:
         """The shards that the index does not speak of; all where there is none."""
@@ -105,7 +102,7 @@ class VideoFinder(Generic[M]):
         if listed is not None:
             return Location(listed.shard, self._entry(listed), place)
         for name in others:
-            part = self._shard(name)
+            part = self.part(name)
             with part.reading() as txn:
                 value = txn.get(key, db=part.videos)
                 if value is not None:

@@ -67,7 +67,7 @@ def test_a_writer_whose_mark_is_gone_fails(tmp_path: Path, monkeypatch: pytest.M
             w.flow(codes("a", 50))
             for frame in frames("a", 51):
                 w.frame(frame)
-            part = store._shard("000000")
+            part = store.part("000000")
             assert w.number is not None
             key = PENDING + NUMBER.pack(w.number)
 
@@ -150,11 +150,11 @@ def test_a_writer_waits_for_readers_of_an_older_state(
     folder = tmp_path / "s"
     store = filled(folder, {"a": 30})
     reader = open_store(folder, "r")
-    part = reader._shard("000000")
+    part = reader.part("000000")
 
     def look(ready: object, go: object) -> None:
         mine = open_store(folder)
-        with mine._shard("000000").reading():
+        with mine.part("000000").reading():
             ready.set()  # type: ignore[attr-defined]
             assert go.wait(60)  # type: ignore[attr-defined]
 
@@ -169,7 +169,7 @@ def test_a_writer_waits_for_readers_of_an_older_state(
     end(other)
     add(store, "c", 3)
     assert store.videos() == ["a", "b", "c"]
-    assert part is store._shard("000000")
+    assert part is store.part("000000")
     for video in store.videos():
         check(store, video)
 

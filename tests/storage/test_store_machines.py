@@ -71,7 +71,7 @@ from store_material import check
 from storage.store.store import open_store
 assert os.getpid() == 1
 store = open_store(sys.argv[1])
-part = store._shard("000000")
+part = store.part("000000")
 with part.reading():
     print("reads", flush=True)
     sys.stdin.readline()

@@ -88,7 +88,7 @@ def test_nobody_claims_a_sealed_shard(tmp_path: Path) -> None:
     store = open_store(folder, "a")
     add(store, "new", 2)
     assert store._locate("new").shard not in sealed(folder)
-    part = store._shard(sealed(folder)[0])
+    part = store.part(sealed(folder)[0])
     with pytest.raises(StoreError, match="is sealed"):
         part.write(lambda txn: None)
 
