@@ -207,6 +207,11 @@ def _make(shards: Path, name: str) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         if not (shards / name).is_dir():
             raise
+    remove_stale(shards)
+
+
+def remove_stale(shards: Path) -> None:
+    """Shards that were never whole. Young ones are being made: by a writer, a merge, a repair."""
     for old in shards.glob(f"{FRESH}*"):
         with suppress(FileNotFoundError):  # another process's, which has its name now
             if time.time() - old.stat().st_mtime > STALE:
