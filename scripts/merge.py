@@ -40,7 +40,7 @@ class Options:
     move: bool = False
     """Take the shards out of the stores; else they are shared, and every store stays whole."""
     on_conflict: Literal["refuse", "first"] = "refuse"
-    """Where different videos have one name: name them and do nothing, or take the first."""
+    """Where different videos have one name: name them and add nothing, or take the first."""
     json: bool = False
     """Print JSON."""
     talk: Talk = field(default_factory=Talk)

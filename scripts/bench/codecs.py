@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from scripts.bench.store_material import Flow
 from storage.codecs import (
-    Jpeg,
     Quantizer,
     decode_file,
     encode_jpeg,
@@ -161,11 +160,8 @@ def along(axis: int) -> tuple[Callable[[Codes], Codes], Callable[[Codes], Codes]
 
 
 def usual_tables(quality: int) -> Coder:
-    codec = Jpeg(quality)
-    return (
-        lambda item: [codec.encode(item, small=False)],
-        lambda data, out: codec.decode(data[0], out),
-    )
+    _, decode = own(f"jpeg:{quality}", Quantizer())
+    return lambda item: [encode_jpeg(item.reshape(-1, item.shape[-1]), quality)], decode
 
 
 def by_pillow(quality: int) -> Coder:

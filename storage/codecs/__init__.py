@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from storage.codecs.codec import Codec, flow_codec, frame_codec
     from storage.codecs.colorwheel import flow_to_rgb
     from storage.codecs.files import join_files, split_files
-    from storage.codecs.items import Jpeg
     from storage.codecs.pictures import (
         decode_file,
         encode_jpeg,

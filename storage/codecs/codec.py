@@ -3,7 +3,7 @@
 A codec is named by a short text that goes into the manifest:
 
     within:PIXELS   a grey JPEG a pair, x above y, with tables made for flow, that moves vectors by
-                    no more than PIXELS on average; no pair is worse than that
+                    no more than PIXELS on average over the pair, and twice that over what moves
     jpeg:QUALITY    one grey JPEG a pair with the usual tables
     half:QUALITY    the same of every second row and column, doubled again on reading
     lossless        zstd of the difference to the pixel above

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from storage.store.manifest import Form
     from storage.store.merging import Merged, merge
     from storage.store.report import Report
-    from storage.store.shard import DATA, Shard, on_disk
+    from storage.store.shard import Shard, on_disk
     from storage.store.sharded import ShardedStore
     from storage.store.store import Store, open_store
     from storage.store.summary import Summary, summarise

@@ -21,9 +21,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from storage import atomic
-from storage.errors import StoreError
-from storage.store import locks, shard
-from storage.store.environment import create_shard
+from storage.store import faults, locks, shard
+from storage.store.environment import create_shard, shard_names
 from storage.store.shard import SEALED
 
 PUBLISH = "publish"
@@ -90,7 +89,7 @@ def exchange(shards: Path) -> Claim:
 def _take_any(shards: Path) -> Claim:
     while True:
         try:
-            names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
+            names = shard_names(shards)
             for name in names:
                 if not (shards / name / SEALED).exists():
                     descriptor = _lock(shards / name)
@@ -101,7 +100,7 @@ def _take_any(shards: Path) -> Claim:
                     _unlock(descriptor)  # sealed meanwhile
             _make(shards, next_name(names))
         except OSError as error:
-            raise StoreError(f"{shards} cannot be written: {error.strerror}") from None
+            raise faults.unwritten(shards, error) from None
 
 
 def give_back(shards: Path) -> None:
@@ -125,7 +124,7 @@ def publishing(shards: Path) -> Iterator[None]:
             descriptor = locks.open_file(shards.parent / PUBLISH)
             locks.lock(descriptor, 0, wait=True)
         except OSError as error:
-            raise StoreError(f"{shards.parent} cannot be written: {error.strerror}") from None
+            raise faults.unwritten(shards.parent, error) from None
         try:
             yield
         finally:
@@ -164,7 +163,7 @@ def unopened(folder: Path) -> Iterator[bool]:
             descriptor = locks.open_file(folder / locks.NAME)
             free = locks.lock(descriptor, locks.OPEN)
         except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
+            raise faults.unwritten(folder, error) from None
     try:
         yield free
     finally:
@@ -208,6 +207,11 @@ def _make(shards: Path, name: str) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         if not (shards / name).is_dir():
             raise
+    remove_stale(shards)
+
+
+def remove_stale(shards: Path) -> None:
+    """Shards that were never whole. Young ones are being made: by a writer, a merge, a repair."""
     for old in shards.glob(f"{FRESH}*"):
         with suppress(FileNotFoundError):  # another process's, which has its name now
             if time.time() - old.stat().st_mtime > STALE:

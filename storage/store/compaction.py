@@ -14,8 +14,8 @@ import lmdb
 
 from storage import atomic
 from storage.store import faults, shard
-from storage.store.claim import FRESH, publishing, unclaimed, unopened
-from storage.store.environment import create_shard
+from storage.store.claim import FRESH, publishing, remove_stale, unclaimed, unopened
+from storage.store.environment import create_shard, open_environment
 from storage.store.index import Index, Listed
 from storage.store.keys import NEXT, NUMBER, entry_content, record_keys, video_key
 from storage.store.lines import gone_line, listing_line, shard_line
@@ -43,8 +43,9 @@ def compact(path: Path, kind: type[ShardedStore[Any, Any]] = Store) -> list[Comp
     were deleted from it. A store of an older version gets its `index.log` first."""
     store = kind.open(path, "a")
     folder = path / "shards"
-    for old in [*folder.glob(f"{BROKEN}*"), *folder.glob(f"{FRESH}*")]:
+    for old in folder.glob(f"{BROKEN}*"):
         shutil.rmtree(old)
+    remove_stale(folder)
     index = store.index()
     upgrade(path, store.form, index)
     names = store.shards()
@@ -79,8 +80,7 @@ def compact_shard(folder: Path, index: Index) -> CompactedShard:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         try:
-            faults.check_length(folder)
-            env = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=3, create=False)
+            env = open_environment(folder, write=False, least=0)
             try:
                 env.copy(str(fresh), compact=True)
             finally:

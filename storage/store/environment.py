@@ -70,11 +70,9 @@ def leave(env: lmdb.Environment) -> None:
         env.close()
 
 
-def forget_parents() -> None:
-    """In a forked child."""
-    global _guard
-    _shared.clear()
-    _guard = threading.Lock()
+def shard_names(shards: Path) -> list[str]:
+    """Of the folder of shards, sorted. What is being made or was put aside begins with a dot."""
+    return sorted(name for name in os.listdir(shards) if not name.startswith("."))
 
 
 def create_shard(folder: Path) -> None:
@@ -91,3 +89,12 @@ def create_shard(folder: Path) -> None:
         atomic.sync(folder)
     except lmdb.Error as error:
         raise faults.explained(folder, error) from error
+
+
+def _forget_parents() -> None:
+    global _guard
+    _shared.clear()
+    _guard = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_parents)

@@ -25,6 +25,8 @@ FILES = (
     "this process, or the machine, has too many open files; allow more (ulimit -n), or open fewer "
     "stores at once"
 )
+FULL = "the disk is full; what was stored is safe: free space, go on"
+LIMITED = "files may not grow further (ulimit -f); what was stored is safe"
 
 
 def page_size(head: bytes | mmap.mmap) -> int:
@@ -67,11 +69,9 @@ def refused(path: Path, error: OSError, what: str) -> StoreError:
 def unwritten(path: Path, error: OSError) -> StoreError:
     """An error of the system while a plain file was written, in words that help."""
     if error.errno == errno.ENOSPC:
-        return StoreError(f"{path}: the disk is full; what was stored is safe: free space, go on")
+        return StoreError(f"{path}: {FULL}")
     if error.errno == errno.EFBIG:
-        return StoreError(
-            f"{path}: files may not grow further (ulimit -f); what was stored is safe"
-        )
+        return StoreError(f"{path}: {LIMITED}")
     return refused(path, error, "written")
 
 
@@ -85,11 +85,9 @@ def explained(
             f"{folder} is damaged ({text}); `twostream verify {folder.parent.parent} --repair`"
         )
     if "No space left" in text:
-        return StoreError(f"{folder}: the disk is full; what was stored is safe: free space, go on")
+        return StoreError(f"{folder}: {FULL}")
     if "File too large" in text:
-        return StoreError(
-            f"{folder}: files may not grow further (ulimit -f); what was stored is safe"
-        )
+        return StoreError(f"{folder}: {LIMITED}")
     if isinstance(error, lmdb.ReadonlyError) or "Read-only" in text or "denied" in text:
         return StoreError(f"{folder} cannot be written: {text}")
     if writing and "Input/output" in text:  # LMDB's word for a write that was cut short

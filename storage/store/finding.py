@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from storage.errors import StoreError
 from storage.store import faults, manifest, shard
+from storage.store.environment import shard_names
 from storage.store.index import Index, Listed
 from storage.store.keys import Entry, StoredMeta, check_id, parse_entry, video_key
 
@@ -53,7 +54,7 @@ class VideoFinder(Generic[M]):
     def shards(self) -> list[str]:
         """The names of the shards there are now."""
         try:
-            return sorted(n for n in os.listdir(self.folder / "shards") if not n.startswith("."))
+            return shard_names(self.folder / "shards")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -63,7 +64,8 @@ class VideoFinder(Generic[M]):
         if self._pid != os.getpid():
             self._reset()
 
-    def _shard(self, name: str) -> shard.Shard:
+    def part(self, name: str) -> shard.Shard:
+        """A shard, opened when it is first read."""
         self._check_process()
         part = self._shards.get(name)
         if part is None:
@@ -76,10 +78,6 @@ class VideoFinder(Generic[M]):
     def layout(self) -> int:
         """The version of its layout on the disk: see docs/store.md."""
         return manifest.layout_of(self.folder, self.form)
-
-    def part(self, name: str) -> shard.Shard:
-        """A shard, opened when it is first read."""
-        return self._shard(name)
 
     def _others(self) -> list[str]:
         """The shards that the index does not speak of; all where there is none."""
@@ -104,7 +102,7 @@ class VideoFinder(Generic[M]):
         if listed is not None:
             return Location(listed.shard, self._entry(listed), place)
         for name in others:
-            part = self._shard(name)
+            part = self.part(name)
             with part.reading() as txn:
                 value = txn.get(key, db=part.videos)
                 if value is not None:

@@ -6,7 +6,7 @@ look at the file's length, whatever the number of shards, and nobody looks into 
 another process, or another machine, is writing. docs/store.md has the grammar of the lines.
 
 Shards that the file does not name were written by an older version, or put there by hand. They
-are asked one by one (`ShardedStore`), until somebody writes to the store.
+are asked one by one (`VideoFinder`), until somebody writes to the store.
 """
 
 from __future__ import annotations

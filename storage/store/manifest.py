@@ -116,7 +116,7 @@ def create_manifest(folder: Path, config: Config, form: Form[Any] = STORE) -> bo
             atomic.sync(fresh)
             return put_in_place(fresh, folder / form.name)
     except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
+        raise faults.unwritten(folder, error) from None
 
 
 def put_in_place(fresh: Path, path: Path) -> bool:

@@ -79,9 +79,9 @@ def merge(
 ) -> Merged:
     """Bring the videos of `sources` into the store `out`, which is made if `new`.
 
-    Where two have different videos of one name, that is an error that names them, and nothing is
-    changed; or the first of them counts, unless `refuse`. With `move` the sources give their
-    shards away.
+    Where two have different videos of one name, that is an error that names them, and no video is
+    brought; or the first of them counts, unless `refuse`. What was open in the sources is sealed
+    in any case. With `move` the sources give away the shards that have something new.
     """
     with ExitStack() as stack:
         stores = [stack.enter_context(Store.open(path, "a")) for path in sources]

@@ -22,7 +22,7 @@ from storage import atomic
 from storage.errors import StoreError
 from storage.store import chunk, faults, shard
 from storage.store.claim import FRESH, next_name, publishing
-from storage.store.environment import create_shard
+from storage.store.environment import create_shard, shard_names
 from storage.store.keys import (
     KINDS,
     RECORD,
@@ -84,9 +84,8 @@ def replace_shard(folder: Path, store: ShardedStore[Any, Any], known: Collection
 def rename_new(fresh: Path, shards: Path) -> str:
     """Give a shard the next name, though others may take names at the same time."""
     while True:
-        names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
         try:
-            name = next_name(names)
+            name = next_name(shard_names(shards))
             os.rename(fresh, shards / name)
             atomic.sync(shards)
             return name

@@ -8,7 +8,6 @@ that name; what was taken away, or never finished, is removed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from storage.errors import StoreError
 from storage.store import claim, faults, manifest, shard
+from storage.store.environment import shard_names
 from storage.store.index import Index, Listed
 from storage.store.keys import (
     NUMBER,
@@ -196,7 +196,7 @@ def upgrade(folder: Path, form: manifest.Form[Any], index: Index) -> None:
 def unlisted(shards: Path, index: Index) -> list[Path]:
     """The shards that the index does not speak of."""
     try:
-        names = sorted(n for n in os.listdir(shards) if not n.startswith("."))
+        names = shard_names(shards)
     except OSError as error:
         raise faults.refused(shards, error, "written") from None
     return [shards / name for name in names if not index.speaks_of(name)]

@@ -375,7 +375,6 @@ def _after_fork_in_child() -> None:
     for shard in _open.values():
         shard.forget()
     _open = {}
-    environment.forget_parents()
     _mapped.clear()
     _registry = threading.Lock()
 

@@ -116,7 +116,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         self._index.refresh()
         if name in self._index.shards():
             return sorted(self._index.videos(name))
-        part = self._shard(name)
+        part = self.part(name)
         with part.reading() as txn, txn.cursor(part.videos) as cursor:
             return [
                 parse_entry(cursor.value(), self.meta_type).meta.video
@@ -140,7 +140,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
 
     def _metas_in(self, name: str) -> Iterator[M]:
         """Some at a time: no transaction is open while the caller does what it likes."""
-        part = self._shard(name)
+        part = self.part(name)
         after: bytes | None = b""
         while after is not None:
             with part.reading() as txn, txn.cursor(part.videos) as cursor:
@@ -165,7 +165,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
             return len(self._index)
         if len(names) != 1 or len(self._index):
             return len(self.videos())
-        part = self._shard(names[0])
+        part = self.part(names[0])
         with part.reading() as txn:
             return int(txn.stat(part.videos)["entries"])
 
@@ -194,7 +194,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
     ) -> list[bytes]:
         """The same from one place; fewer where one is missing."""
         per_chunk = location.entry.per_chunk[kind]
-        part = self._shard(location.shard)
+        part = self.part(location.shard)
         items: list[bytes] = []
         with part.reading() as txn:
             at = 0
@@ -231,7 +231,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         if video in self and not replace:
             raise StoreError(f"{video!r} is in {self.folder} already; delete it first")
         mine = self._own_shard()
-        part = self._shard(mine.name)
+        part = self.part(mine.name)
         writer = self._writer(video, part, mine.token)
         try:
             yield writer
@@ -280,13 +280,13 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         shards = self.folder / "shards"
         with claim.current(shards) as mine:
             if mine is not None and mine.name == listed.shard:
-                part = self._shard(listed.shard)
+                part = self.part(listed.shard)
                 withdraw(part, video, listed.number)
                 return drop_numbers(part, [listed.number])
         if not sealing.is_sealed(shards / listed.shard):
             with claim.unclaimed(shards / listed.shard) as free:
                 if free:
-                    settle(shards, self._index, self._shard(listed.shard))
+                    settle(shards, self._index, self.part(listed.shard))
 
     def close(self) -> None:
         """Let go of the files; the store opens them again when it is used again."""
@@ -320,7 +320,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
                 mine = claim.take(shards)
                 self._claims = True
             try:
-                part = self._shard(mine.name)
+                part = self.part(mine.name)
                 if not mine.in_hand:
                     drop_numbers(part, mine.unfinished)
                     mine.unfinished.clear()
@@ -339,5 +339,5 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
 
     def _settle(self, mine: claim.Claim) -> None:
         if not mine.settled:
-            settle(self.folder / "shards", self._index, self._shard(mine.name))
+            settle(self.folder / "shards", self._index, self.part(mine.name))
             mine.settled = True

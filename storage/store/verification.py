@@ -219,7 +219,7 @@ def check(
     return report
 
 
-def number_in(value: bytes) -> int | None:
+def number_in(value: bytes | memoryview) -> int | None:
     """The number in an index entry; None where it is damaged."""
     with suppress(StoreError):
         return entry_number(value)
@@ -227,13 +227,9 @@ def number_in(value: bytes) -> int | None:
 
 
 def named_numbers(txn: lmdb.Transaction, part: shard.Shard) -> set[int | None]:
-    """The numbers of all videos that the index can name."""
-    numbers: set[int | None] = set()
+    """The numbers of all videos that the shard's own index can name; None for damaged entries."""
     with txn.cursor(part.videos) as cursor:
-        for value in cursor.iternext(keys=False):
-            with suppress(StoreError):
-                numbers.add(entry_number(value))
-    return numbers
+        return {number_in(value) for value in cursor.iternext(keys=False)}
 
 
 def damaged_pages(folder: Path) -> str:

@@ -44,7 +44,7 @@ def entries(store: Path) -> int:
     with open_store(store) as opened:
         total = 0
         for name in opened.shards():
-            part = opened._shard(name)
+            part = opened.part(name)
             with part.reading() as txn:
                 total += txn.stat(part.videos)["entries"]
         return total

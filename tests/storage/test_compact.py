@@ -83,6 +83,20 @@ def test_second_copies_and_broken_shards_go(tmp_path: Path) -> None:
         check(store, video)
 
 
+def test_shards_that_others_make_meanwhile_are_left_to_them(tmp_path: Path) -> None:
+    """A merge from another disk copies for minutes. What a dead process left is removed."""
+    folder = tmp_path / "s"
+    filled(folder, {"a": 5}).close()
+    young, old = (folder / "shards" / f".new-{name}" for name in ("young", "old"))
+    for path in (young, old):
+        path.mkdir()
+        (path / "data.mdb").touch()
+    os.utime(old, (0, 0))
+    compact(folder)
+    assert young.exists()
+    assert not old.exists()
+
+
 def test_stores_of_several_shards_are_one(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     filled(folder, {"a": 5}).close()

@@ -285,7 +285,7 @@ def test_two_machines_create_one_store_under_one_process_number(
 def test_dropping_in_steps_drops_all(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", {"keep": 3, "long": 20_000})
     number = store._locate("long").entry.number
-    part = store._shard("000000")
+    part = store.part("000000")
     drop_numbers(part, [number])
     report = check_shard(tmp_path / "s" / "shards" / "000000", False)
     assert report.whole == ["keep"]

@@ -111,7 +111,7 @@ def test_a_torn_end_of_the_index_is_passed_over(folder: Path, end: bytes) -> Non
 
 def test_missing_and_surplus_records_are_seen(folder: Path) -> None:
     store = open_store(folder, "a")
-    part = store._shard("000000")
+    part = store.part("000000")
     number = store._locate("b").entry.number
     other = store._locate("a").entry.number
     from storage.store.keys import record_key

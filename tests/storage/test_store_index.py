@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from children import FORK, end, in_child, start
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_material import RAW, add, check, filled
 from test_store import ODD_IDS
 
 from storage.errors import StoreError
-from storage.store import claim, locks, manifest, sharded
+from storage.store import claim, locks, manifest
 from storage.store.compaction import compact
 from storage.store.index import Index
 from storage.store.lines import coded
@@ -24,15 +24,6 @@ from storage.store.shard import Shard
 from storage.store.store import Store, open_store
 from storage.store.verification import verify
 from storage.store.writer import VideoWriter
-
-FORK = multiprocessing.get_context("fork")
-
-
-def in_child(work, *arguments: object, code: int = 0) -> None:
-    child = FORK.Process(target=work, args=arguments)
-    child.start()
-    child.join(120)
-    assert child.exitcode == code
 
 
 def old_store(path: Path, videos: dict[str, int]) -> None:
@@ -216,8 +207,7 @@ def test_what_another_writer_holds_is_deleted_at_once_and_cleared_later(tmp_path
         add(other, "theirs", 4)
 
     ready, go = FORK.Event(), FORK.Event()
-    child = FORK.Process(target=write, args=(ready, go))
-    child.start()
+    child = start(write, ready, go)
     assert ready.wait(60)
     reader = open_store(folder)
     check(reader, "theirs")
@@ -225,8 +215,7 @@ def test_what_another_writer_holds_is_deleted_at_once_and_cleared_later(tmp_path
     with pytest.raises(StoreError, match="not in"):
         reader.read_flow("theirs", 0, 1)
     go.set()
-    child.join(60)
-    assert child.exitcode == 0
+    end(child)
     check(reader, "theirs")
     assert reader.video("theirs").pairs == 4
     store.close()
@@ -364,4 +353,3 @@ def test_any_order_of_additions_and_deletions(
     for each in (store, reader, fresh):
         each.close()
     locks._kept.clear()
-    assert sharded.BATCH

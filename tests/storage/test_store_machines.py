@@ -1,4 +1,4 @@
-"""Two machines write one store while a third reads it, and writers are killed fifty times.
+"""Machines read and write one store at once, and writers are killed fifty times.
 
 A machine is a process in PID and mount namespaces of its own: it sees the others by the files of
 the store, and by nothing else.
@@ -6,7 +6,6 @@ the store, and by nothing else.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -16,13 +15,14 @@ import time
 from pathlib import Path
 
 import pytest
-from store_material import RAW, add, check
+from children import end, start
+from store_material import RAW, add, check, filled
 
 from storage.store import sealing, shard, writer
+from storage.store.claim import unopened
 from storage.store.store import open_store
 from storage.store.verification import verify
 
-FORK = multiprocessing.get_context("fork")
 HERE = Path(__file__).parent
 KILLS = 50
 VIDEOS = 1000
@@ -65,6 +65,24 @@ print(len(seen))
 """
 
 
+SLOW_READER = """
+import os, sys
+from store_material import check
+from storage.store.store import open_store
+assert os.getpid() == 1
+store = open_store(sys.argv[1])
+part = store.part("000000")
+with part.reading():
+    print("reads", flush=True)
+    sys.stdin.readline()
+for _ in range(40):
+    for video in store.videos():
+        if video.startswith("keep"):
+            check(store, video)
+print("whole", flush=True)
+"""
+
+
 def machine(program: str, *arguments: object) -> subprocess.Popen[str]:
     """A Python program as process 1 of a machine."""
     apart = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
@@ -74,10 +92,39 @@ def machine(program: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*apart, sys.executable, "-c", program, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": paths},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_readers_in_containers_read_at_once(tmp_path: Path) -> None:
+    """Each is process 1 of its own namespace, and all read while a writer adds and deletes."""
+    folder = tmp_path / "s"
+    store = filled(folder, {"keep a": 30, "keep b": 30})
+    readers = [machine(SLOW_READER, folder) for _ in range(3)]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "reads\n"
+        with unopened(folder / "shards" / "000000") as free:
+            assert not free
+        for reader in readers:
+            assert reader.stdin is not None
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+        for number in range(25):
+            add(store, f"new {number}", 20)
+            store.delete(f"new {number}")
+        for reader in readers:
+            rest, _ = reader.communicate(timeout=120)
+            assert (rest, reader.returncode) == ("whole\n", 0)
+    finally:
+        for reader in readers:
+            reader.kill()
+    store.close()
+    assert not verify(folder).damaged
 
 
 @pytest.mark.slow
@@ -146,16 +193,14 @@ def test_fifty_kills_lose_nothing_that_was_told(
     open_store(folder, "w", RAW).close()
     chance = random.Random(7)
     for kill in range(KILLS):
-        child = FORK.Process(target=work_on, args=(folder, notes, kill))
-        child.start()
+        child = start(work_on, folder, notes, kill)
         before, least = size_of(notes), chance.choice([1, 20, 60])
         while child.is_alive() and size_of(notes) < before + least:
             time.sleep(0.001)  # until it is at work, or has done some of it
         time.sleep(chance.uniform(0, 0.02))
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
-        child.join(60)
-        assert child.exitcode == -signal.SIGKILL
+        end(child, -signal.SIGKILL)
         allowed: dict[str, set[str]] = {}
         for line in notes.read_text().splitlines():
             mark, video, what = line.split(" ")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import multiprocessing
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import FORK, end, in_child, start
 from kept_values import FIELDS, KEPT_STORES, unpack
 from store_material import RAW, add, check, codes, filled, frames
 from stranger import Reader, Writer
@@ -21,19 +21,9 @@ from storage.store import sealing
 from storage.store.merging import merge
 from storage.store.verification import verify
 
-FORK = multiprocessing.get_context("fork")
-
-
-def run(work, *arguments: object) -> None:
-    """In a process of its own: LMDB opens no file twice."""
-    child = FORK.Process(target=work, args=arguments)
-    child.start()
-    child.join(120)
-    assert child.exitcode == 0
-
 
 def same(folder: Path) -> None:
-    """The stranger reads what we read."""
+    """The stranger reads what we read. It needs a process of its own: LMDB opens no file twice."""
     with open_store(folder) as store:
         metas = {meta.video: meta for meta in store.metas()}
         flow = {
@@ -71,7 +61,7 @@ def test_it_imports_nothing_of_ours() -> None:
 
 @pytest.mark.parametrize("name", KEPT_STORES)
 def test_stores_of_layout_1_are_read(tmp_path: Path, name: str) -> None:
-    run(same, unpack("stores", tmp_path) / name)
+    in_child(same, unpack("stores", tmp_path) / name)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +89,7 @@ def test_every_coding_is_read(tmp_path: Path, config: StoreConfig) -> None:
             w.finish(fps=25.0)
         same(tmp_path / "s")
 
-    run(work)
+    in_child(work)
 
 
 def test_odd_ids_deletions_and_several_shards_are_read(
@@ -117,7 +107,7 @@ def test_odd_ids_deletions_and_several_shards_are_read(
         shutil.move(tmp_path / "other/shards/000000", tmp_path / "s/shards/000099")
         same(tmp_path / "s")
 
-    run(work)
+    in_child(work)
     assert list((tmp_path / "s").glob("shards/*/sealed.json"))
 
 
@@ -142,7 +132,7 @@ def test_what_a_stranger_writes_is_ours(tmp_path: Path, codec: str) -> None:
                 for field in config.fields:
                     w.flow(codes("ours" + field, 8), field)
                 w.finish(fps=25.0)
-            run(strange)
+            in_child(strange)
             assert store.videos() == sorted([*ODD_IDS, "ours"])
             for number, video in enumerate(ODD_IDS):
                 for field in config.fields:
@@ -155,11 +145,11 @@ def test_what_a_stranger_writes_is_ours(tmp_path: Path, codec: str) -> None:
                 )
             store.delete(ODD_IDS[0])
 
-    run(ours)
+    in_child(ours)
     report = verify(folder)
     assert not report.damaged
     assert report.videos == len(ODD_IDS)
-    run(same, folder)
+    in_child(same, folder)
 
 
 def test_a_strangers_fingerprint_is_ours(tmp_path: Path) -> None:
@@ -174,7 +164,7 @@ def test_a_strangers_fingerprint_is_ours(tmp_path: Path) -> None:
         assert writer.add("a", {"forward": codes("a", 33)}, frames("a", 34))
         writer.close()
 
-    run(strange)
+    in_child(strange)
     assert merge([tmp_path / "1", tmp_path / "2"], tmp_path / "s", new=True).same == 1
     check(open_store(tmp_path / "s"), "a")
 
@@ -207,12 +197,8 @@ def test_writers_of_both_kinds_at_once(tmp_path: Path) -> None:
         queue.put(stored)  # type: ignore[attr-defined]
 
     queue = FORK.SimpleQueue()
-    children = [FORK.Process(target=work, args=(queue,)) for work in (ours, strange)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(120)
-        assert child.exitcode == 0
+    for child in [start(work, queue) for work in (ours, strange)]:
+        end(child)
     assert queue.get() + queue.get() == len(videos)
     store = open_store(folder)
     assert store.videos() == sorted([*videos, "first"])

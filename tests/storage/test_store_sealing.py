@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from children import end, start
 from store_material import RAW, add, check, codes, filled
 
 from storage.errors import StoreError
@@ -19,7 +19,6 @@ from storage.store.compaction import compact
 from storage.store.store import open_store
 from storage.store.verification import verify
 
-FORK = multiprocessing.get_context("fork")
 VIDEOS = {f"v{number:02d}": 40 + number for number in range(16)}
 
 
@@ -89,7 +88,7 @@ def test_nobody_claims_a_sealed_shard(tmp_path: Path) -> None:
     store = open_store(folder, "a")
     add(store, "new", 2)
     assert store._locate("new").shard not in sealed(folder)
-    part = store._shard(sealed(folder)[0])
+    part = store.part(sealed(folder)[0])
     with pytest.raises(StoreError, match="is sealed"):
         part.write(lambda txn: None)
 
@@ -123,12 +122,8 @@ def test_writers_at_once_seal_their_own(tmp_path: Path) -> None:
             for video, pairs in VIDEOS.items():
                 add(store, mine + video, pairs)
 
-    children = [FORK.Process(target=write, args=(mine,)) for mine in "abc"]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(120)
-        assert child.exitcode == 0
+    for child in [start(write, mine) for mine in "abc"]:
+        end(child)
     store = open_store(folder)
     assert len(store) == 3 * len(VIDEOS)
     for video in store.videos():

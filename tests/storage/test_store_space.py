@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import in_child
 from store_material import RAW, add, check, filled
 
 from storage.errors import StoreError
 from storage.store.store import open_store
 from storage.store.verification import verify
 
-FORK = multiprocessing.get_context("fork")
 ROOT = os.geteuid() == 0
 
 
@@ -83,18 +82,11 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
 def test_a_disk_that_is_full_from_the_start(small_disk: Path) -> None:
     with pytest.raises(OSError, match="space"):
         (small_disk / "ballast").write_bytes(bytes(4 << 20))
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="the disk is full"):
         add(open_store(small_disk / "s", "a", RAW), "a", 5)
     (small_disk / "ballast").unlink()
     add(open_store(small_disk / "s", "a", RAW), "a", 5)
     check(open_store(small_disk / "s"), "a")
-
-
-def in_child(work: Callable[[], None]) -> None:
-    child = FORK.Process(target=work)
-    child.start()
-    child.join(120)
-    assert child.exitcode == 0
 
 
 def test_a_limit_on_file_size_loses_nothing(tmp_path: Path) -> None:
