@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.networks import NETWORK_SYSTEMS, NETWORKS, QUO_VADIS, System
+from streams.networks import NETWORK_SYSTEMS, NETWORKS, System
 from streams.sequences import SEQUENCES
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ CLASSES = 400
 FRAMES = 120
 """Steps of a sequence, where a network must know."""
 SNIPPETS = "Beyond short snippets (Ng et al., CVPR 2015)"
-TWO_STREAM = "Two-stream networks (Simonyan and Zisserman, NIPS 2014)"
+PAPERS = {system.name: system.paper for system in NETWORK_SYSTEMS}
+TWO_STREAM = PAPERS["vgg-m"]
 SEGMENTS = "Temporal segment networks (Wang et al., ECCV 2016)"
 LATE = "which appearance goes with which motion in one picture; order beyond a stack"
 ORDERLESS = "the order of what it pools"
@@ -38,7 +39,7 @@ AROUND: tuple[System, ...] = (
     ),
     System(
         "3d-fused",
-        QUO_VADIS,
+        PAPERS["i3d"],
         2017,
         "train fusion --join 3d-fused",
         "what lasts longer than its snapshots",
@@ -74,14 +75,14 @@ AROUND: tuple[System, ...] = (
     ),
     System(
         "transfer from pictures",
-        "Temporal 3D ConvNets (Diba et al., 2017)",
+        PAPERS["t3d121"],
         2017,
         "train transfer --network t3d121",
         "classes: it learns whether a frame and a clip are of one video",
     ),
     System(
         "C3D + SVM",
-        "Learning spatiotemporal features with 3D networks (Tran et al., ICCV 2015)",
+        PAPERS["c3d"],
         2015,
         "svm",
         "the order of its clips",

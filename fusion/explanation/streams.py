@@ -48,7 +48,6 @@ from streams.explanation import (
     gradient_copy,
     guided_gradient,
     last_map,
-    part_of,
     read_snapshots,
     strongest_activations,
     why_not_guided,
@@ -106,7 +105,7 @@ def explain_stream(
     net, weights = load_stream(run, device)
     network, recipe = gradient_copy(net.network), run.recipe
     for part in filter(None, (wanted.at, *wanted.parts)):
-        part_of(network, part)
+        network.part(part)
     class_of(wanted.of, run.classes, 0, 0, labelled)  # whether there is such a class
     read = read_snapshots(store, shown, run.kind, recipe, net)
     snapshots = []

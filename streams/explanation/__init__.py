@@ -11,7 +11,6 @@ if TYPE_CHECKING:
         gradient_copy,
         guided_gradient,
         last_map,
-        part_of,
         why_not_guided,
     )
     from streams.explanation.masks import attention_masks

@@ -57,24 +57,13 @@ FINE = 4
 """Places of a side of a map from which on Grad-CAM tells places apart."""
 
 
-@torch.no_grad()
-def maps_of(network: Network, x: Tensor) -> dict[str, tuple[int, int]]:
-    """Part -> (h, w) of the map behind it for an input x, where it has more than one place."""
-    found = {}
-    for name, part in network.backbone.named_children():
-        x = part(x)
-        if x.ndim in (4, 5) and x.shape[-2] * x.shape[-1] > 1:
-            found[name] = (x.shape[-2], x.shape[-1])
-    return found
-
-
 def last_map(network: Network, x: Tensor) -> str:
     """The last part whose map is fine enough for Grad-CAM; else the last that has a map."""
-    maps = maps_of(network, x)
+    maps = network.stages(x)
     if not maps:
         raise UserError("no part of the network has maps of this input; Grad-CAM draws nothing")
-    fine = [name for name, size in maps.items() if min(size) >= FINE]
-    return (fine or list(maps))[-1]
+    fine = [stage for stage in maps if min(stage.size[-2:]) >= FINE]
+    return (fine or maps)[-1].name
 
 
 def grad_cam(network: Network, x: Tensor, target: int, at: str) -> Tensor:
@@ -82,22 +71,14 @@ def grad_cam(network: Network, x: Tensor, target: int, at: str) -> Tensor:
 
     0 or more, of the size of the input, interpolated (tri)linearly from the map behind `at`.
     """
-    layer = network.backbone.get_submodule(part_of(network, at))
     with quietly():
-        cam = attribution().LayerGradCam(network, layer)
+        cam = attribution().LayerGradCam(network, network.part(at))
         found: Tensor = cam.attribute(x, target=target, relu_attributions=True)
     if found.ndim < 4:
         raise UserError(f"behind --at {at} stand {tuple(found.shape[1:])}; that is no map")
     size = x.shape[-(found.ndim - 2) :]
     mode = "bilinear" if found.ndim == 4 else "trilinear"
     return F.interpolate(found.detach(), size, mode=mode, align_corners=False)[0, 0]
-
-
-def part_of(network: Network, at: str) -> str:
-    """The name of a part, which must be there."""
-    if at not in network.names:
-        raise UserError(f"no part {at!r} here; there are {', '.join(network.names)}")
-    return at
 
 
 def guided_gradient(network: Network, x: Tensor, target: int) -> Tensor:
@@ -112,7 +93,7 @@ class Until(nn.Module):
 
     def __init__(self, network: Network, at: str) -> None:
         super().__init__()
-        self.network, self.at = network, part_of(network, at)
+        self.network, self.at = network, at
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network.until(x, self.at)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from storage.errors import UserError
-from streams.explanation.gradients import deconvolved, maps_of, part_of
+from streams.explanation.gradients import deconvolved
 from streams.explanation.snapshots import Snapshot
 from streams.networks import Network
 
@@ -38,14 +38,13 @@ class Strongest:
 
 def conv_parts(network: Network, x: Tensor, most: int = 4) -> list[str]:
     """Parts whose filters are worth a look: maps behind ReLUs or blocks, spread over the depth."""
-    parts = dict(network.backbone.named_children())
     convolved, maps = False, []
-    for name in maps_of(network, x):
-        inside = list(parts[name].modules())
+    for stage in network.stages(x):
+        inside = list(network.part(stage.name).modules())
         convolved |= any(isinstance(m, nn.Conv2d | nn.Conv3d) for m in inside)
         active = any(isinstance(m, nn.ReLU) for m in inside)
         if convolved and active:
-            maps.append(name)
+            maps.append(stage.name)
             convolved = False
     if len(maps) <= most:
         return maps
@@ -89,7 +88,9 @@ def peaks_behind(
     network: Network, snapshots: Sequence[Snapshot], parts: Sequence[str]
 ) -> dict[str, Peaks]:
     """Of every filter behind some parts; each snapshot goes through the network once."""
-    wanted = [name for name in network.names if name in {part_of(network, at) for at in parts}]
+    for at in parts:
+        network.part(at)
+    wanted = [name for name in network.names if name in parts]
     peaks: dict[str, list[tuple[NDArray[np.float32], NDArray[np.int64]]]] = {n: [] for n in wanted}
     for snapshot in snapshots:
         behind = snapshot.x

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streams.networks.options import BatchNorm, ConsensusRule, NetworkOptions
     from streams.networks.photometric import motion_loss
     from streams.networks.stream_net import StreamNet, current_names, parameters_of
-    from streams.networks.systems import NETWORK_SYSTEMS, QUO_VADIS, System
+    from streams.networks.systems import NETWORK_SYSTEMS, System
     from streams.networks.table import NETWORKS, Entry, entry_of, names, settings_from
     from streams.networks.torchvision_compat import models, v2
     from streams.networks.transfer import SameVideo

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from storage.errors import UserError
 from streams.aggregators import StepNorm, full_precision_on_a_cpu, mean_over_views
 from streams.networks.build import build_entry
+from streams.networks.initial import start_small
 from streams.networks.network import Network
 from streams.networks.table import entry_of
 from streams.networks.weights import fill
@@ -75,8 +76,7 @@ class StepClassifier(nn.Linear):
     def __init__(self, hidden: int, classes: int, answer: Answer) -> None:
         super().__init__(hidden, classes)
         self.answer = answer
-        nn.init.normal_(self.weight, std=0.01)
-        nn.init.zeros_(self.bias)
+        start_small(self)
 
     def each(self, row: Tensor) -> Tensor:
         """(N, T hidden) -> (N, T, classes)."""

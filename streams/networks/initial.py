@@ -104,6 +104,10 @@ def start_before_relus(net: nn.Module) -> None:
 def classifier(features: int, classes: int) -> nn.Linear:
     """The last layer: small weights, so that training starts with all classes about as likely."""
     head = nn.Linear(features, classes)
+    start_small(head)
+    return head
+
+
+def start_small(head: nn.Linear) -> None:
     nn.init.normal_(head.weight, std=0.01)
     nn.init.zeros_(head.bias)
-    return head

@@ -35,7 +35,7 @@ class Stage:
     width: int
     """Channels."""
     size: tuple[int, ...]
-    """(H, W), or (T, H, W), for an input of the network's own size."""
+    """(H, W), or (T, H, W)."""
     stride: float
     """Pixels of the input from one place of the map to the next."""
 
@@ -149,18 +149,24 @@ class Network(nn.Module):
         where it reads them as all networks do."""
         return ""
 
+    def part(self, name: str) -> nn.Module:
+        """A part by its name, which must be there."""
+        if name not in self.names:
+            raise UserError(f"no part {name!r} here; there are {', '.join(self.names)}")
+        return self.backbone.get_submodule(name)
+
     def until(self, x: Tensor, stage: str) -> Tensor:
         """The map behind the part `stage`."""
+        self.part(stage)
         for name, part in self.backbone.named_children():
             x = part(x)
             if name == stage:
-                return x
-        raise UserError(f"no part {stage!r} here; there are {', '.join(self.names)}")
+                break
+        return x
 
     def after(self, x: Tensor, stage: str) -> Tensor:
         """From the map behind `stage` to pooled features."""
-        if stage not in self.names:
-            raise UserError(f"no part {stage!r} here; there are {', '.join(self.names)}")
+        self.part(stage)
         for part in list(self.backbone)[self.names.index(stage) + 1 :]:
             x = part(x)
         return x
@@ -185,17 +191,20 @@ class Network(nn.Module):
         clip = (self.frames, *place)
         return (self.channels, *(clip if self.layout == "clip" else place))
 
-    def stages(self) -> tuple[Stage, ...]:
-        """Every part whose output is a map, with its width, size and stride."""
-        x = torch.zeros(1, *self.shape(), device=next(self.parameters()).device)
+    def stages(self, x: Tensor | None = None) -> tuple[Stage, ...]:
+        """Every part whose output is a map, with its width, size and stride, for an input of the
+        network's own size, or for `x`."""
+        if x is None:
+            x = torch.zeros(1, *self.shape(), device=next(self.parameters()).device)
+        size, dimensions = x.shape[-1], x.ndim
         found = []
         training = self.training
         self.eval()
         with torch.no_grad():
             for name, part in self.backbone.named_children():
                 x = part(x)
-                if x.ndim == len(self.shape()) + 1 and math.prod(x.shape[-2:]) > 1:
-                    stride = self.size / x.shape[-1]
+                if x.ndim == dimensions and math.prod(x.shape[-2:]) > 1:
+                    stride = size / x.shape[-1]
                     found.append(Stage(name, x.shape[1], tuple(x.shape[2:]), stride))
         self.train(training)
         return tuple(found)

@@ -108,7 +108,10 @@ NETWORKS: dict[str, Entry] = {
     "t3d121": clip("t3d", "build", 32, 224),
     "lrcn": clip("frame_lstm", "build_lrcn", 16, 227),
     "convnet-lstm": clip(
-        *("frame_lstm", "build_convnet_lstm", 25, 224),
+        "frame_lstm",
+        "build_convnet_lstm",
+        25,
+        224,
         stride=5,
         span="symmetric",
         weights="imagenet",

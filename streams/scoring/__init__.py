@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streams.scoring.window_scores import (
         WindowScores,
         fields_needed,
+        moments_within,
         reach,
         score_window,
     )

@@ -114,13 +114,18 @@ def _stream_scores(
     return WindowScores(whole.cpu().numpy(), tuple(chosen), each.cpu().numpy())
 
 
+def moments_within(possible: range, within: range, about: VideoMeta) -> range:
+    """Those of the possible moments that lie in the frames `within`; all of them, where these are
+    the whole of a video that is too short for the input."""
+    there = range(max(possible.start, within.start), min(possible.stop, within.stop))
+    alone = within.start == 0 and within.stop >= about.frames
+    return possible if alone and not there else there
+
+
 def _snapshots(
     possible: range, within: range, about: VideoMeta, sampling: Sampling, count: int
 ) -> list[int]:
-    there = range(max(possible.start, within.start), min(possible.stop, within.stop))
-    if not there:
-        alone = within.start == 0 and within.stop >= about.frames
-        there = possible if alone else range(0)
+    there = moments_within(possible, within, about)
     if not there:
         return []
     if sampling.snippets == "dense":

@@ -14,7 +14,7 @@ from storage.store import StoreConfig, Window
 from streams.aggregators import matching_steps, mean_over_views
 from streams.inputs import AnyInput
 from streams.samples import Box, Sample, collate, quantiser_table, shared_moments
-from streams.scoring import NetworkTap, Run, Tap, WindowScores
+from streams.scoring import NetworkTap, Run, Tap, WindowScores, moments_within
 from streams.sequences.scoring import SequenceScorer
 
 AT_ONCE = 4
@@ -72,10 +72,7 @@ class SequenceOnVideo:
         """Where a network looks; a video that is too short for it repeats its last frames."""
         tap, about = self.taps[number], window.about
         possible = shared_moments(tap.inputs, about, window.meta)
-        there = range(max(possible.start, within.start), min(possible.stop, within.stop))
-        if not there and within.start == 0 and within.stop >= about.frames:
-            there = possible
-        return tap.tap.moments(there)
+        return tap.tap.moments(moments_within(possible, within, about))
 
     def features(self, number: int, window: Window, moments: list[int]) -> NDArray:
         """(T, D) or (T, D, h, w), as a feature store would give them."""

@@ -27,7 +27,7 @@ from streams.training.options import Adoption
 from streams.training.recipes import Recipe, recipe, recipe_from
 from streams.training.run_folder import RunFolder
 from streams.training.stream_task import stream_net
-from streams.training.weights_file import said_of, save_weights
+from streams.training.weights_file import about_of, save_weights
 
 Kind = Literal["spatial", "temporal"]
 MODALITIES: dict[str, Kind] = {"rgb": "spatial", "flow": "temporal"}
@@ -113,7 +113,7 @@ def adopt(
 def settings_of_file(file: Path, kind: str, network: str) -> dict[str, Any]:
     """What a file of ours says of itself; nothing where it says nothing."""
     path = RunFolder(file).best_weights if file.is_dir() else file
-    settings: dict[str, Any] = said_of(path).get("settings") or {}
+    settings: dict[str, Any] = about_of(path).get("settings") or {}
     if "recipe" not in settings:
         return {}
     found = recipe_from(settings["recipe"])

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from storage.errors import UserError
 from streams.inputs import RGB, FlowStack, Input
-from streams.networks import MotionNet, judge_flow, load_initial, motion_loss
-from streams.samples import Batch, ClipDataset, Source, prepare
+from streams.networks import MotionNet, judge_flow, motion_loss
+from streams.samples import Batch, Source, prepare
 from streams.training.recipes import Recipe
-from streams.training.stream_task import VALIDATION_SNAPSHOTS, StreamTask, stream_net
+from streams.training.stream_task import StreamTask, stream_net
 from streams.training.task import Step
 
 STORED = "flow"
@@ -61,22 +61,14 @@ class MotionTask(StreamTask):
                 f"`twostream train motion` trains motionnet, not {self.recipe.network.name}"
             )
         if initial:
-            self.start = load_initial(network, "motionnet", self.recipe.network.weights)
+            self.fill(network)
         return MotionLearner(network)
 
-    def data(self, part: str) -> ClipDataset:
-        inputs: dict[str, Input] = {self.kind: self.recipe.input}
+    def seen(self, part: str) -> dict[str, Input]:
+        seen = super().seen(part)
         if part == "validation" and self.stored is not None:
-            inputs[STORED] = self.stored
-        return ClipDataset(
-            self.source.store,
-            self.source.parts[part],
-            inputs,
-            sampling=self.recipe.sampling,
-            crop=self.recipe.crop,
-            seed=self.seed,
-            snapshots=VALIDATION_SNAPSHOTS,
-        )
+            seen[STORED] = self.stored
+        return seen
 
     def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
         flow, loss = model(self.inputs(batch).flatten(0, 1))

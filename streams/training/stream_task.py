@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
-from streams.networks import StreamNet, build_entry, entry_of, load_initial
+from streams.inputs import Input
+from streams.networks import Network, StreamNet, build_entry, entry_of, load_initial
 from streams.samples import Batch, ClipDataset, Source, prepare, quantiser_table
 from streams.training.recipes import Recipe
 from streams.training.task import Step, decay_groups
@@ -33,8 +34,6 @@ class StreamTask:
         self.classes = source.classes
         self._table = quantiser_table(source.config)
         self._input: Tensor | None = None
-        self.start = ""
-        """How the weights were first filled, for the log."""
         self.each_step = False
         """Whether the network learns at every step of its clips; known once it is built."""
 
@@ -50,12 +49,15 @@ class StreamTask:
         torch.manual_seed(self.seed)
         net = stream_net(self.recipe, len(self.classes))
         self.each_step = net.network.answers_each_step
-        options = self.recipe.network
         if initial:
-            rule = options.first_layer
-            self.start = load_initial(net.network, options.name, options.weights, rule)
-            log.info("%s: %s", options.name, self.start)
+            self.fill(net.network)
         return net
+
+    def fill(self, network: Network) -> None:
+        """Give a new network the weights that the recipe names."""
+        options = self.recipe.network
+        done = load_initial(network, options.name, options.weights, options.first_layer)
+        log.info("%s: %s", options.name, done)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         return decay_groups(model, "network.head.", self.optim.head_lr)
@@ -64,12 +66,16 @@ class StreamTask:
         return ClipDataset(
             self.source.store,
             self.source.parts[part],
-            {self.kind: self.recipe.input},
+            self.seen(part),
             sampling=self.recipe.sampling,
             crop=self.recipe.crop,
             seed=self.seed,
             snapshots=max(VALIDATION_SNAPSHOTS, self.recipe.sampling.segments),
         )
+
+    def seen(self, part: str) -> dict[str, Input]:
+        """What is read of each clip, by its name in a batch."""
+        return {self.kind: self.recipe.input}
 
     @torch.no_grad()
     def inputs(self, batch: Batch) -> Tensor:

@@ -19,10 +19,10 @@ from torch.nn import functional as nnf
 from storage.errors import UserError
 from streams.inputs import RGB, Input
 from streams.networks import Network, SameVideo, build_network, entry_of, load_initial
-from streams.samples import Batch, ClipDataset, Source, prepare
+from streams.samples import Batch, Source, prepare
 from streams.training.recipes import Recipe, recipe, recipe_from
 from streams.training.run_folder import RunFolder
-from streams.training.stream_task import VALIDATION_SNAPSHOTS, StreamTask, stream_net
+from streams.training.stream_task import StreamTask, stream_net
 from streams.training.task import Step, decay_groups
 from streams.training.weights_file import hash_of_tensors
 
@@ -84,25 +84,15 @@ class TransferTask(StreamTask):
     def build_model(self, initial: bool) -> nn.Module:
         torch.manual_seed(self.seed)
         clips = stream_net(self.recipe, len(self.classes)).network
-        options = self.recipe.network
         if initial:
-            self.start = load_initial(clips, options.name, options.weights, options.first_layer)
+            self.fill(clips)
         return SameVideo(self.teacher.network, clips)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         return decay_groups(model, "judge.", self.optim.head_lr)
 
-    def data(self, part: str) -> ClipDataset:
-        inputs: dict[str, Input] = {self.kind: self.recipe.input, PICTURES: self.teacher.input}
-        return ClipDataset(
-            self.source.store,
-            self.source.parts[part],
-            inputs,
-            sampling=self.recipe.sampling,
-            crop=self.recipe.crop,
-            seed=self.seed,
-            snapshots=VALIDATION_SNAPSHOTS,
-        )
+    def seen(self, part: str) -> dict[str, Input]:
+        return super().seen(part) | {PICTURES: self.teacher.input}
 
     def step(self, model: Callable[..., Any], batch: Batch, state: Any = None) -> Step:
         learning = bool(getattr(model, "training", False))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,24 +40,20 @@ class Weights:
 def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     """Whole or not at all: a reader sees the old file or the new one. Returns the weights' hash."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    made_of = hash_of_tensors(tensors)
-    text = json.dumps({"format": FORMAT, "hash": made_of, **about})
+    own_hash = hash_of_tensors(tensors)
+    text = json.dumps({"format": FORMAT, "hash": own_hash, **about})
     data = save(tensors, metadata={"format": "pt", "twostream": text})
     with replacing(path, alone=True) as draft:
         draft.write_bytes(data)  # safetensors itself would not say what was wrong with the disk
-    return made_of
+    return own_hash
 
 
-def said_of(path: Path) -> dict[str, Any]:
+def about_of(path: Path) -> dict[str, Any]:
     """What a file of ours says of itself, without its tensors; nothing of a file of others."""
     if path.suffix != ".safetensors" or not path.is_file():
         return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get("twostream", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    return about
+    with open_safetensors(path) as file:
+        return about_in(file)
 
 
 def load_weights(path: Path) -> Weights:
@@ -68,13 +65,25 @@ def load_weights(path: Path) -> Weights:
         return Weights(tensors, saved, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
     if not path.is_file():
         raise UserError(f"{path} does not exist; train the run first")
+    with open_safetensors(path) as file:
+        about = about_in(file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return Weights(tensors, about, hash_of_tensors(tensors))
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """A safetensors file; what cannot be read of it is a UserError."""
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("twostream", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    return Weights(tensors, about, hash_of_tensors(tensors))
+
+
+def about_in(file: Any) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((file.metadata() or {}).get("twostream", "{}"))
+    return about
 
 
 def hash_of_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -177,12 +177,14 @@ def act(name: str, folder: Path, **variables: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_itself_has_the_curves_and_the_settings(tmp_path: Path) -> None:
+def test_mlflow_itself_has_the_curves_and_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = f"sqlite:///{tmp_path}/runs.db" if HAS_ALCHEMY else (tmp_path / "runs").as_uri()
     found = act("mlflow", tmp_path, MLFLOW_TRACKING_URI=place, MLFLOW_ALLOW_FILE_STORE="true")
     from mlflow import MlflowClient
 
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     client = MlflowClient(place)
     run = client.get_run(found)
     assert run.info.status == "FINISHED"

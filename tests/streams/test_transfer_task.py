@@ -96,6 +96,7 @@ def test_its_run_starts_a_spatial_stream_and_is_not_scored(
     out = tmp_path / "transfer"
     assert main(call(tiny, pictures, out, 2)) == 0
     capsys.readouterr()
+    assert f"{NETWORK}: from scratch" in (out / "log.txt").read_text()
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {"loss", "right"} <= set(rows[-1])
     run = Run.open(out)

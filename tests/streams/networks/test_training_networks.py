@@ -116,14 +116,17 @@ def test_a_stopped_network_goes_on_bit_for_bit(
     assert rows[0] == rows[1]
 
 
-def test_hidden_two_stream_starts_from_a_motion_run(tiny: Tiny, tmp_path: Path) -> None:
+def test_hidden_two_stream_starts_from_a_motion_run(
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run(tiny, tmp_path / "motion", tiny_recipe("motionnet"))
     chosen = tiny_recipe("hidden-two-stream", steps=1)
     source = replace(chosen.network, weights=str(tmp_path / "motion"))
     chosen = replace(chosen, network=source, optim=replace(chosen.optim, own_loss=0.01))
     task = task_of(tiny, chosen)
-    net = task.build_model(initial=True)
-    assert "the temporal part starts anew" in task.start
+    with caplog.at_level("INFO"):
+        net = task.build_model(initial=True)
+    assert "the temporal part starts anew" in caplog.text
     motion = checkpoint.load(tmp_path / "motion/checkpoints/last.pt")["model"]
     mine = net.state_dict()
     for name, value in motion.items():
