@@ -13,10 +13,9 @@ from fusion.judge import (
     Measure,
     Paired,
     SplitEvaluation,
-    interval,
     paired,
     resample,
-    resampled_sums,
+    share_of,
 )
 from fusion.judge import normalise as normalised
 from fusion.scores import EnsemblePath, ensemble_path, fit_tables
@@ -79,12 +78,7 @@ def find_ensemble(
         total += normalised(tables[member], how)
         right.append(total.argmax(axis=1) == split.labels)
     counts = resample(split.groups, draws, seed)
-    columns = np.stack([*right, np.ones_like(right[0])], axis=1).astype(float)
-    sums = resampled_sums(counts, split.group, columns)
-    accuracy = tuple(
-        interval(float(hits.mean()), sums[:, i] / sums[:, -1], split.groups)
-        for i, hits in enumerate(right)
-    )
+    accuracy = tuple(share_of(hits, split.group, counts) for hits in right)
     names = tuple(table.stream for table in tables)
     first = names[path.members[0]]
     final = right[path.length - 1]
