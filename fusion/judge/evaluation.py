@@ -107,6 +107,10 @@ class SplitEvaluation:
     def singles(self) -> tuple[Figures, ...]:
         return tuple(f for f in self.figures if f.fusion is None)
 
+    @property
+    def single_tables(self) -> list[ScoreTable]:
+        return [t for t, f in zip(self.tables, self.figures, strict=True) if f.fusion is None]
+
     def rights(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(N, K): 1 where one of these K tables is right, else 0."""
         return np.stack([self[name].judged.right for name in names], axis=1).astype(np.float64)

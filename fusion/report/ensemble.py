@@ -56,8 +56,7 @@ def find_ensemble(
     """Of the single streams that have a table in `fitted`; None with fewer than two, or where
     those may not be learned from, which is then logged."""
     by_name = {table.stream: table for table in fitted}
-    singles = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
-    tables = [table for table in singles if table.stream in by_name]
+    tables = [table for table in split.single_tables if table.stream in by_name]
     if len(tables) < 2:
         return None
     try:
