@@ -131,6 +131,25 @@ def test_classes_show_gain_and_loss_of_the_tables_chosen(page: Any, written: Wri
     assert [rows.nth(i).is_visible() for i in range(6)].count(True) == 1
 
 
+CELLS = [(row, column) for row in range(6) for column in range(6)]
+
+
+def told_by_keys(root: Any) -> dict[tuple[int, int], int]:
+    """What the matrix says of each of CELLS, as the arrow keys go through them."""
+    canvas = root.locator(".matrix canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")  # the first key takes the first cell
+    told = {}
+    for row, column in CELLS:
+        told[row, column] = int(root.locator(".readout").get_attribute("data-count"))
+        canvas.press("ArrowRight")
+        if column == 5:
+            for _ in range(6):
+                canvas.press("ArrowLeft")
+            canvas.press("ArrowDown")
+    return told
+
+
 def test_pointing_at_the_matrix_tells_the_cell(page: Any, written: Written) -> None:
     split = first_split(written)
     root = page.locator("[data-split=s1-test]")
@@ -143,16 +162,7 @@ def test_pointing_at_the_matrix_tells_the_cell(page: Any, written: Written) -> N
             t for t in split["tables"] if t["name"] == split["shown"]
         )["confusion"]
     }  # fmt: skip
-    canvas.focus()
-    canvas.press("ArrowRight")  # the first key takes the first cell
-    for row in range(6):
-        for column in range(6):
-            told = root.locator(".readout").get_attribute("data-count")
-            assert told == str(counts.get((row, column), 0)), (row, column)
-            canvas.press("ArrowRight")
-        for _ in range(6):
-            canvas.press("ArrowLeft")
-        canvas.press("ArrowDown")
+    assert told_by_keys(root) == {cell: counts.get(cell, 0) for cell in CELLS}
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
     assert root.locator(".readout").inner_text().startswith("Fencing: ")
@@ -433,17 +443,7 @@ def test_two_matrices_can_be_held_against_each_other(page: Any, written: Written
         table = next(t for t in split["tables"] if t["name"] == name)
         for row, column, n in table["confusion"]:
             change[row, column] = change.get((row, column), 0) + sign * n
-    canvas = root.locator(".matrix canvas")
-    canvas.focus()
-    canvas.press("ArrowRight")  # the first key takes the first cell
-    for row in range(6):
-        for column in range(6):
-            told = root.locator(".readout").get_attribute("data-count")
-            assert told == str(change.get((row, column), 0)), (row, column)
-            canvas.press("ArrowRight")
-        for _ in range(6):
-            canvas.press("ArrowLeft")
-        canvas.press("ArrowDown")
+    assert told_by_keys(root) == {cell: change.get(cell, 0) for cell in CELLS}
     assert root.locator(".side h3").inner_text() == "Most changed"
     most = max((n for (i, j), n in change.items() if i != j), key=abs)
     first = root.locator(".pairs .num").first.inner_text()
