@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser_page import opened_browser
 from hypothesis import settings
 from surroundings import ROOT, SHARED
 
@@ -22,6 +24,12 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"real test data is not there: {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; the test skips, or fails where everything must be there, without it."""
+    yield from opened_browser()
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ PLAN: dict[str, set[str]] = {
     "fusion.report.templates": set(),
     "fusion.explanation": {
         *STREAMS,
-        *("streams.explanation", "streams.scoring", "streams.sequences"),
+        *("fusion.report", "streams.explanation", "streams.scoring", "streams.sequences"),
         *("storage.catalog", "storage.codecs", "storage.store"),
     },
     # commands
@@ -108,7 +108,7 @@ PLAN: dict[str, set[str]] = {
         *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
     },
     "scripts.exam": {
-        *("scripts.common", "scripts.samples"),
+        *("fusion.report", "scripts.common", "scripts.samples"),
         *("storage.codecs", "storage.features", "storage.scores", "storage.store"),
         *("streams.networks", "streams.scoring", "streams.sequences", "streams.training"),
     },

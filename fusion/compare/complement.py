@@ -36,7 +36,7 @@ class Additions:
 
 def additions(split: SplitEvaluation, draws: int, seed: int) -> Additions | None:
     """Of the single streams; None with fewer than two."""
-    tables = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
+    tables = split.single_tables
     if len(tables) < 2:
         return None
     names = tuple(table.stream for table in tables)

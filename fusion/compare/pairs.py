@@ -15,10 +15,11 @@ from fusion.judge import (
     SplitEvaluation,
     flips_for,
     holm,
-    indices,
     resample,
-    resampled_sums,
+    resampled_shares,
+    shared_groups,
     sign_flips,
+    sums_by_group,
 )
 
 Matrix = NDArray[np.float64]
@@ -60,16 +61,14 @@ def compare(split: SplitEvaluation, draws: int, seed: int) -> Comparison:
     """All tables of a split. A p that `split.tests` states is taken from there, if it is from as
     many flips."""
     names = tuple(f.name for f in split.figures)
-    right = rights(split, names)
+    right = split.rights(names)
     counts = resample(split.groups, draws, seed)
-    ones = np.ones((len(right), 1))
-    sums = resampled_sums(counts, split.group, np.concatenate([right, ones], axis=1))
     known = {(test.name, test.against): test.p for test in split.tests}
     return _compare(
         names=names,
         accuracy=right.mean(axis=0),
         by_group=sums_by_group(right, split.group, split.groups),
-        drawn=sums[:, :-1] / sums[:, -1:],
+        drawn=resampled_shares(counts, split.group, right),
         won=(right.T @ (1 - right)).astype(np.int64),
         disagree=disagreement(split, names),
         known=known,
@@ -82,45 +81,27 @@ def compare_splits(
 ) -> Comparison:
     """The mean over splits of the systems `names`, which every split has. A group that several
     splits test counts once: its difference is the sum of what it adds to each split's mean."""
-    shared = indices([name for split in splits for name in split.group_names])
-    groups = int(shared.max()) + 1
+    groups, each = shared_groups(splits)
     counts = resample(groups, draws, seed)
     by_group = np.zeros((groups, len(names)))
     drawn = np.zeros((draws, len(names)))
     accuracy = np.zeros(len(names))
     won = np.zeros((len(names), len(names)), np.int64)
     disagree = np.zeros((len(names), len(names)))
-    start = 0
-    for split in splits:
-        at = shared[start : start + split.groups][split.group]
-        start += split.groups
-        right = rights(split, names)
-        ones = np.ones((len(right), 1))
-        sums = resampled_sums(counts, at, np.concatenate([right, ones], axis=1))
-        drawn += sums[:, :-1] / np.maximum(sums[:, -1:], 1) / len(splits)
-        by_group += sums_by_group(right, at, groups) / (len(right) * len(splits))
+    for split, group in zip(splits, each, strict=True):
+        right = split.rights(names)
+        drawn += resampled_shares(counts, group, right) / len(splits)
+        by_group += sums_by_group(right, group, groups) / (len(right) * len(splits))
         accuracy += right.mean(axis=0) / len(splits)
         won += (right.T @ (1 - right)).astype(np.int64)
         disagree += disagreement(split, names) / len(splits)
     return _compare(tuple(names), accuracy, by_group, drawn, won, disagree, {}, seed)
 
 
-def rights(split: SplitEvaluation, names: Sequence[str]) -> Matrix:
-    """(N, K): 1 where a system is right."""
-    return np.stack([split[name].judged.right for name in names], axis=1).astype(np.float64)
-
-
 def disagreement(split: SplitEvaluation, names: Sequence[str]) -> Matrix:
     """(K, K): share of the videos that two systems answer differently."""
     answers = np.stack([split[name].judged.predicted for name in names])
     return np.stack([(answers != own).mean(axis=1) for own in answers])
-
-
-def sums_by_group(columns: Matrix, group: NDArray[np.int64], groups: int) -> Matrix:
-    """(G, K): the sum of each column (N, K) over the videos of each group."""
-    sums = np.zeros((groups, columns.shape[1]))
-    np.add.at(sums, group, columns)
-    return sums
 
 
 def _compare(

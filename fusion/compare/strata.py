@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.judge import Measure, SplitEvaluation, interval, resample, resampled_sums
+from fusion.judge import Measure, SplitEvaluation, resample, share_of
 
 BINS = 4
 FEWEST = 5
@@ -95,7 +95,4 @@ def _condition(
 def _accuracy(right: NDArray[np.bool_], group: NDArray[np.int64], draws: int, seed: int) -> Measure:
     """Top-1 of some videos, with its interval over the groups that they are of."""
     _, own = np.unique(group, return_inverse=True)
-    groups = int(own.max()) + 1
-    columns = np.stack([right, np.ones_like(right)], axis=1).astype(float)
-    sums = resampled_sums(resample(groups, draws, seed), own.astype(np.int64), columns)
-    return interval(float(right.mean()), sums[:, 0] / sums[:, 1], groups)
+    return share_of(right, own.astype(np.int64), resample(int(own.max()) + 1, draws, seed))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fusion.explanation.figures import Explanation
+from fusion.report import page_environment, page_part
 from storage import atomic
 from storage.errors import UserError
 
@@ -62,21 +62,12 @@ def earlier(out: Path) -> set[str]:
 
 def rendered(explanation: Explanation) -> str:
     """The page as text."""
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = files("fusion.report.templates")
-    names = ("explanation.html", "macros.html")
-    environment = Environment(
-        loader=DictLoader({name: folder.joinpath(name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["uri"] = lambda png: (
-        "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    )
+    environment = page_environment({"uri": uri})
     return environment.get_template("explanation.html").render(
-        explanation=explanation,
-        style=folder.joinpath("report.css").read_text("utf-8"),
+        explanation=explanation, style=page_part("report.css")
     )
+
+
+def uri(png: bytes) -> str:
+    """A picture as a link that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
         interval,
         paired,
         resample,
-        resampled_sums,
+        resampled_shares,
+        share_of,
         sign_flips,
+        sums_by_group,
     )
     from fusion.judge.calibration import BINS, expected_noise
-    from fusion.judge.evaluation import Evaluation, Figures, SplitEvaluation, evaluate
+    from fusion.judge.evaluation import (
+        Evaluation,
+        Figures,
+        SplitEvaluation,
+        evaluate,
+        shared_groups,
+    )
     from fusion.judge.groups import group_names, indices
     from fusion.judge.metrics import SMALLEST, confusion
     from fusion.judge.normalisation import kind_after, normalise, normalise_scores, probabilities

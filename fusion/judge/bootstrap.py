@@ -48,9 +48,25 @@ def resampled_sums(
     counts: NDArray[np.uint8], group: NDArray[np.int64], columns: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Sums of each column (N, K) over the videos of every draw: float64 (draws, K)."""
-    sums = np.zeros((counts.shape[1], columns.shape[1]))
+    return _times(counts, sums_by_group(columns, group, counts.shape[1]))
+
+
+def resampled_shares(
+    counts: NDArray[np.uint8], group: NDArray[np.int64], hits: NDArray[np.generic]
+) -> NDArray[np.float64]:
+    """Which share of the videos of every draw is a hit, for each column (N, K): (draws, K); 0 in a
+    draw that has no videos."""
+    sums = resampled_sums(counts, group, np.column_stack([hits, np.ones(len(hits))]))
+    return sums[:, :-1] / np.maximum(sums[:, -1:], 1)
+
+
+def sums_by_group(
+    columns: NDArray[np.floating], group: NDArray[np.int64], groups: int
+) -> NDArray[np.float64]:
+    """(groups, K): the sum of each column (N, K) over the videos of each group."""
+    sums = np.zeros((groups, columns.shape[1]))
     np.add.at(sums, group, columns)
-    return _times(counts, sums)
+    return sums
 
 
 def resampled_mean_recall(
@@ -99,6 +115,14 @@ def interval(
     if share and high - low < 1e-12:
         return Measure(value, *wilson(value, groups), "Wilson over groups")
     return Measure(value, float(low), float(high), "bootstrap over groups")
+
+
+def share_of(
+    hits: NDArray[np.bool_], group: NDArray[np.int64], counts: NDArray[np.uint8]
+) -> Measure:
+    """The share of videos (N,) that are hits, with its interval."""
+    draws = resampled_shares(counts, group, hits[:, None])[:, 0]
+    return interval(float(hits.mean()), draws, counts.shape[1])
 
 
 def wilson(value: float, groups: int) -> tuple[float, float]:

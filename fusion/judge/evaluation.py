@@ -18,7 +18,8 @@ from fusion.judge.bootstrap import (
     paired,
     resample,
     resampled_mean_recall,
-    resampled_sums,
+    resampled_shares,
+    share_of,
 )
 from fusion.judge.calibration import Calibration, calibration
 from fusion.judge.groups import group_names, indices
@@ -107,6 +108,14 @@ class SplitEvaluation:
         return tuple(f for f in self.figures if f.fusion is None)
 
     @property
+    def single_tables(self) -> list[ScoreTable]:
+        return [t for t, f in zip(self.tables, self.figures, strict=True) if f.fusion is None]
+
+    def rights(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """(N, K): 1 where one of these K tables is right, else 0."""
+        return np.stack([self[name].judged.right for name in names], axis=1).astype(np.float64)
+
+    @property
     def best(self) -> Figures:
         """The table with the highest top-1; one that may know the test part only if all do."""
         honest = [f for f in self.figures if not f.doubtful] or list(self.figures)
@@ -192,7 +201,7 @@ def evaluate_split(joined: Sequence[ScoreTable], draws: int, seed: int) -> Split
         grouping=grouping,
         figures=figures,
         tests=(),
-        oracle=_share(either, group, counts) if either is not None and len(singles) > 1 else None,
+        oracle=share_of(either, group, counts) if either is not None and len(singles) > 1 else None,
         ceilings=ceilings_of(joined),
         tables=tuple(joined),
     )
@@ -208,7 +217,7 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
         name=table.stream,
         fusion=fusion_of(table),
         kind=table.kind,
-        top={k: _share(judged.rank < k, group, counts) for k in TOP if k < max(classes, 2)},
+        top={k: share_of(judged.rank < k, group, counts) for k in TOP if k < max(classes, 2)},
         mean_class=interval(by_class.mean_accuracy, recall, counts.shape[1]),
         log_loss=log_loss(judged) if judged.probable else None,
         calibration=calibration(judged.confidence, judged.right) if judged.probable else None,
@@ -219,11 +228,6 @@ def _figures(table: ScoreTable, group: NDArray[np.int64], counts: NDArray[np.uin
         learned_lists=learned_lists(table.provenance, table.split),
         unfinished=unfinished(table.provenance),
     )
-
-
-def _share(hits: NDArray[np.bool_], group: NDArray[np.int64], counts: NDArray[np.uint8]) -> Measure:
-    sums = resampled_sums(counts, group, np.stack([hits, np.ones_like(hits)], axis=1).astype(float))
-    return interval(float(hits.mean()), sums[:, 0] / sums[:, 1], counts.shape[1])
 
 
 def _tests(split: SplitEvaluation, counts: NDArray[np.uint8], seed: int) -> tuple[Paired, ...]:
@@ -243,19 +247,24 @@ def mean_over_splits(
     """Top-1, mean over the splits; a group that several splits test is drawn once for all."""
     names = [f.name for f in splits[0].figures]
     names = [n for n in names if all(n in [f.name for f in s.figures] for s in splits)]
-    shared = indices([name for split in splits for name in split.group_names])
-    counts = resample(int(shared.max()) + 1, draws, seed)
-    means: dict[str, Measure] = {}
-    for name in names:
-        value, drawn, start = 0.0, np.zeros(draws), 0
-        for split in splits:
-            at = shared[start : start + split.groups][split.group]
-            start += split.groups
-            right = split[name].judged.right
-            sums = resampled_sums(
-                counts, at, np.stack([right, np.ones_like(right)], 1).astype(float)
-            )
-            drawn += sums[:, 0] / np.maximum(sums[:, 1], 1) / len(splits)
-            value += float(right.mean()) / len(splits)
-        means[name] = interval(value, drawn, counts.shape[1])
-    return means
+    groups, each = shared_groups(splits)
+    counts = resample(groups, draws, seed)
+    values, drawn = np.zeros(len(names)), np.zeros((draws, len(names)))
+    for split, group in zip(splits, each, strict=True):
+        right = split.rights(names)
+        values += right.mean(axis=0) / len(splits)
+        drawn += resampled_shares(counts, group, right) / len(splits)
+    return {
+        name: interval(float(value), column, groups)
+        for name, value, column in zip(names, values, drawn.T, strict=True)
+    }
+
+
+def shared_groups(splits: Sequence[SplitEvaluation]) -> tuple[int, list[NDArray[np.int64]]]:
+    """How many groups several splits have, and (N,) of each split: which of them its videos are
+    of. A group is known by its name."""
+    number = indices([name for split in splits for name in split.group_names])
+    ends = np.cumsum([split.groups for split in splits])
+    own = np.split(number, ends[:-1])
+    each = [of_split[split.group] for of_split, split in zip(own, splits, strict=True)]
+    return int(number.max()) + 1, each

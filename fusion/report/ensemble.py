@@ -13,10 +13,9 @@ from fusion.judge import (
     Measure,
     Paired,
     SplitEvaluation,
-    interval,
     paired,
     resample,
-    resampled_sums,
+    share_of,
 )
 from fusion.judge import normalise as normalised
 from fusion.scores import EnsemblePath, ensemble_path, fit_tables
@@ -57,8 +56,7 @@ def find_ensemble(
     """Of the single streams that have a table in `fitted`; None with fewer than two, or where
     those may not be learned from, which is then logged."""
     by_name = {table.stream: table for table in fitted}
-    singles = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
-    tables = [table for table in singles if table.stream in by_name]
+    tables = [table for table in split.single_tables if table.stream in by_name]
     if len(tables) < 2:
         return None
     try:
@@ -79,12 +77,7 @@ def find_ensemble(
         total += normalised(tables[member], how)
         right.append(total.argmax(axis=1) == split.labels)
     counts = resample(split.groups, draws, seed)
-    columns = np.stack([*right, np.ones_like(right[0])], axis=1).astype(float)
-    sums = resampled_sums(counts, split.group, columns)
-    accuracy = tuple(
-        interval(float(hits.mean()), sums[:, i] / sums[:, -1], split.groups)
-        for i, hits in enumerate(right)
-    )
+    accuracy = tuple(share_of(hits, split.group, counts) for hits in right)
     names = tuple(table.stream for table in tables)
     first = names[path.members[0]]
     final = right[path.length - 1]

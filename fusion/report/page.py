@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from fusion.judge import Evaluation
 from fusion.report.chart_data import run_charts
 from fusion.report.data import Extras, plain
+from fusion.report.environment import page_environment, page_part
 from fusion.report.examples import KINDS
 from fusion.report.pictures import wheel_picture
 from fusion.report.runs import RunFigures
@@ -47,6 +47,7 @@ SCRIPTS = (
     "matrix_drawing.js",
     "confusion.js",
     "map.js",
+    "theme.js",
     "start.js",
 )
 
@@ -59,19 +60,7 @@ def render(
     store: Store | None,
 ) -> str:
     """The page as text."""
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = files("fusion.report.templates")
-    names = [file.name for file in folder.iterdir() if file.name.endswith(".html")]
-    source = {name: folder.joinpath(name).read_text("utf-8") for name in names}
-    environment = Environment(
-        loader=DictLoader(source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"pct": pct, "gain": gain, "p": p_text, "count": short_number}
+    environment = page_environment({"pct": pct, "gain": gain, "p": p_text, "count": short_number})
     views = [
         split_view(split, extra, split_data, store)
         for split, extra, split_data in zip(evaluation.splits, extras, data["splits"], strict=True)
@@ -96,8 +85,8 @@ def render(
         runs=training,
         kinds=KINDS,
         wheel=wheel_picture() if store is not None else None,
-        style=folder.joinpath("report.css").read_text("utf-8"),
-        script="\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS),
+        style=page_part("report.css"),
+        script="\n".join(map(page_part, SCRIPTS)),
         numbers=in_script(data),
         detail=in_script({"splits": detail, "charts": hover}),
     )

@@ -92,8 +92,7 @@ def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> 
         tables, draws=inputs.draws, seed=inputs.seed, common_only=inputs.common_only
     )
     runs = [read_run(run) for run in inputs.runs]
-    fitted = list(inputs.fit)
-    extras = [_extras(split, fitted, inputs) for split in evaluation.splits]
+    extras = [_extras(split, inputs) for split in evaluation.splits]
     data = report_data(evaluation, extras, runs, inputs.title, _over_splits(evaluation))
     stem = page.with_suffix("")
     paths = [page, *write_numbers(data, evaluation, stem)]
@@ -111,17 +110,16 @@ def _with_ceilings(table: ScoreTable, ceilings: dict[str, Any]) -> ScoreTable:
     return replace(table, provenance=table.provenance | {"ceiling": ceilings})
 
 
-def _extras(split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInputs) -> Extras:
-    singles = [t for t, f in zip(split.tables, split.figures, strict=True) if f.fusion is None]
+def _extras(split: SplitEvaluation, inputs: ReportInputs) -> Extras:
     counts = resample(split.groups, min(inputs.draws, CURVE_DRAWS), inputs.seed)
     maps = [feature_map(table, inputs.map_method, inputs.seed) for table in split.tables]
     draws, seed = inputs.draws, inputs.seed
     facts = video_facts(inputs.store, split.videos) if inputs.store is not None else {}
     parts = read_parts(inputs.parts, split.classes) if inputs.parts else class_parts(split.classes)
-    mine = [table for table in fitted if table.split == split.split]
+    mine = [table for table in inputs.fit if table.split == split.split]
     return Extras(
-        curves=weight_curves(singles, split.group, counts),
-        fitted_curves=_fitted_curves(split, fitted, inputs),
+        curves=weight_curves(split.single_tables, split.group, counts),
+        fitted_curves=_fitted_curves(mine, inputs),
         maps=[m for m in maps if m is not None],
         store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
         comparison=compare(split, draws, seed) if len(split.figures) > 1 else None,
@@ -144,13 +142,10 @@ def _over_splits(evaluation: Evaluation) -> Comparison | None:
     return compare_splits(splits, list(evaluation.mean), evaluation.draws, evaluation.seed)
 
 
-def _fitted_curves(
-    split: SplitEvaluation, fitted: list[ScoreTable], inputs: ReportInputs
-) -> list[WeightCurve]:
-    """The curves on validation scores of this split, which is where a weight may be chosen."""
-    mine = [table for table in fitted if table.split == split.split]
-    if len(mine) < 2:
+def _fitted_curves(fitted: list[ScoreTable], inputs: ReportInputs) -> list[WeightCurve]:
+    """The curves on validation scores of a split, which is where a weight may be chosen."""
+    if len(fitted) < 2:
         return []
-    judged = evaluate(mine, draws=2, common_only=inputs.common_only).splits[0]
+    judged = evaluate(fitted, draws=2, common_only=inputs.common_only).splits[0]
     counts = resample(judged.groups, min(inputs.draws, CURVE_DRAWS), inputs.seed)
     return weight_curves(list(judged.tables), judged.group, counts)

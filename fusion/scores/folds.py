@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fusion.judge import group_names, indices, kind_after
 from fusion.judge import normalise as normalised
 from fusion.scores.averaging import fused_table
+from fusion.scores.class_folds import class_folds, groups_of_classes
 from fusion.scores.linear_svm import LinearSVMFusion
 from fusion.scores.weighting import best_weights
 from storage.errors import UserError
@@ -86,10 +87,8 @@ def fold_rows(
     labels: NDArray[np.int64], group: NDArray[np.int64], folds: int, seed: int
 ) -> list[NDArray[np.int64]]:
     """Rows (n,) of each fold; a group (N,) is never cut, and the labels (N,) are spread evenly."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
     groups = int(group.max()) + 1
-    per_class = np.bincount(np.unique(np.stack([labels, group]), axis=1)[0])
+    per_class = groups_of_classes(labels, group)
     most = int(per_class[per_class > 0].min())
     if not 2 <= folds <= most:
         raise UserError(
@@ -99,5 +98,4 @@ def fold_rows(
             else "--folds needs two groups of every class at least; fit on validation scores with "
             "--fit"
         )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return [held for _, held in splitter.split(labels, labels, group)]
+    return class_folds(labels, group, folds, seed)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.judge import SMALLEST
+from fusion.scores.class_folds import class_folds, groups_of_classes
 from storage.errors import UserError
 
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -66,18 +67,12 @@ class GroupedSVM:
         return full_margins(self.model, x, classes, self.known)
 
     def _folds(self, labels: NDArray[np.int64], group: NDArray[np.int64]) -> list[Any]:
-        from sklearn.model_selection import StratifiedGroupKFold
-
         # A class of a single group is held out whole or not at all: folds would show nothing of C.
-        pairs = np.unique(np.stack([labels, group]), axis=1)
-        folds = min(FOLDS, int(np.bincount(pairs[0]).max()))
+        folds = min(FOLDS, int(groups_of_classes(labels, group).max()))
         if folds < 2:
             return []
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=self.seed)
-        with warnings.catch_warnings():
-            # A class with fewer videos than folds is common in a small validation part.
-            warnings.simplefilter("ignore", UserWarning)
-            split = list(splitter.split(labels, labels, group))
+        held = class_folds(labels, group, folds, self.seed)
+        split = [(np.setdiff1d(np.arange(len(labels)), rows), rows) for rows in held]
         return [(a, b) for a, b in split if len(b) and len(np.unique(labels[a])) > 1]
 
     def _held_out(

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.judge import LEVEL, normalise_scores, resampled_sums
+from fusion.judge import LEVEL, normalise_scores, resampled_shares
 from storage.scores import ScoreTable
 
 POINTS = 101
@@ -61,9 +61,7 @@ def weight_curve(
     right = (starts[:, None] <= share) & (share <= ends[:, None])
     accuracy = right.mean(axis=0)
     if counts.shape[1] > 1:
-        ones = np.ones((len(right), 1))
-        sums = resampled_sums(counts, group, np.concatenate([right, ones], axis=1))
-        drawn = sums[:, :-1] / sums[:, -1:]
+        drawn = resampled_shares(counts, group, right)
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     else:
         low = high = accuracy

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusion.report import page_environment, page_part
 from scripts.exam.attention import Attention, Look, read_attention, share_on_needle
 from scripts.exam.pictures import Film, film, is_there, wheel
 from scripts.exam.results import SIGNS
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scripts.exam.results import Exam, Matrix
 
 log = logging.getLogger(__name__)
+OWN = "scripts.exam"
 KINDS = (
     ("sees", "seeing", "can pass, and does: within 5 points of 100 %"),
     ("blind", "blind, as it must be", "cannot pass, and stays at its ceiling"),
@@ -53,20 +54,13 @@ def render(
     result: Matrix, films: Mapping[str, Film], attention: Attention | None, seconds: float
 ) -> str:
     """The page as text."""
-    from jinja2 import Environment, StrictUndefined
-
-    own, shared = files("scripts.exam.templates"), files("fusion.report.templates")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"points": points, "pixels": pixels}
-    sheets = (shared.joinpath("report.css"), own.joinpath("exam.css"))
+    environment = page_environment({"points": points, "pixels": pixels}, OWN)
     cells = {
         (system["name"], question["name"]): result.cell(system["name"], question["name"])
         for system in result.systems
         for question in result.questions
     }
-    return environment.from_string(own.joinpath("exam.html").read_text("utf-8")).render(
+    return environment.get_template("exam.html").render(
         result=result,
         cells=cells,
         chosen={cell.question for cell in result.cells if cell.judged == "forced choice"},
@@ -80,8 +74,8 @@ def render(
         looks=[drawn(look) for look in attention.looks] if attention else [],
         seeds_text=seeds_text(result),
         hours=minutes(seconds) if seconds else "",
-        style="\n".join(sheet.read_text("utf-8") for sheet in sheets),
-        script=own.joinpath("exam.js").read_text("utf-8"),
+        style=page_part("report.css") + page_part("exam.css", OWN),
+        script=page_part("exam.js", OWN) + page_part("theme.js"),
     )
 
 

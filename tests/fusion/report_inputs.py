@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from made_up_scores import made_up
 
 import fusion
-from fusion.report.report import ReportInputs
+from fusion.report.report import ReportInputs, Written
 from storage import ScoreTable, StoreConfig, open_store
 
 HOSTILE = '<img src=x onerror=alert(1)></script><script>alert("a\'&b")</script>{{ 7 * 7 }}'
@@ -105,3 +106,14 @@ def two_classes() -> ReportInputs:
             )
         )
     return ReportInputs(tables, draws=200, map_method="none")
+
+
+def first_split(written: Written) -> dict[str, Any]:
+    """Its numbers."""
+    split: dict[str, Any] = written.data["splits"][0]
+    return split
+
+
+def shown_number(text: str) -> float:
+    """The number that a text on the page begins with; its minus is a true one."""
+    return float(text.split("\n")[0].split(" ")[0].replace("−", "-").replace("±", ""))

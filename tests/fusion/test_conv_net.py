@@ -8,14 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from fusion.network.joins import BilinearJoin, ConvJoin, SumJoin, make_join
 from fusion.network.net import ConvFusionNet, fused_logits
-from fusion.network.pooling import FusedPool, SnapshotPool
 from fusion.network.recipe import fusion_recipe_from
 from fusion.network.start import PENALTY, align, fit_head, set_scales
 from fusion.network.task import fusion_net
 from storage.errors import UserError
-from streams.networks import StreamNet, build_network, build_stream, current_names
+from streams.networks import StreamNet, build_stream, current_names
 
 CLASSES, LENGTH, SIDE = 5, 2, 48
 JOINS = ("sum", "max", "concat", "conv", "bilinear", "multiply")
@@ -305,102 +303,6 @@ def test_unknown_settings(
 def test_towers_of_different_classes() -> None:
     with pytest.raises(UserError, match="4 classes and the temporal one 5"):
         ConvFusionNet(build_stream("spatial", classes=4), build_stream("temporal", classes=5))
-
-
-def test_simple_joins_by_hand() -> None:
-    a, b = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([2.0, 2.0, -1.0])
-    a, b = a.view(1, 3, 1, 1), b.view(1, 3, 1, 1)
-    expected = {"sum": [3, 0, 2], "max": [2, 2, 3], "multiply": [3, -6, 0]}
-    expected["concat"] = [1, -2, 3, 2, 2, -1]
-    for kind, values in expected.items():
-        assert make_join(kind, 3, 3)(a, b).flatten().tolist() == values
-    halved = SumJoin(3, 3)
-    halved.scale.fill_(0.5)
-    assert halved(a, b).flatten().tolist() == [2, -1, 2.5]
-    turned = ConvJoin(3, 3)
-    turned.turn(2 * torch.eye(3))
-    assert turned(a, b).flatten().tolist() == [5, 2, 1]
-
-
-def test_the_sketch_keeps_inner_products_of_outer_products() -> None:
-    """<a b^T, c d^T> = <a, c><b, d>; the sketches' spectra must give it back, on average."""
-    torch.manual_seed(0)
-    join = BilinearJoin(8, 6, length=4096, onward=False)
-
-    def sketch(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        one, two = join.spectrum(x, "spatial"), join.spectrum(y, "temporal")
-        return torch.fft.irfft(one * two, n=join.length, dim=1).flatten(1)
-
-    x, y = torch.rand(40, 8, 1, 1), torch.rand(40, 6, 1, 1)
-    found = sketch(x, y) @ sketch(x, y).T
-    x, y = x.flatten(1), y.flatten(1)
-    truth = (x @ x.T) * (y @ y.T)
-    assert float((found - truth).abs().mean() / truth.mean()) < 0.05
-
-
-def test_pooling_by_hand() -> None:
-    maps = torch.arange(2 * 3 * 1 * 2 * 2, dtype=torch.float32).view(2, 3, 1, 2, 2)
-    assert SnapshotPool("2d", 1)(maps).flatten().tolist() == [5.5, 17.5]
-    assert SnapshotPool("3d", 1)(maps).flatten().tolist() == [11, 23]
-    assert SnapshotPool("conv3d", 1)(maps).flatten().tolist() == [11, 23]
-    odd = torch.rand(1, 2, 4, 3, 5)
-    assert SnapshotPool("3d", 4)(odd).shape == (1, 4)
-
-
-def test_3d_fused_has_the_parameters_of_quo_vadis() -> None:
-    """Two Inception-v1 (5,599,904 numbers for RGB, 5,653,216 for ten pairs of flow), 27 x 2048 x
-    512 filters with 512 biases, and a classifier of 512 x 400 + 400: 39 M in the paper."""
-    with torch.device("meta"):
-        pair = [
-            StreamNet(build_network("inception-v1", kind, 400, length=length))
-            for kind, length in (("rgb", 1), ("flow", 10))
-        ]
-        net = ConvFusionNet(pair[0], pair[1], join="3d-fused", stages=("last",))
-        frames, flow = torch.zeros(1, 5, 3, 224, 224), torch.zeros(1, 5, 20, 224, 224)
-        assert fused_logits(net.eval()((frames, flow))).shape == (1, 400)
-    assert parameters(net) == 39_770_384
-
-
-def test_3d_fused_pools_as_torch_does() -> None:
-    torch.manual_seed(0)
-    pool, maps = FusedPool(4), torch.randn(2, 5, 4, 7, 7)
-    volume = pool.filters(maps.transpose(1, 2)).relu()
-    wanted = nn.functional.max_pool3d(volume, 3, 2, 1).mean(dim=(2, 3, 4))
-    torch.testing.assert_close(pool(maps), wanted)
-
-
-@pytest.mark.parametrize("name", ["vgg16-bn", "inception-v1", "bn-inception", "r3d18"])
-def test_other_networks_are_fused(name: str) -> None:
-    """On the meta device: shapes, and gradients into both towers."""
-    clip = name == "r3d18"
-    with torch.device("meta"):
-        pair = [
-            StreamNet(build_network(name, kind, CLASSES, length=8 if clip else length))
-            for kind, length in (("rgb", 1), ("flow", 5))
-        ]
-        net = ConvFusionNet(pair[0], pair[1], join="conv", hidden=8)
-        side = pair[0].network.size
-        channels = (24, 16) if clip else (3, 10)
-        frames, flow = (torch.zeros(1, 2, c, side, side) for c in channels)
-        logits = fused_logits(net((frames, flow)))
-        assert logits.shape == (1, CLASSES)
-        logits.sum().backward()
-    for kind in ("spatial", "temporal"):
-        first = net.tower(kind).network.get_submodule(net.tower(kind).network.first)
-        assert first.weight.grad is not None
-
-
-def test_a_concatenation_that_cannot_be_widened_is_refused() -> None:
-    pair = [StreamNet(build_network("inception-v1", "rgb", CLASSES)) for _ in range(2)]
-    with pytest.raises(UserError, match="--join concat: maxpool3, which follows inception3b"):
-        ConvFusionNet(pair[0], pair[1], join="concat", stages=("inception3b:inception3b",))
-
-
-def test_pooling_that_other_layers_forbid() -> None:
-    with torch.device("meta"):
-        pair = [StreamNet(build_network("vgg16", "rgb", CLASSES)) for _ in range(2)]
-        with pytest.raises(UserError, match="--pool 3d needs a network whose last map"):
-            ConvFusionNet(pair[0], pair[1], pool="3d")
 
 
 def test_the_sketch_s_root_is_taken_of_what_is_pooled(

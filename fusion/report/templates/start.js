@@ -32,13 +32,7 @@ for (const figure of document.querySelectorAll("#training [data-chart]")) makeRe
 for (const table of document.querySelectorAll(".mean table.sortable")) makeSortable(table);
 for (const frame of document.querySelectorAll(".mean .scroll")) frames.observe(frame);
 
-document.getElementById("theme").addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme
-    ? document.documentElement.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  repaint();
-});
+document.getElementById("theme").addEventListener("click", repaint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 matchMedia("print").addEventListener("change", repaint);
 document.documentElement.dataset.ready = "yes";

@@ -1,11 +1,4 @@
 "use strict";
-document.getElementById("theme").addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme
-    ? document.documentElement.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-});
-
 // A proof opens beside its cell, inside the window, and only one at a time.
 const cells = [...document.querySelectorAll("details.cell")];
 function place(cell) {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser_page import open_page
 from exam_tables import exam_of, guesses, knows, ties
-from surroundings import missing_system_part
 
 from scripts.exam.attention import Attention, Look, share_on_needle
 from scripts.exam.page import drawn, render
@@ -39,36 +38,11 @@ def file(result: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        missing_system_part("Chromium", "apt-get install --no-install-recommends chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def page(browser: Any, file: Path) -> Iterator[Any]:
-    opened, complaints = browser.new_page(viewport={"width": 1280, "height": 900}), []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith(("file:", "data:")) else complaints.append(request.url)
-        ),
-    )
-    opened.goto(file.as_uri())
-    opened.wait_for_selector("html[data-ready=yes]")
+    opened = open_page(browser, file)
     yield opened
-    assert complaints == []
+    assert opened.complaints == []
     opened.close()
 
 
