@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import IO, cast
 
 from flow.extraction.engine_client import TROUBLE
 from flow.extraction.engine_server import OpenEngine, open_engine
+from flow.extraction.pool import signals_blocked
 from flow.extraction.recipe import Recipe
 from flow.tvl1 import load_engine
 from storage.errors import UserError
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 START_LIMIT = 300.0
 """Seconds for a process to start; kernels may have to be compiled."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class EngineProcess:
@@ -73,16 +72,13 @@ class EngineProcess:
             f"import sys; sys.path[:] = {sys.path!r}; "
             "from flow.extraction.engine_server import main; main()"
         )
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # as it starts; see `Pool`
-        try:
+        with signals_blocked():
             process = self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | self._environment,
             )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         killer = threading.Timer(START_LIMIT, process.kill)
         killer.start()
         try:

@@ -13,7 +13,6 @@ import mmap
 import os
 import pickle
 import selectors
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flow.extraction.pool import ignore_signals
 from flow.tvl1 import EngineQueue, FlowRequest, load_engine
 from storage.codecs import Quantizer
 
@@ -85,9 +85,7 @@ def main() -> None:
 
     When stdin ends, the parent is gone, and so is this.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    ignore_signals()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is not for the parent
     address, open_it = pickle.load(sys.stdin.buffer)
