@@ -37,7 +37,7 @@ class EngineProcess:
     """One process that owns an engine and listens at `address`. Use it as a context manager."""
 
     def __init__(self, address: str, open_it: OpenEngine, environment: dict[str, str]) -> None:
-        self.address, self.version = address, ""
+        self.address = address
         self._open, self._environment = open_it, environment
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +90,6 @@ class EngineProcess:
         finally:
             killer.cancel()
         told = json.loads(line) if line else {"fault": "its process died as it started"}
-        self.version = told.get("ready", self.version)
         return str(told.get("fault", ""))
 
     def _keep(self) -> None:

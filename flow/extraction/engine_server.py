@@ -130,12 +130,13 @@ class Server:
     def run(self) -> None:
         """For ever; an exception of the queue is told to all who wait, and raised."""
         while True:
-            for key, _ in self._selector.select(BUSY if self._asking else IDLE):
-                if key.fileobj is self._door:
-                    self._welcome()
-                else:
-                    self._listen(key.data)
+            ready = self._selector.select(BUSY if self._asking else IDLE)
             try:
+                for key, _ in ready:
+                    if key.fileobj is self._door:
+                        self._welcome()
+                    else:
+                        self._listen(key.data)
                 self._answer(self.queue.finished())
             except Exception as error:
                 for client in set(self._asking.values()):
@@ -169,13 +170,7 @@ class Server:
             return
         request = request_in(client.memories[message.memory], message)
         self._asking[request] = client
-        try:
-            self.queue.put(request)
-        except Exception as error:
-            for waiting in set(self._asking.values()):
-                with suppress(OSError):
-                    waiting.pipe.send(Answer("fault", _text(error)))
-            raise
+        self.queue.put(request)
 
     def _answer(self, finished: list[FlowRequest]) -> None:
         for request in finished:

@@ -54,7 +54,7 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
 
 def test_it_gives_what_the_queue_computes(engine: EngineProcess) -> None:
     remote = RemoteEngine(engine.address)
-    assert (remote.version, engine.version) == ("test 1.0", "test 1.0")
+    assert remote.version == "test 1.0"
     for count, height, width in [(3, 24, 40), (9, 24, 40), (2, 50, 70), (2, 24, 40)]:
         frames = random_frames(count, height, width)
         sample = np.empty((2, height, width), np.float32)
