@@ -14,7 +14,8 @@ from flow.extraction.pool import Pool, cores
 from flow.extraction.progress import Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import clock
-from flow.extraction.worker import Progress, probe_frames
+from flow.extraction.worker import Progress
+from flow.video import VideoError, probe
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +123,15 @@ def say(tasks: Sequence[Task], paces: Paces, workers: int) -> float | None:
 
 
 def probe_group(group: Group, progress: Progress) -> list[int]:
-    """In a worker, so that a header that crashes the decoder does not end the run."""
-    return probe_frames([task.path for task in group])
+    """The frames that each video's headers promise; 0 where they cannot be read. In a worker, so
+    that a header that crashes the decoder does not end the run."""
+    counts = []
+    for task in group:
+        try:
+            counts.append(probe(task.path).frames)
+        except VideoError:
+            counts.append(0)
+    return counts
 
 
 def measure_group(
