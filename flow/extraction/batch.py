@@ -20,7 +20,7 @@ from flow.extraction.estimate import estimate, with_frames
 from flow.extraction.failures import gather_failures
 from flow.extraction.options import INTERRUPTED, ExtractOptions
 from flow.extraction.plan import Plan, Share, Task, make_plan
-from flow.extraction.pool import Pool
+from flow.extraction.pool import Pool, cores
 from flow.extraction.progress import RunProgress, Stop, outcome_of_event, record, refusals
 from flow.extraction.recipe import Recipe, check_engine
 from flow.extraction.summary import DRY_RUN, Summary
@@ -130,8 +130,7 @@ def work_off(
 
 def pool_size(recipe: Recipe, workers: int | None) -> int:
     """Worker processes: one a core, or one for each `threads` of them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return workers or max(1, (cores or 1) // recipe.threads)
+    return workers or max(1, cores() // recipe.threads)
 
 
 def environments(engines: Sequence[str]) -> list[dict[str, str]]:

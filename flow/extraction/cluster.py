@@ -70,6 +70,7 @@ def run_on_cluster(
         tasks = look_ahead(client, plan.tasks, recipe)
         if options.dry_run:
             stop.ask(DRY_RUN)
+            let_go(client)
             return
         out = os.path.abspath(options.out)
         run, numbers = uuid.uuid4().hex[:8], count()
@@ -104,9 +105,14 @@ def run_on_cluster(
                     # Dask repeats by itself what was done by a worker that is gone.
                     progress.settle(task, outcome, lost=True)
                 fill()
+        let_go(client)
+
+
+def let_go(client: Any) -> None:
+    """Have the workers close their stores, and end the engines that they keep."""
+    for close in (close_worker, close_own_engine):
         with suppress(Exception):  # a worker that goes away now has nothing to let go of
-            client.run(close_worker)
-            client.run(close_own_engine)
+            client.run(close)
 
 
 def extract_with_own_engine(task: Task, store: str, recipe: Recipe, tolerant: bool) -> Outcome:
@@ -115,7 +121,7 @@ def extract_with_own_engine(task: Task, store: str, recipe: Recipe, tolerant: bo
         try:
             recipe = own_engine(recipe)
         except UserError as error:
-            return Outcome(task.video, "fatal", kind="engine", reason=one_line(error))
+            return Outcome(task.video, "fatal", reason=one_line(error))
     return extract_task(task, store, recipe, tolerant)
 
 
@@ -173,7 +179,7 @@ def outcome_of_future(task: Task, future: Any) -> Outcome:
         outcome: Outcome = future.result()
         return outcome
     if future.status == "cancelled":
-        return Outcome(task.video, "fatal", kind="cluster", reason="the scheduler was lost")
+        return Outcome(task.video, "fatal", reason="the scheduler was lost")
     error = future.exception()
     if isinstance(error, KilledWorker):
         reason = f"{DIED}: every worker that tried it"

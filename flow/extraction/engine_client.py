@@ -106,9 +106,8 @@ class RemoteEngine:
                 wanted = sample_at if sample is not None else -1
                 pipe.send(Order(memory.number, frames.shape, codes, out_at, wanted))
                 if not pipe.poll(limit):
-                    os.kill(
-                        self._server, signal.SIGKILL
-                    )  # its pipe is open, so it is still that one
+                    # Its pipe is open, so the number is still that process's.
+                    os.kill(self._server, signal.SIGKILL)
                     raise EngineFault(f"no flow for {limit:g} s")
                 answer: Answer = pipe.recv()
             except EngineFault:
@@ -121,7 +120,7 @@ class RemoteEngine:
                 self._forget()
                 raise EngineFault(answer.text)
             if answer.kind == "refused":
-                memory.free = True
+                memory.let_go()
                 raise UserError(answer.text)
             kind: np.dtype[Any] = np.dtype(np.uint8 if codes else np.float32)
             flat = np.frombuffer(memory.pages, kind, (count - 1) * pixels, out_at)

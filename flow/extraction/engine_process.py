@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import IO, cast
 
 from flow.extraction.engine_client import TROUBLE
 from flow.extraction.engine_server import OpenEngine, open_engine
+from flow.extraction.pool import signals_blocked
 from flow.extraction.recipe import Recipe
 from flow.tvl1 import load_engine
 from storage.errors import UserError
@@ -31,14 +31,13 @@ log = logging.getLogger(__name__)
 
 START_LIMIT = 300.0
 """Seconds for a process to start; kernels may have to be compiled."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class EngineProcess:
     """One process that owns an engine and listens at `address`. Use it as a context manager."""
 
     def __init__(self, address: str, open_it: OpenEngine, environment: dict[str, str]) -> None:
-        self.address, self.version = address, ""
+        self.address = address
         self._open, self._environment = open_it, environment
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,16 +72,13 @@ class EngineProcess:
             f"import sys; sys.path[:] = {sys.path!r}; "
             "from flow.extraction.engine_server import main; main()"
         )
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # as it starts; see `Pool`
-        try:
+        with signals_blocked():
             process = self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | self._environment,
             )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         killer = threading.Timer(START_LIMIT, process.kill)
         killer.start()
         try:
@@ -94,7 +90,6 @@ class EngineProcess:
         finally:
             killer.cancel()
         told = json.loads(line) if line else {"fault": "its process died as it started"}
-        self.version = told.get("ready", self.version)
         return str(told.get("fault", ""))
 
     def _keep(self) -> None:

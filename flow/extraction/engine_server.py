@@ -13,7 +13,6 @@ import mmap
 import os
 import pickle
 import selectors
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flow.extraction.pool import ignore_signals
 from flow.tvl1 import EngineQueue, FlowRequest, load_engine
 from storage.codecs import Quantizer
 
@@ -85,9 +85,7 @@ def main() -> None:
 
     When stdin ends, the parent is gone, and so is this.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    ignore_signals()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is not for the parent
     address, open_it = pickle.load(sys.stdin.buffer)
@@ -132,12 +130,13 @@ class Server:
     def run(self) -> None:
         """For ever; an exception of the queue is told to all who wait, and raised."""
         while True:
-            for key, _ in self._selector.select(BUSY if self._asking else IDLE):
-                if key.fileobj is self._door:
-                    self._welcome()
-                else:
-                    self._listen(key.data)
+            ready = self._selector.select(BUSY if self._asking else IDLE)
             try:
+                for key, _ in ready:
+                    if key.fileobj is self._door:
+                        self._welcome()
+                    else:
+                        self._listen(key.data)
                 self._answer(self.queue.finished())
             except Exception as error:
                 for client in set(self._asking.values()):
@@ -171,13 +170,7 @@ class Server:
             return
         request = request_in(client.memories[message.memory], message)
         self._asking[request] = client
-        try:
-            self.queue.put(request)
-        except Exception as error:
-            for waiting in set(self._asking.values()):
-                with suppress(OSError):
-                    waiting.pipe.send(Answer("fault", _text(error)))
-            raise
+        self.queue.put(request)
 
     def _answer(self, finished: list[FlowRequest]) -> None:
         for request in finished:

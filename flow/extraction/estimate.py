@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import statistics
 from collections import deque
 from collections.abc import Sequence
@@ -11,11 +10,12 @@ from dataclasses import replace
 
 from flow.extraction.pace import seconds_per_frame
 from flow.extraction.plan import Task
-from flow.extraction.pool import Pool
+from flow.extraction.pool import Pool, cores
 from flow.extraction.progress import Stop
 from flow.extraction.recipe import Recipe
 from flow.extraction.summary import clock
-from flow.extraction.worker import Progress, probe_frames
+from flow.extraction.worker import Progress
+from flow.video import VideoError, probe
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,7 @@ def estimate(pool: Pool, tasks: Sequence[Task], recipe: Recipe, stop: Stop) -> f
     groups = deque(samples(tasks, pool.size))
     if not groups or stop.why:
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    share = (cores or 1) / pool.size
-    arguments = (recipe, pairs_each(tasks, groups), share)
+    arguments = (recipe, pairs_each(tasks, groups), cores() / pool.size)
     paces: Paces = []
     for event in pool.run(lambda: groups.popleft() if groups else None, measure_group, arguments):
         if event.kind == "done":
@@ -125,8 +123,15 @@ def say(tasks: Sequence[Task], paces: Paces, workers: int) -> float | None:
 
 
 def probe_group(group: Group, progress: Progress) -> list[int]:
-    """In a worker, so that a header that crashes the decoder does not end the run."""
-    return probe_frames([task.path for task in group])
+    """The frames that each video's headers promise; 0 where they cannot be read. In a worker, so
+    that a header that crashes the decoder does not end the run."""
+    counts = []
+    for task in group:
+        try:
+            counts.append(probe(task.path).frames)
+        except VideoError:
+            counts.append(0)
+    return counts
 
 
 def measure_group(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flow.extraction.engine_client import ADDRESS, RemoteEngine
 from flow.extraction.recipe import Recipe
-from flow.tvl1 import EngineFault, FlowRequest, load_engine
+from flow.tvl1 import EngineFault, flow_through, load_engine
 from storage.errors import UserError
 
 T = TypeVar("T")
@@ -83,12 +83,7 @@ class FlowMaker:
         assert self._engine.open_queue is not None
         if self._queue is None:
             self._queue = self._engine.open_queue(self.recipe.flow.params, self.recipe.quantizer)
-        out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.uint8)
-        self._queue.put(FlowRequest(np.ascontiguousarray(frames), out, sample))
-        for request in self._queue.finished(wait=True):
-            if request.error is not None:
-                raise request.error
-        return out
+        return flow_through(self._queue, np.ascontiguousarray(frames), np.uint8, sample)
 
     def warped(
         self, frames: NDArray[np.uint8], plain: NDArray[np.float32] | None = None

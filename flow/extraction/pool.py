@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -119,11 +120,8 @@ class Pool:
             target=work, args=(theirs, environment), daemon=True, name=f"extract-{slot}"
         )
         resource_tracker.ensure_running()  # starting it with the first process would undo the block
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
+        with signals_blocked():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = WorkerProcess(slot, process, ours)
         self._workers.append(worker)
@@ -168,12 +166,33 @@ class Pool:
             yield Event(job, kind, value)
 
 
-def work(pipe: Connection, environment: dict[str, str]) -> None:
-    """What a worker process runs: one job after the other."""
-    os.environ.update(environment)
+def cores() -> int:
+    """The processor cores that this process may use."""
+    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return given or 1
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """While a process starts, which inherits the block and lifts it with `ignore_signals`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_signals() -> None:
+    """In the new process: only its parent decides."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def work(pipe: Connection, environment: dict[str, str]) -> None:
+    """What a worker process runs: one job after the other."""
+    os.environ.update(environment)
+    ignore_signals()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     pipe.send(("ready", None))
     while True:

@@ -1,4 +1,4 @@
-"""What a worker does, wherever it runs: probe headers, extract one video."""
+"""What a worker does, wherever it runs: extract one video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,11 +17,10 @@ from flow.extraction.plan import CHANGED, Task, change_of, change_reason
 from flow.extraction.quality import Quality
 from flow.extraction.recipe import Recipe
 from flow.tvl1 import EngineFault
-from flow.video import VideoError, probe
+from flow.video import VideoError
 from storage.errors import StoreError, UserError
 from storage.store import open_store
 
-ENGINE = "engine failed"
 Progress = Callable[[int], object]
 
 
@@ -38,6 +37,7 @@ class Outcome:
     size: int = 0
     quality: Quality = field(default_factory=Quality)
     kind: str = ""
+    """That of a `Failure`, where the video is to blame."""
     reason: str = ""
     stuck: bool = False
     """A thread hangs in the decoder, or the engine failed in this process: replace it."""
@@ -59,7 +59,7 @@ def extract_task(
         # A store that was removed and created again under the same name is another one.
         worker = open_worker(store, recipe, (status.st_ino, status.st_mtime_ns))
     except EngineFault as error:
-        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error))
+        return Outcome(task.video, "engine", reason=one_line(error))
     except (UserError, OSError) as error:
         return _fatal(task, one_line(error))
     try:
@@ -71,7 +71,7 @@ def extract_task(
     except EngineFault as error:
         # A process that owns the engine is replaced by itself; else the engine was in this one.
         here = worker.maker.remote is None
-        return Outcome(task.video, "engine", kind=ENGINE, reason=one_line(error), stuck=here)
+        return Outcome(task.video, "engine", reason=one_line(error), stuck=here)
     except (StoreError, OSError) as error:
         return _fatal(task, one_line(error))
     except Exception as error:
@@ -80,7 +80,7 @@ def extract_task(
 
 
 def _fatal(task: Task, reason: str) -> Outcome:
-    return Outcome(task.video, "fatal", kind="store", reason=reason)
+    return Outcome(task.video, "fatal", reason=reason)
 
 
 class Worker:
@@ -157,17 +157,6 @@ def close_worker() -> None:
     """Let go of the store, so that another process may add to the same shard."""
     open_worker.cache_clear()
     gc.collect()
-
-
-def probe_frames(paths: Sequence[str]) -> list[int]:
-    """The frames that each video's headers promise; 0 where they cannot be read."""
-    counts = []
-    for path in paths:
-        try:
-            counts.append(probe(path).frames)
-        except VideoError:
-            counts.append(0)
-    return counts
 
 
 def one_line(error: BaseException) -> str:

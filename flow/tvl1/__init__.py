@@ -6,7 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from flow.tvl1.compute import ENGINES, choose_engine, compute_flow, engines, load_engine
-    from flow.tvl1.engine import Engine, EngineFault, EngineQueue, FlowRequest
+    from flow.tvl1.engine import Engine, EngineFault, EngineQueue, FlowRequest, flow_through
     from flow.tvl1.frames import checked_frames
     from flow.tvl1.pairs import Pair, pairwise
     from flow.tvl1.params import DIALECTS, MIN_SIDE, TVL1, fingerprint_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,24 @@ class EngineQueue(Protocol):
 
     def finished(self, wait: bool = False) -> list[FlowRequest]:
         """Requests that are done since the last call. `wait`: for one at least, if any is left."""
+
+
+def flow_through(
+    queue: EngineQueue,
+    frames: NDArray[np.uint8],
+    kind: type[np.uint8 | np.float32],
+    sample: NDArray[np.float32] | None = None,
+) -> NDArray[Any]:
+    """The flow of frames, (N - 1, 2, H, W) of that kind, by a queue that has nothing else to do.
+
+    UserError where it refuses them.
+    """
+    out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), kind)
+    queue.put(FlowRequest(frames, out, sample))
+    for request in queue.finished(wait=True):
+        if request.error is not None:
+            raise request.error
+    return out
 
 
 OpenQueue = Callable[[P, Quantizer], EngineQueue]

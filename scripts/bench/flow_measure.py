@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import TVL1, FlowRequest, load_engine, reference
+from flow.tvl1 import TVL1, flow_through, load_engine, reference
 from scripts.bench.flow_material import Material, lengthen
 from storage.codecs import Quantizer
 
@@ -156,8 +156,7 @@ def measure_engines(
             clock = time.perf_counter if name in on_gpu or count > 1 else time.process_time
             started = clock()
             if name in queues:  # as in an extraction: frames in, codes out
-                queues[name].put(FlowRequest(frames[name], np.empty(shape(frames[name]), np.uint8)))
-                queues[name].finished(wait=True)
+                flow_through(queues[name], frames[name], np.uint8)
             else:
                 flow[name] = engine.compute(frames[name], params, count)
             seconds = (clock() - started) / (len(frames[name]) - 1)
@@ -177,11 +176,6 @@ def measure_engines(
         )
         for name in names
     ]
-
-
-def shape(frames: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Of the flow of frames."""
-    return len(frames) - 1, 2, frames.shape[1], frames.shape[2]
 
 
 def pixel_iterations(material: Material, params: TVL1) -> int | None:

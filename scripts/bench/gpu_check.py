@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import DIALECTS, TVL1, FlowRequest, reference
+from flow.tvl1 import DIALECTS, TVL1, flow_through, reference
 from flow.tvl1.gpu import Device, FlowQueue, open_device
 from scripts.bench.flow_material import draw_motion
 from storage.codecs import RULES, Quantizer
@@ -32,11 +32,8 @@ def flow_on(
 ) -> NDArray[np.uint8 | np.float32]:
     """Flow (N-1, 2, H, W) of frames, or its codes with a quantiser."""
     kind = np.float32 if quantizer is None else np.uint8
-    out = np.empty((len(frames) - 1, 2, *frames.shape[1:]), kind)
     with FlowQueue(device, params, quantizer, batch) as queue:
-        queue.put(FlowRequest(frames, out, sample))
-        queue.finished(wait=True)
-    return out
+        return flow_through(queue, frames, kind, sample)
 
 
 def agrees_with_the_reference(device: Device, frames: NDArray[np.uint8], params: TVL1) -> str:

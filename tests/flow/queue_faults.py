@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from host_device import HostDevice
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from flow.tvl1.engine import FlowRequest
 from flow.tvl1.gpu import engine as gpu
-from flow.tvl1.gpu.device import Scalar
 from flow.tvl1.gpu.stream import FlowQueue
 from flow.tvl1.params import TVL1
 from storage.codecs.quantize import Quantizer
@@ -104,19 +103,11 @@ class FailingDevice(HostDevice):
         self.fault = fault
         self.solved = 0
 
-    def launch(
-        self,
-        stream: object,
-        kernel: str,
-        grid: tuple[int, int],
-        block: int,
-        arguments: Sequence[Scalar],
-        shared: int = 0,
-    ) -> None:
+    def launch(self, stream: object, kernel: str, *rest: Any, **named: Any) -> None:
         self.solved += kernel == "solve_level"
         if self.solved > 2:
             self.fault.strike("put")
-        super().launch(stream, kernel, grid, block, arguments, shared)
+        super().launch(stream, kernel, *rest, **named)
 
 
 def open_gpu_queue(fault: Fault, params: TVL1) -> tuple[FlowQueue, str]:

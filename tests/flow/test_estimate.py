@@ -18,10 +18,10 @@ from flow.extraction.batch import run_batch
 from flow.extraction.estimate import MOST_PAIRS, SHARE, pairs_each, samples, say
 from flow.extraction.extract import Picture, Source
 from flow.extraction.options import ExtractOptions
-from flow.extraction.plan import Task
+from flow.extraction.plan import Plan, Task
 from flow.extraction.progress import RunProgress, Stop
 from flow.extraction.recipe import Recipe
-from flow.extraction.summary import Summary
+from flow.extraction.summary import DRY_RUN, Summary
 from flow.extraction.worker import Outcome
 
 RECIPE = Recipe(flow=algorithm("dis"), codec="raw", frame_codec="raw")
@@ -135,6 +135,32 @@ def test_a_cluster_knows_its_total_before_the_work(
     assert "2 at once" in caplog.text
     (unknown,) = cluster.look_ahead(Client(loses=True), planned, RECIPE)
     assert unknown.frames == 0
+
+
+def test_a_dry_run_on_a_cluster_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The estimate has started engines there."""
+    distributed = pytest.importorskip("distributed")
+    closed: list[object] = []
+
+    class Scheduler(Client):
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def wait_for_workers(self, count: int, timeout: str) -> None: ...
+
+        def run(self, function: object) -> None:
+            closed.append(function)
+
+    monkeypatch.setattr(distributed, "Client", lambda *_, **__: Scheduler())
+    options = ExtractOptions(("x",), str(tmp_path), flow="dis", cluster="a:1", dry_run=True)
+    stop, plan = Stop(), Plan(1, [written(tmp_path)])
+    cluster.run_on_cluster(options, RECIPE, plan, Summary("s", found=1), stop, quiet=True)
+    assert stop.why == DRY_RUN
+    assert closed == [cluster.close_worker, cluster.close_own_engine]
 
 
 def test_the_total_never_grows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.tvl1 import MIN_SIDE, TVL1, FlowRequest, checked_frames
+from flow.tvl1 import MIN_SIDE, TVL1, checked_frames, flow_through
 from flow.tvl1.gpu.cupy_device import count_devices, cupy_version, device_status, open_device
 from flow.tvl1.gpu.device import Device
 from flow.tvl1.gpu.stream import FlowQueue
@@ -35,12 +35,9 @@ def devices() -> list[str]:
 
 def open_queue(params: TVL1, quantizer: Quantizer, *, device: int | Device = 0) -> FlowQueue:
     """A queue for requests of any size, its kernels compiled and tried on the smallest frames."""
-    opened = open_device(device) if isinstance(device, int) else device
-    queue = FlowQueue(opened, params, quantizer)
+    queue = FlowQueue(_opened(device), params, quantizer)
     side = MIN_SIDE
-    codes = np.empty((1, 2, side, side), np.uint8)
-    queue.put(FlowRequest(np.zeros((2, side, side), np.uint8), codes))
-    queue.finished(wait=True)
+    flow_through(queue, np.zeros((2, side, side), np.uint8), np.uint8)
     return queue
 
 
@@ -58,9 +55,8 @@ def compute(
     decides. `threads` is for engines on the processor.
     """
     frames = checked_frames(frames)
-    flow = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.float32)
-    _stream_into(flow, frames, params or TVL1(), None, device, batch)
-    return flow
+    with FlowQueue(_opened(device), params or TVL1(), None, batch) as queue:
+        return flow_through(queue, frames, np.float32)
 
 
 def compute_codes(
@@ -73,23 +69,9 @@ def compute_codes(
 ) -> NDArray[np.uint8]:
     """uint8 (N, H, W) -> uint8 (N-1, 2, H, W): `quantizer.quantize` of the flow, by the GPU."""
     frames = checked_frames(frames)
-    codes = np.empty((len(frames) - 1, 2, *frames.shape[1:]), np.uint8)
-    _stream_into(codes, frames, params, quantizer, device, batch)
-    return codes
+    with FlowQueue(_opened(device), params, quantizer, batch) as queue:
+        return flow_through(queue, frames, np.uint8)
 
 
-def _stream_into(
-    out: NDArray[np.float32 | np.uint8],
-    frames: NDArray[np.uint8],
-    params: TVL1,
-    quantizer: Quantizer | None,
-    device: int | Device,
-    batch: int | None,
-) -> None:
-    """Fill `out` with the flow of all pairs, or with its codes."""
-    opened = open_device(device) if isinstance(device, int) else device
-    with FlowQueue(opened, params, quantizer, batch) as queue:
-        queue.put(FlowRequest(frames, out))
-        for request in queue.finished(wait=True):
-            if request.error is not None:
-                raise request.error
+def _opened(device: int | Device) -> Device:
+    return open_device(device) if isinstance(device, int) else device
