@@ -132,6 +132,7 @@ def kill_and_resume(videos: Path, whole: Path, out: Path, seed: int) -> None:
     assert entries(out) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_moments_and_resumed(
     videos: Path, whole: Path, tmp_path: Path, seed: int

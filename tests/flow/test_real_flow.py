@@ -36,6 +36,7 @@ def calm() -> list[Material]:
     return [replace(clip, frames=clip.frames[:, 60:180, 80:240]) for clip in chosen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", FAST, ids=str)
 def test_an_engine_gives_the_flow_of_the_reference(engine: Engine, shared_data: Path) -> None:
     found = agreement(engine.compute, engine.name, engine.dialect, engine.preset, calm())

@@ -26,6 +26,7 @@ def test_3d_fused_has_the_parameters_of_quo_vadis() -> None:
     assert sum(p.numel() for p in net.parameters()) == 39_770_384
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16-bn", "inception-v1", "bn-inception", "r3d18"])
 def test_other_networks_are_fused(name: str) -> None:
     """On the meta device: shapes, and gradients into both towers."""

@@ -113,6 +113,7 @@ def test_a_run_looks_at_videos_as_its_weights_origin(
     assert run.recipe.sampling.segments == 1
 
 
+@pytest.mark.slow
 def test_origins_with_units_of_their_own(tmp_path: Path) -> None:
     net = build_network("bn-inception", "flow", 4, length=5)
     state = {

@@ -14,6 +14,7 @@ from scripts.cli import main
 from storage.errors import UserError, WorkFailed
 
 
+@pytest.mark.slow
 def test_it_runs_on_drawn_data(capsys: pytest.CaptureFixture[str]) -> None:
     words = "bench train --stream temporal --size 24 --picture 40x32 --length 2 --batch 2 --json"
     assert main([*words.split(), "--steps", "1", "--rounds", "1", "--workers", "1"]) == 0

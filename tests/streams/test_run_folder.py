@@ -204,6 +204,7 @@ def test_the_curve_is_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_whether_or_not_it_needs_help() -> None:
     """In a fresh process: the import works, and says what it did."""
     code = (

@@ -45,6 +45,7 @@ class Tower:
         return self.net.classify(features), features.mean(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consensus", ["average", "max", "learned"])
 def test_scores_are_the_mean_over_views(tiny: Tiny, consensus: str) -> None:
     tower = Tower(consensus)

@@ -85,6 +85,7 @@ def test_every_network_trains_and_scores(made: Made, tmp_path: Path, network: st
     assert table.groups
 
 
+@pytest.mark.slow
 def test_an_lstm_learns_what_lies_in_the_order_and_a_mean_cannot(
     made: Made, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_gradients_that_go_back_to_the_beginning_are_the_full_ones(
     made: Made, tmp_path: Path
 ) -> None:

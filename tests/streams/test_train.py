@@ -178,6 +178,7 @@ def test_the_averaged_weights_are_validated_and_kept(tiny: Tiny, tmp_path: Path)
     assert not same(best, last["model"])
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_early(tiny: Tiny, tmp_path: Path) -> None:
     optim = replace(RECIPE.optim, epochs=30, lr=1e-12, patience=2, ema=0.0)
     state = run(tiny, tmp_path / "run", replace(RECIPE, optim=optim))
@@ -242,6 +243,7 @@ def test_out_of_memory_says_what_to_lower(
         run(tiny, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_without_a_validation_part_the_last_weights_are_kept(tiny: Tiny, tmp_path: Path) -> None:
     options = DataOptions(tiny.store, tiny.labels, validation=0)
     source = open_source(options, {"temporal": RECIPE.input})

@@ -278,6 +278,7 @@ def test_damaged_checkpoints_are_named(tiny: Tiny, tmp_path: Path, said: SAID) -
     assert main([*arguments, "--restart"]) == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_store_is_said_in_one_line(tiny: Tiny, tmp_path: Path, said: SAID) -> None:
     """Also when a worker process meets it."""
     config = StoreConfig(codec="jpeg:90", frame_codec="none", fields=("forward",))

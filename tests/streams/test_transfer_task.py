@@ -52,6 +52,7 @@ def task_of(tiny: Tiny, pictures: Path) -> TransferTask:
     return TransferTask("transfer", chosen, source, 3, str(pictures))
 
 
+@pytest.mark.slow
 def test_it_learns_which_clip_a_frame_belongs_to_and_the_2d_network_stays(
     tiny: Tiny, pictures: Path
 ) -> None:

@@ -87,6 +87,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
+@pytest.mark.slow
 def test_every_command_is_understood(steps: list[ExamStep], parsed: list[Any]) -> None:
     """One step of each kind: what differs between questions are paths and numbers."""
     kinds = {}

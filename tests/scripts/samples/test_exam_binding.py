@@ -94,6 +94,7 @@ def frame_view(clip: Clip, moment: int) -> Floats:
     return picture_view(clip.frames[moment])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0, 5])
 def test_no_picture_tells_and_the_control_does(clips: list[Listed], moment: int) -> None:
     view = partial(frame_view, moment=moment)

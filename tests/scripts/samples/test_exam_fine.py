@@ -58,6 +58,7 @@ def test_the_control_tells_through_coarse_codes() -> None:
     assert best(seen_through(fast, "centred"), "choice").low > 0.5
 
 
+@pytest.mark.slow
 def test_no_picture_tells_and_the_control_does(clips: list[Listed]) -> None:
     for one, other in zip(clips[::2], clips[1::2], strict=True):
         assert np.array_equal(one.clip.frames, other.clip.frames[::-1])

@@ -97,6 +97,7 @@ def test_a_snapshot_reaches_its_ceiling_and_no_more_and_the_control_passes_it(
     assert snapshot_answers(leaky)[0].mean() > ceiling + 0.05
 
 
+@pytest.mark.slow
 def test_no_picture_tells_and_the_control_does(clips: list[Listed]) -> None:
     def in_the_needle(clip: Clip) -> Floats:
         return picture_view(clip.frames[clip.truth["needle"][0] + 3])

@@ -53,6 +53,7 @@ def test_in_the_test_part_every_clip_stands_before_every_background(clips: list[
     assert len(counts) == 6 * 4 * len(COLOURS)
 
 
+@pytest.mark.slow
 def test_a_reader_of_pictures_is_right_once_in_four_and_on_validation_as_the_background_agrees(
     clips: list[Listed],
 ) -> None:

@@ -58,6 +58,7 @@ def apart(clip: Clip, moments: tuple[int, ...]) -> Floats:
     return np.concatenate([flow, *(picture_view(frame) for frame in few.frames)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moments", [(2, 7, 12), (0, 15)])
 def test_frames_five_or_fifteen_apart_are_right_exactly_half_the_time(
     clips: list[Listed], moments: tuple[int, ...]

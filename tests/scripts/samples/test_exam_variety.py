@@ -83,6 +83,7 @@ def test_a_linear_reading_of_means_is_blind_and_maxima_of_features_see(
     assert answers("forest", maxima, labels, train, pairs).choice.value == 1.0
 
 
+@pytest.mark.slow
 def test_no_picture_tells_and_the_control_does(clips: list[Listed]) -> None:
     def view(clip: Clip) -> Floats:
         return picture_view(clip.frames[6])

@@ -30,6 +30,7 @@ def motion(clip: Clip) -> Floats:
     return np.array([flow[0].mean(), flow[1].mean(), (flow[0] * x + flow[1] * y).mean()])
 
 
+@pytest.mark.slow
 def test_colours_have_one_grey_motions_one_middle_frame_and_partners_are_reversed(
     clips: list[Listed],
 ) -> None:

@@ -217,6 +217,7 @@ def test_the_answer_is_that_of_the_parts_in_a_row() -> None:
     assert len(small("slow", norm="batch").norms) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["lrn", "batch"])
 def test_slow_fusion_learns_a_direction_that_no_frame_shows(norm: str) -> None:
     """Noise that rolls to the left or to the right."""

@@ -64,6 +64,7 @@ def test_torchvisions_picture_networks_answer_as_there(name: str, theirs: str) -
     same_answer(filled(name, other.state_dict()), other, torch.rand(1, 3, 64, 64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "theirs", "frames"),
     [("r3d18", "r3d_18", 4), ("mc3-18", "mc3_18", 4), ("s3d", "s3d", 16)],

@@ -32,6 +32,7 @@ ALONE = Ranks(0, 1, torch.device("cpu"))
 LARGE = {"resnet101", "resnet152", "vgg16", "vgg16-bn", "attention56", "attention92", "resnet50"}
 LARGE |= {"r3d18", "r2plus1d-18", "mc3-18", "i3d", "densenet3d-121", "t3d121", "hidden-two-stream"}
 LARGE |= {"lrcn", "convnet-lstm", "resnet34", "s3d", "fstcn", "caffenet", "vgg-m", "bn-inception"}
+LARGE |= {"i3d-resnet50", "c3d", "inception-v1", "3d-convnet"}
 
 
 def each_network() -> list[Any]:
@@ -76,26 +77,34 @@ def test_a_network_trains_and_is_scored(tiny: Tiny, tmp_path: Path, network: str
     assert table.scores.shape == (8, 4)
 
 
-# Without a warm-up 152 layers do not settle in a dozen steps; the others share their code.
-@pytest.mark.parametrize("network", [p for p in each_network() if p.values[0] != "resnet152"])
+# By network: the rate, the steps, and the share of the first loss that may be left. Most lose half
+# and more. Batch norm behind VGG's wide layers wants small steps; a MotionNet that knows nothing
+# yet shows the network behind it next to no motion.
+BETTER = {
+    "vgg16-bn": (1e-4, 12, 0.8),
+    "hidden-two-stream": (3e-3, 30, 0.97),
+    "motionnet": (1e-3, 12, 0.95),
+}
+
+
+@pytest.mark.parametrize("network", each_network())
 def test_a_network_gets_better_at_what_it_sees(tiny: Tiny, network: str) -> None:
-    """A dozen small steps on one batch; dropout makes single losses noisy. Behind the pooled
-    features an LSTM of 512 begins slowly."""
-    rate, steps = {"motionnet": (1e-4, 12), "convnet-lstm": (1e-1, 40)}.get(network, (1e-2, 12))
+    """A few steps on one batch."""
+    rate, steps, left = BETTER.get(network, (1e-3, 12, 0.8))
     task = task_of(tiny, tiny_recipe(network))
     net = task.build_model(initial=True).train()
     data = task.data("train")
     batch = collate([data[i] for i in range(4)])
-    sgd = torch.optim.SGD(net.parameters(), lr=rate)
+    adam = torch.optim.Adam(net.parameters(), lr=rate)
     losses = []
     for _ in range(steps):
         loss = task.step(net, batch).loss
         losses.append(float(loss.detach()))
-        sgd.zero_grad()
+        adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        sgd.step()
-    assert sum(losses[-3:]) / 3 < losses[0]
+        adam.step()
+    assert sum(losses[-3:]) / 3 < left * losses[0]
 
 
 @pytest.mark.parametrize("network", ["karpathy-slow", "3d-convnet", "motionnet"])
@@ -116,6 +125,7 @@ def test_a_stopped_network_goes_on_bit_for_bit(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_hidden_two_stream_starts_from_a_motion_run(
     tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
