@@ -29,7 +29,7 @@ from scripts.common import ScoreFiles, Talk, run_command
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from fusion.judge import Evaluation, Measure, SplitEvaluation
+    from fusion.judge import Evaluation, SplitEvaluation
     from storage.scores import ScoreTable
 
 
@@ -165,13 +165,8 @@ def summary(judged: Evaluation) -> list[str]:
     if judged.mean:
         lines.append(f"mean over {len(judged.averaged)} splits")
         width = max(map(len, judged.mean))
-        lines += [f"  {n:<{width}}  top-1 {top1_text(m)}" for n, m in judged.mean.items()]
+        lines += [f"  {n:<{width}}  top-1 {m.percent()}" for n, m in judged.mean.items()]
     return lines
-
-
-def top1_text(top: Measure) -> str:
-    reach = "" if top.low is None else f"  [{100 * top.low:.2f}, {100 * (top.high or 0):.2f}]"
-    return f"{100 * top.value:7.3f} %{reach}"
 
 
 def split_summary(split: SplitEvaluation) -> list[str]:
@@ -183,7 +178,7 @@ def split_summary(split: SplitEvaluation) -> list[str]:
         mark += "  NOT TRAINED TO ITS END" if f.unfinished else ""
         if f.only_class is not None:
             mark += f"  ONE ANSWER FOR EVERY VIDEO: {split.classes[f.only_class]}"
-        lines.append(f"  {f.name:<{width}}  top-1 {top1_text(f.top[1])}{mark}")
+        lines.append(f"  {f.name:<{width}}  top-1 {f.top[1].percent()}{mark}")
     several = len(split.tests) > 1
     note = f", Holm's correction for {len(split.tests)} fusions" if several else ""
     for t in split.tests:

@@ -13,7 +13,6 @@ finds weights on.
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,6 @@ import tyro
 
 from scripts.common import OK, Talk, run_command
 from storage.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,9 @@ class Options:
 
 def run(options: Options) -> int:
     from fusion.features import FeatureSVM
+    from fusion.judge import evaluate
     from fusion.scores import GroupedSVM
+    from storage.progress import progress_bar
     from streams.sequences import FeatureData, open_feature_source
 
     if not options.features:
@@ -95,32 +94,35 @@ def run(options: Options) -> int:
         "trained_on_split": options.split,
         **source.left_out(),
     }
-    svm = FeatureSVM(
-        options.features,
-        source.classes,
-        options.split,
-        GroupedSVM(options.c, options.seed),
-        about,
-    ).fit(source.parts["train"])
+    machine = GroupedSVM(options.c, options.seed)
+    svm = FeatureSVM(options.features, source.classes, options.split, machine, about)
+    with progress_bar(None, "machine", "svm", quiet=options.talk.quiet) as bar:
+
+        def count(total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        svm.fit(source.parts["train"], count)
     table = svm.table(clips, options.part, options.name)
     table.save(options.out)
     if options.out_of_fold is not None:
         svm.out_of_fold(source.parts["train"], options.name).save(options.out_of_fold)
-    top1 = float((table.scores.argmax(1) == table.labels).mean())
+    top1 = evaluate([table]).splits[0].figures[0].top[1]
     summary = {
         "out": str(options.out),
         "videos": len(table.videos),
         "missing": len(source.missing[options.part]),
         "numbers": sum(source.widths),
-        "C": svm.machine.c,
-        "cross_validated": svm.machine.cross_validated,
-        "top1": round(top1, 5),
+        "C": machine.c,
+        "cross_validated": machine.cross_validated,
+        "top1": round(top1.value, 5),
+        "interval": None if top1.low is None else [round(top1.low, 5), round(top1.high or 0, 5)],
     }
     if options.json:
         print(json.dumps(summary))
     else:
         print(
-            f"{table!r}\n{options.out}: top-1 {top1:.2%}, C {svm.machine.c:g} on "
+            f"{table!r}\n{options.out}: top-1 {top1.percent().strip()}, C {machine.c:g} on "
             f"{summary['numbers']} numbers a video, {summary['missing']} videos missing"
         )
     return OK

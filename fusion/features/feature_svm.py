@@ -7,7 +7,7 @@ C is chosen on the training part alone, by folds that never cut a group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,13 @@ class FeatureSVM:
         videos = [clip.video for clip in clips]
         return np.concatenate([feature_rows(path, videos) for path in self.stores], 1)
 
-    def fit(self, clips: Sequence[Clip]) -> FeatureSVM:
+    def fit(
+        self, clips: Sequence[Clip], on_machine: Callable[[int], object] = lambda total: None
+    ) -> FeatureSVM:
         """Choose C and learn; on clips of the training part, and no others."""
         labels = labels_of(clips)
         _, groups = np.unique([clip.group for clip in clips], return_inverse=True)
-        self.machine.fit(self.rows(clips), labels, groups.astype(np.int64))
+        self.machine.fit(self.rows(clips), labels, groups.astype(np.int64), on_machine)
         self._fitted = tuple(clip.video for clip in clips)
         return self
 

@@ -31,6 +31,13 @@ class Measure:
     high: float | None = None
     method: str = "none"
 
+    def percent(self) -> str:
+        """`75.532 %  [67.10, 83.70]`, to stand in a column."""
+        reach = (
+            "" if self.low is None else f"  [{100 * self.low:.2f}, {100 * (self.high or 0):.2f}]"
+        )
+        return f"{100 * self.value:7.3f} %{reach}"
+
 
 def resample(groups: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.uint8]:
     """(draws, groups): how often each group was drawn, `groups` drawn with replacement a time.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fusion.judge import SMALLEST
 from fusion.scores.class_folds import class_folds, groups_of_classes
 from storage.errors import UserError
 
+Rows = NDArray[np.float64]
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 FOLDS = 5
 
@@ -33,24 +35,34 @@ class GroupedSVM:
     cross_validated: dict[str, float] = field(default_factory=dict)
     """C -> accuracy on the held-out folds."""
     temperature: float = 1.0
-    held_out: NDArray[np.float64] | None = None
+    held_out: Rows | None = None
     """Margins (N, classes up to the last label) of the rows that it was fitted to, each by a
     machine that did not see its fold."""
     model: Any = None
     known: NDArray[np.int64] | None = None
     """Labels that it was fitted to."""
+    _on_machine: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
 
     def fit(
-        self, x: NDArray[np.float64], labels: NDArray[np.int64], group: NDArray[np.int64]
+        self,
+        x: Rows,
+        labels: NDArray[np.int64],
+        group: NDArray[np.int64],
+        on_machine: Callable[[int], object] = lambda total: None,
     ) -> GroupedSVM:
-        """Rows x (N, D), their labels (N,), and which of them are not independent, (N,)."""
+        """Rows x (N, D), their labels (N,), and which of them are not independent, (N,).
+
+        `on_machine(total)` is called after each of the machines that are learned.
+        """
         self.known = np.unique(labels)
         if len(self.known) < 2:
             raise UserError(
                 "the tables to fit on hold a single class; an SVM needs videos of two or more"
             )
         folds = self._folds(labels, group)
-        held = {c: self._held_out(c, x, labels, folds) for c in self.grid} if folds else {}
+        self._on_machine = partial(on_machine, len(folds) * len(self.grid) + 1)
+        rows, back = on_few_axes(x) if x.shape[1] > x.shape[0] else (x, None)
+        held = {c: self._held_out(c, rows, labels, folds) for c in self.grid} if folds else {}
         accuracy = {c: float((m.argmax(1) == labels).mean()) for c, m in held.items()}
         # Of equally good ones the smallest C, the most regular; without folds, the usual 1.
         self.c = max(sorted(accuracy), key=accuracy.__getitem__) if accuracy else 1.0
@@ -58,10 +70,12 @@ class GroupedSVM:
         if held:
             self.held_out = held[self.c]
             self.temperature = best_temperature(self.held_out, labels)
-        self.model = self._machine(self.c, x, labels)
+        self.model = self._machine(self.c, rows, labels)
+        if back is not None:
+            self.model.coef_, self.model.n_features_in_ = back(self.model.coef_), x.shape[1]
         return self
 
-    def margins(self, x: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    def margins(self, x: Rows, classes: int) -> Rows:
         """(N, classes); a class that the fit did not know comes last for every row."""
         assert self.known is not None
         return full_margins(self.model, x, classes, self.known)
@@ -75,9 +89,7 @@ class GroupedSVM:
         split = [(np.setdiff1d(np.arange(len(labels)), rows), rows) for rows in held]
         return [(a, b) for a, b in split if len(b) and len(np.unique(labels[a])) > 1]
 
-    def _held_out(
-        self, c: float, x: NDArray[np.float64], labels: NDArray[np.int64], folds: list[Any]
-    ) -> NDArray[np.float64]:
+    def _held_out(self, c: float, x: Rows, labels: NDArray[np.int64], folds: list[Any]) -> Rows:
         classes = int(labels.max()) + 1
         margins = np.zeros((len(labels), classes))
         for train, held in folds:
@@ -86,19 +98,32 @@ class GroupedSVM:
             margins[held] = full_margins(model, x[held], classes, known)
         return margins
 
-    def _machine(self, c: float, x: NDArray[np.float64], labels: NDArray[np.int64]) -> Any:
+    def _machine(self, c: float, x: Rows, labels: NDArray[np.int64]) -> Any:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
         with warnings.catch_warnings():
             # The margins of an SVM stopped early rank the classes as well; C = 100 often is.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return LinearSVC(C=c, random_state=self.seed, max_iter=3000).fit(x, labels)
+            machine = LinearSVC(C=c, random_state=self.seed, max_iter=3000).fit(x, labels)
+        self._on_machine()
+        return machine
 
 
-def full_margins(
-    model: Any, x: NDArray[np.float64], classes: int, known: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def on_few_axes(x: Rows) -> tuple[Rows, Callable[[Rows], Rows]]:
+    """Rows (N, D) turned into at most N axes, and what turns weights (K, axes) back to (K, D).
+
+    A linear machine's weights are a sum of its rows, so of D > N numbers it uses N axes only.
+    Turned into these, rows keep their products, and machines their margins, but are learned from
+    as fast as if they were N numbers long.
+    """
+    size, vectors = np.linalg.eigh(x @ x.T)
+    kept = size > size[-1] * len(x) * np.finfo(np.float64).eps
+    root, vectors = np.sqrt(size[kept]), vectors[:, kept]
+    return vectors * root, lambda weights: (weights / root) @ vectors.T @ x
+
+
+def full_margins(model: Any, x: Rows, classes: int, known: NDArray[np.int64]) -> Rows:
     """Margins (N, C); a class that the fit did not know comes last for every video."""
     margins = model.decision_function(x)
     if margins.ndim == 1:  # of two classes, scikit-learn gives the second one's only
@@ -108,7 +133,7 @@ def full_margins(
     return full
 
 
-def best_temperature(margins: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def best_temperature(margins: Rows, labels: NDArray[np.int64]) -> float:
     """The T for which softmax(margins / T) has the smallest log loss."""
     from scipy.optimize import minimize_scalar
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from feature_material import Made, config, names, write_made, write_store
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from fusion.features import FeatureSVM, feature_rows
+from fusion.judge import evaluate
 from fusion.scores import GroupedSVM
+from fusion.scores.grouped_svm import on_few_axes
 from storage.errors import UserError
 from storage.features import open_features
 from storage.scores import ScoreTable
@@ -95,6 +100,34 @@ def test_out_of_fold_scores_are_marked_and_honest(made: Made) -> None:
     assert (noise.held_out.argmax(1) == labels).mean() < 0.65
 
 
+@given(seed=st.integers(0, 2**16), count=st.integers(2, 30), width=st.integers(31, 400))
+def test_turned_rows_keep_their_products_and_weights_their_margins(
+    seed: int, count: int, width: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, width))
+    x[-1] = x[0]  # fewer axes than rows
+    rows, back = on_few_axes(x)
+    assert rows.shape == (count, count - 1)
+    np.testing.assert_allclose(rows @ rows.T, x @ x.T, atol=1e-9)
+    weights = rng.normal(size=(3, count)) @ rows
+    assert back(weights).shape == (3, width)
+    np.testing.assert_allclose(x @ back(weights).T, rows @ weights.T, atol=1e-8)
+
+
+@pytest.mark.parametrize("c", [0.01, 1.0])
+def test_long_rows_are_learned_from_as_scikit_learn_learns(c: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    x = normalize(rng.normal(size=(30, 300)) + 2 * (labels[:, None] == np.arange(300) % 3))
+    new = normalize(rng.normal(size=(7, 300)))
+    calls: list[int] = []
+    svm = GroupedSVM((c,)).fit(x, labels, np.arange(30), calls.append)
+    assert calls == [6] * 6  # five folds, and all rows
+    direct = LinearSVC(C=c, random_state=0, max_iter=3000).fit(x, labels)
+    np.testing.assert_allclose(svm.margins(new, 3), direct.decision_function(new), atol=1e-3)
+
+
 def test_a_video_without_any_feature_stays_zero(tmp_path: Path) -> None:
     path = write_store(tmp_path / "f", config("idt", (3,)), {"v": np.zeros((1, 3))})
     np.testing.assert_array_equal(feature_rows(path, ["v"]), np.zeros((1, 3)))
@@ -113,6 +146,14 @@ def test_the_command_writes_tables_that_fuse_reads(
             call = ["svm", str(getattr(made, name)), *words, "--part", part, "--out", str(out)]
             assert cli.main([*call, "--name", name]) == 0
             tables.append(str(out))
+    capsys.readouterr()
+    again = ["--json", "--out", str(tmp_path / "again.npz")]
+    assert cli.main(["svm", str(made.rgb), *words, *again]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    table = ScoreTable.load(tmp_path / "again.npz")
+    judged = evaluate([table]).splits[0].figures[0].top[1]
+    assert summary["top1"] == round(judged.value, 5)
+    assert summary["interval"] == [round(judged.low or 0, 5), round(judged.high or 0, 5)]
     fused = tmp_path / "fused.npz"
     call = ["fuse", tables[1], tables[3], "--method", "weighted", "--fit", tables[0], tables[2]]
     assert cli.main([*call, "--out", str(fused)]) == 0
