@@ -99,6 +99,7 @@ def whole(store: Store, name: str) -> str:
     return stem if stem in store else f"whole_{name}"
 
 
+@pytest.mark.slow
 def test_forty_damaged_videos(tmp_path: Path, twostream: Callable[..., object]) -> None:
     check(tmp_path, 40, 1, twostream)
 

@@ -47,6 +47,7 @@ def length(flow: NDArray[np.float32]) -> float:
     return float(np.hypot(*np.moveaxis(flow, 1, 0)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "preset"),
     [
@@ -160,6 +161,7 @@ def test_codes_are_the_quantisers_own(rule: str) -> None:
     assert np.array_equal(codes, quantizer.quantize(flow))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "blocks_at_once", "quantum"),
     [

@@ -101,6 +101,7 @@ def right(net: ConvFusionNet) -> tuple[float, float]:
     return float((logits.argmax(1) == labels).double().mean()), float(chosen.mean())
 
 
+@pytest.mark.slow
 def test_the_default_binds() -> None:
     options = fusion_recipe("small").fusion
     accuracy, choice = right(trained(options, steps=300, rate=0.05))

@@ -117,6 +117,7 @@ def test_a_finished_run_is_left_as_it_is(tiny: Tiny, tmp_path: Path) -> None:
         run(tiny, tmp_path / "run", recipe, seed=4)
 
 
+@pytest.mark.slow
 def test_micro_batches_add_up(tiny: Tiny, tmp_path: Path) -> None:
     """With frozen norms and without dropout, 2 x 4 videos are 8 videos."""
     network = replace(RECIPE.network, dropout=0.0, batch_norm="frozen")

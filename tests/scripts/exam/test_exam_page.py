@@ -110,6 +110,7 @@ def test_the_bars_of_attention_are_the_weights() -> None:
     assert drawn(LOOK)["on"] == 70
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_on_the_needle_where_they_overlap() -> None:
     moments = np.arange(0, 76)
     on, uniform = share_on_needle(np.ones(76), moments, (20, 28))

@@ -132,6 +132,7 @@ def test_flow_is_right_exactly_half_the_time_and_the_control_more_often(
     assert best(examine(leaky, flow_in_the_middle)).low > 0.5
 
 
+@pytest.mark.slow
 def test_a_sum_is_right_in_half_of_the_choices_and_a_product_in_all(clips: list[Listed]) -> None:
     frame = examine(clips, partial(frame_view, moment=5))
     flow = examine(clips, flow_in_the_middle)

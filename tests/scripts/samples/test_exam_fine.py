@@ -46,6 +46,7 @@ def test_coarse_codes_hold_nothing(clips: list[Listed], rule: str) -> None:
     assert best(seen_through(clips, rule), "choice").low <= 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["companded", "round"])
 def test_finer_codes_tell(clips: list[Listed], rule: str) -> None:
     assert best(seen_through(clips, rule), "choice").value > 0.95

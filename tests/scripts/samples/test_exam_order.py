@@ -107,6 +107,7 @@ def test_averages_and_maxima_tie_and_the_control_does_not(clips: list[Listed]) -
     assert bag_choice(leaky)[0].low > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["linear", "forest"])
 def test_pooled_features_tie_and_features_in_order_tell(clips: list[Listed], model: str) -> None:
     moments = middles(len(clips[0].clip.frames) - LENGTH, 16)

@@ -68,6 +68,7 @@ def test_sums_are_right_in_half_of_the_choices_and_the_control_in_more(
     assert figure(forced_choice(leaky.sum(1), labels, pairs), 0.9998).low > 0.5
 
 
+@pytest.mark.slow
 def test_a_linear_reading_of_means_is_blind_and_maxima_of_features_see(
     clips: list[Listed],
 ) -> None:
