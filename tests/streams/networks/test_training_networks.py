@@ -107,7 +107,10 @@ def test_a_network_gets_better_at_what_it_sees(tiny: Tiny, network: str) -> None
     assert sum(losses[-3:]) / 3 < left * losses[0]
 
 
-@pytest.mark.parametrize("network", ["karpathy-slow", "3d-convnet", "motionnet"])
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(n, marks=[] if n == "karpathy-slow" else [pytest.mark.slow]) for n in NETWORKS],
+)
 def test_a_stopped_network_goes_on_bit_for_bit(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
