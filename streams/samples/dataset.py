@@ -7,6 +7,7 @@ and cropped and mirrored alike, since moments, box and mirroring are drawn once 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,12 @@ class ClipDataset(Dataset[Sample]):
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_store": None}  # each process opens the store for itself
+
+    def over(self, store: Store, clip: Clip) -> ClipDataset:
+        """The same of one clip, read from `store`, or from what is read as a store is."""
+        other = copy(self)
+        other.clips, other._store = [clip], store
+        return other
 
     @property
     def store(self) -> Store:

@@ -112,7 +112,7 @@ def test_arrays_and_shards(flows: Path, twostream: Run, tmp_path: Path) -> None:
     arrays = [np.load(path) for path in (tmp_path / "npy").rglob("*_flow.npy")]
     assert [array.shape for array in arrays] == [(5, 24, 32, 2)] * 4
     done = twostream(
-        *("export", store, "--to", "webdataset", "--out", tmp_path / "tar"),
+        *("export", store, "--to", "webdataset-pictures", "--out", tmp_path / "tar"),
         *("--videos-per-shard", 3, "--labels", flows / "train.txt"),
     )
     assert done.returncode == 0, done.stderr
