@@ -127,6 +127,8 @@ NUMBERS = [
     ("import", "--fps", "-1"),
     ("export", "--bound", "-2"),
     ("export", "--videos-per-shard", "0"),
+    ("export", "--clip-pairs", "0"),
+    ("export", "--shard-mb", "-1"),
     ("preview", "--columns", "0"),
     ("preview", "--step", "0"),
     ("preview", "--short-side", "0"),

@@ -142,6 +142,8 @@ class ClipShards:
         plan = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
         out.mkdir(parents=True, exist_ok=True)
         with alone_in(out):
+            for left in [*out.glob(".part-*"), *(out / UNFINISHED).glob(".part-*")]:
+                left.unlink(missing_ok=True)  # of a run that was killed
             rows = self._rows_there(out, plan)
             waiting, number = [], 0
             for place, spans in enumerate(dealt):
@@ -224,14 +226,12 @@ def row_path(out: Path, name: str) -> Path:
 
 
 def begin(out: Path, plan: str, rows: Iterable[ListedShard]) -> None:
-    """Say what is being written before any of it is, and clear away what a killed run left.
+    """Say what is being written before any of it is.
 
     `rows`, of shards that are there, are put where they outlive an index of which some shards are
     written anew.
     """
     (out / UNFINISHED).mkdir(exist_ok=True)
-    for draft in [*out.glob(".part-*"), *(out / UNFINISHED).glob(".part-*")]:
-        draft.unlink(missing_ok=True)
     atomic.write_text(out / UNFINISHED / "plan", plan)
     for row in rows:
         atomic.write_text(row_path(out, row.name), json.dumps(asdict(row)))

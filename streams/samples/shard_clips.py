@@ -159,16 +159,15 @@ class ShardClips(IterableDataset[dict[str, Any]]):
 
 
 def tar_samples(url: str) -> Iterator[Members]:
-    """The samples of one shard, as webdataset's own reader opens, reads and groups them."""
-    import webdataset
+    """The samples of one shard, as webdataset opens, reads and groups them.
 
-    yield from webdataset.WebDataset(
-        [url],
-        shardshuffle=False,
-        nodesplitter=None,
-        workersplitter=None,
-        empty_check=False,
-    )
+    These are the parts that its `WebDataset` is made of, which would leave the file open.
+    """
+    from webdataset import gopen
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    with gopen(url) as stream:
+        yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
 
 
 def read_index(base: str, cached: bool) -> ShardIndex:

@@ -119,9 +119,45 @@ def test_arrays_and_shards(flows: Path, twostream: Run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "tar").glob("shard-*.tar"))) == 2
 
 
+def test_shards_of_clips_and_the_names_of_pytorch_i3d(
+    flows: Path, twostream: Run, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "shards"
+    twostream("import", flows / "flows", "--out", store, "--bound", 20)
+    arguments = ("export", store, "--out", out, "--labels", flows / "train.txt", "--json")
+    shape = ("--to", "webdataset", "--clip-pairs", 2, "--shard-mb", 0.02)
+    said = [json.loads(twostream(*arguments, *shape, "--quiet").stdout) for _ in range(2)]
+    assert [row["exported"] for row in said] == [8, 0]  # 4 videos of 5 pairs
+    assert said[1]["there before"] == said[1]["clips"] == 8
+    index = json.loads((out / "shards.json").read_text())
+    assert said[0]["shards"] == len(index["shards"]) == len(list(out.glob("*.tar"))) > 1
+    assert said[0]["bytes"] == sum(path.stat().st_size for path in out.glob("*.tar"))
+    assert index["classes"] == ["Archery", "Biking"]
+    other = twostream(*arguments, "--to", "webdataset", "--clip-pairs", 3)
+    assert other.returncode == 2
+    assert "other videos, labels or options" in other.stderr
+    done = twostream("export", store, "--to", "pytorch-i3d", "--out", tmp_path / "i3d")
+    assert done.returncode == 0, done.stderr
+    assert "4 videos exported" in done.stdout
+    back = twostream(
+        *("import", tmp_path / "i3d" / "flow", tmp_path / "i3d" / "rgb"),
+        *("--out", tmp_path / "back", "--bound", 20, "--rule", "round"),
+    )
+    assert back.returncode == 0, back.stderr
+    first, second = open_store(store), open_store(tmp_path / "back")
+    assert first.videos() == second.videos()
+    for video in first.videos():
+        for kind, count in (("forward", 5), ("frames", 6)):  # the very files, there and back
+            assert first.read_encoded(video, kind, 0, count) == second.read_encoded(
+                video, kind, 0, count
+            )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["export", "s", "--to", "webdataset", "--out", "o", "--bound", "9"], "own coding"),
+        (["export", "s", "--to", "litdata", "--out", "o", "--shard-mb", "0"], "--shard-mb"),
         (["import", "--out", "s"], "name the folder"),
         (["import", "nowhere", "--out", "s"], "nowhere does not exist"),
         (["import", ".", "--out", "s"], "no flow was recognised"),
