@@ -94,6 +94,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.videos_per_shard < 1:
             raise UserError(f"--videos-per-shard {self.videos_per_shard} must be 1 or more")
+        if self.clip_pairs < 1 or self.jobs < 1:
+            raise UserError(
+                f"--clip-pairs {self.clip_pairs} and --jobs {self.jobs} must both be 1 or more"
+            )
         if self.to in CLIPS and (self.rule or self.bound is not None or self.pictures != "auto"):
             raise UserError(
                 f"--to {self.to} keeps the store's own coding; --rule, --bound and --pictures are "

@@ -129,6 +129,7 @@ NUMBERS = [
     ("export", "--videos-per-shard", "0"),
     ("export", "--clip-pairs", "0"),
     ("export", "--shard-mb", "-1"),
+    ("export", "--jobs", "0"),
     ("preview", "--columns", "0"),
     ("preview", "--step", "0"),
     ("preview", "--short-side", "0"),

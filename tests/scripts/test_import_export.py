@@ -120,30 +120,32 @@ def test_arrays_and_shards(flows: Path, twostream: Run, tmp_path: Path) -> None:
 
 
 def test_shards_of_clips_and_the_names_of_pytorch_i3d(
-    flows: Path, twostream: Run, tmp_path: Path
+    flows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def command(name: str, *arguments: object) -> tuple[int, str, str]:
+        code = import_module(f"scripts.{name}").main([*map(str, arguments), "--json", "--quiet"])
+        return (code, *capsys.readouterr())
+
     store, out = tmp_path / "store", tmp_path / "shards"
-    twostream("import", flows / "flows", "--out", store, "--bound", 20)
-    arguments = ("export", store, "--out", out, "--labels", flows / "train.txt", "--json")
-    shape = ("--to", "webdataset", "--clip-pairs", 2, "--shard-mb", 0.02)
-    said = [json.loads(twostream(*arguments, *shape, "--quiet").stdout) for _ in range(2)]
+    command("import", flows / "flows", "--out", store, "--bound", 20)
+    arguments = (store, "--to", "webdataset", "--out", out, "--labels", flows / "train.txt")
+    shape = ("--clip-pairs", 2, "--shard-mb", 0.02)
+    said = [json.loads(command("export", *arguments, *shape)[1]) for _ in range(2)]
     assert [row["exported"] for row in said] == [8, 0]  # 4 videos of 5 pairs
     assert said[1]["there before"] == said[1]["clips"] == 8
     index = json.loads((out / "shards.json").read_text())
     assert said[0]["shards"] == len(index["shards"]) == len(list(out.glob("*.tar"))) > 1
     assert said[0]["bytes"] == sum(path.stat().st_size for path in out.glob("*.tar"))
     assert index["classes"] == ["Archery", "Biking"]
-    other = twostream(*arguments, "--to", "webdataset", "--clip-pairs", 3)
-    assert other.returncode == 2
-    assert "other videos, labels or options" in other.stderr
-    done = twostream("export", store, "--to", "pytorch-i3d", "--out", tmp_path / "i3d")
-    assert done.returncode == 0, done.stderr
-    assert "4 videos exported" in done.stdout
-    back = twostream(
-        *("import", tmp_path / "i3d" / "flow", tmp_path / "i3d" / "rgb"),
-        *("--out", tmp_path / "back", "--bound", 20, "--rule", "round"),
-    )
-    assert back.returncode == 0, back.stderr
+    code, _, errors = command("export", *arguments, "--clip-pairs", 3)
+    assert code == 2
+    assert "other videos, labels or options" in errors
+    i3d = tmp_path / "i3d"
+    code, told, errors = command("export", store, "--to", "pytorch-i3d", "--out", i3d)
+    assert (code, json.loads(told)["exported"]) == (0, 4), errors
+    back = ("--out", tmp_path / "back", "--bound", 20, "--rule", "round")
+    code, _, errors = command("import", i3d / "flow", i3d / "rgb", *back)
+    assert code == 0, errors
     first, second = open_store(store), open_store(tmp_path / "back")
     assert first.videos() == second.videos()
     for video in first.videos():
