@@ -22,6 +22,7 @@ STORAGE = {
     "storage.convert",
     "storage.features",
     "storage.shards",
+    "storage.remote",
 }
 COMMON = {"scripts.common", "scripts.samples"}
 
@@ -35,7 +36,7 @@ PLAN: dict[str, set[str]] = {
     "storage.catalog": set(),
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
     "storage.shards": {"storage.codecs", "storage.store"},
-    "storage.remote": set(),
+    "storage.remote": {"storage.store"},
     # from videos to flow
     "flow": set(),
     "flow.tvl1": {"storage.codecs"},

@@ -57,7 +57,7 @@ class ClipDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        store: str | Path,
+        store: str | Path | Store,
         clips: Sequence[Clip],
         inputs: Mapping[str, Input],
         *,
@@ -67,7 +67,8 @@ class ClipDataset(Dataset[Sample]):
         snapshots: int = 3,
         whole: bool = False,
     ) -> None:
-        self.path = Path(store)
+        self._given = store if isinstance(store, Store) else None
+        self.path = Path(store.folder if isinstance(store, Store) else store)
         self.clips = list(clips)
         self.inputs = dict(inputs)
         self.sampling, self.crop, self.seed = sampling, crop, seed
@@ -89,7 +90,7 @@ class ClipDataset(Dataset[Sample]):
     @property
     def store(self) -> Store:
         if self._store is None:
-            self._store = open_store(self.path)
+            self._store = open_store(self.path) if self._given is None else self._given
         return self._store
 
     @property

@@ -35,7 +35,7 @@ class FlowClips(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        store: str | Path,
+        store: str | Path | Store,
         clips: Sequence[Clip | str] | None = None,
         *,
         length: int = 10,
@@ -51,7 +51,8 @@ class FlowClips(Dataset[dict[str, Any]]):
         missing: Literal["stop", "skip"] = "stop",
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
-        """`clips` are a catalog's, or ids; None takes every video, with the label -1.
+        """`store` is a folder, or an opened store (`open_remote` gives one that lies elsewhere).
+        `clips` are a catalog's, or ids; None takes every video, with the label -1.
 
         `train`: random moments, crops and mirroring, drawn from torch's generator (so that
         `torch.manual_seed` repeats them, and workers differ); otherwise evenly spaced moments and
@@ -61,7 +62,7 @@ class FlowClips(Dataset[dict[str, Any]]):
         """
         if missing not in ("stop", "skip"):
             raise UserError(f"missing {missing!r} is neither stop nor skip")
-        opened = open_store(store)
+        opened = store if isinstance(store, Store) else open_store(store)
         self._items = FlowItems(
             opened.meta,
             length=length,
@@ -87,7 +88,8 @@ class FlowClips(Dataset[dict[str, Any]]):
         for clip in self.clips:
             if opened.video(clip.video).pairs == 0:
                 raise UserError(f"{clip.video!r} has no flow; leave it out, or pass missing='skip'")
-        opened.close()
+        if opened is not store:
+            opened.close()
         self._samples = self._items.samples(store, self.clips)
         self.train, self.segments, self.layout, self.transform = train, segments, layout, transform
 

@@ -21,10 +21,11 @@ import torch
 from surroundings import ROOT
 from torch.utils.data import DataLoader
 
-from storage import Quantizer, Store, StoreConfig, StoreError, UserError, open_store
+from storage import Quantizer, Store, StoreConfig, StoreError, UserError, open_remote, open_store
 from storage.catalog.catalog import Clip
 from storage.shards import ClipShards
 from storage.shards.deal import clip_spans
+from storage.store import merge
 from streams import FlowClips
 from streams.samples import ClipDataset, Draw, ShardClips
 from streams.samples.flow_items import FlowItems
@@ -255,6 +256,14 @@ def test_shards_come_through_a_pipe_and_through_a_cache(shards: Path, tmp_path: 
     with pytest.raises(StoreError, match="does not exist"):
         list(cached)
     memory.rm("/bucket", recursive=True)
+
+
+def test_a_store_elsewhere_gives_the_same_items(store: Store, tmp_path: Path) -> None:
+    merge([store.folder], tmp_path / "sealed", new=True)
+    far = open_remote(f"file://{tmp_path}/sealed", tmp_path / "cache")
+    options: dict[str, Any] = {"length": 5, "size": 16, "rgb": True, "train": False}
+    loader = DataLoader(FlowClips(far, **options), batch_size=None, num_workers=2)
+    assert hashes(loader) == hashes(FlowClips(store.folder, **options))
 
 
 def test_mistakes(shards: Path, store: Store, tmp_path: Path) -> None:
