@@ -145,7 +145,8 @@ def export_clips(options: Options, store: Store, videos: list[str], catalog: Cat
         shard_bytes=int(options.shard_mb * MEGABYTE),
         frames=options.frames,
     )
-    with progress_bar(None, "clip", "export", quiet=options.talk.quiet) as bar:
+    clips = shards.count(store, videos)
+    with progress_bar(clips, "clip", "export", quiet=options.talk.quiet) as bar:
         classes = catalog.classes if catalog else ()
         done = shards.export(store, videos, options.out, labels, classes, options.jobs, bar.update)
     counts = {

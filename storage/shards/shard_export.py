@@ -14,15 +14,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from storage import atomic
-from storage.errors import StoreError, UserError
+from storage.errors import StoreError, UserError, WorkFailed
 from storage.shards.coded_clip import clip_members
-from storage.shards.deal import ClipSpan, deal_out, mixed
+from storage.shards.deal import ClipSpan, clip_spans, deal_out, mixed
 from storage.shards.litdata_layout import LITDATA_INDEX, chunk_name, litdata_index, write_chunk
 from storage.shards.shard_index import (
     FORMAT,
@@ -113,6 +114,11 @@ class ClipShards:
             raise UserError(f"--clip-pairs {self.pairs_each} must be 1 or more")
         if self.shard_bytes < 1:
             raise UserError("--shard-mb must be above 0")
+
+    def count(self, store: Store, videos: Sequence[str]) -> int:
+        """How many clips there are to write."""
+        abouts = (store.video(video) for video in set(videos))
+        return sum(len(clip_spans(about, self.pairs_each)) for about in abouts if about.pairs)
 
     def export(
         self,
@@ -246,7 +252,13 @@ def each_shard(waiting: Sequence[ShardJob], jobs: int) -> Iterator[ListedShard]:
     from joblib import Parallel, delayed
 
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(delayed(job)() for job in waiting)
+    try:
+        yield from parallel(delayed(job)() for job in waiting)
+    except BrokenProcessPool:
+        raise WorkFailed(
+            "a process that wrote a shard was killed (by the system, for want of memory?); the "
+            "same command goes on, and fewer --jobs need less"
+        ) from None
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import Store, StoreConfig, StoreError, UserError, VideoMeta, open_store
-from storage.errors import DamageError
+from storage.errors import DamageError, WorkFailed
 from storage.shards import ClipShards, CodedClip, ShardIndex
 from storage.shards.deal import ClipSpan, clip_spans, deal_out, mixed
 from storage.shards.packing import CodedItems, pack_items
+from storage.shards.shard_export import each_shard
 
 H, W = 16, 20
 PAIRS = {"a.b": 3, "c/d": 40, "_e": 17, "c/d/e": 33, "ünï": 20}
@@ -72,7 +73,7 @@ def test_every_item_of_the_store_is_in_one_clip_byte_for_byte(store: Store, tmp_
     done = SMALL.export(store, store.videos(), tmp_path / "out", labels)
     assert not done.failed
     samples = members_of(tmp_path / "out")
-    assert len(samples) == done.done == 1 + 5 + 2 + 4 + 2
+    assert len(samples) == done.done == SMALL.count(store, store.videos()) == 1 + 5 + 2 + 4 + 2
     items: dict[tuple[str, str], dict[int, bytes]] = defaultdict(dict)
     for members in samples.values():
         said = json.loads(members["json"])
@@ -180,6 +181,19 @@ def test_a_killed_export_goes_on_and_ends_with_the_same_bytes(store: Store, tmp_
             assert tree(out) == whole
             assert {name: (out / name).stat().st_ino for name in kept} == kept
             assert not list(out.glob(".*"))
+
+
+class DyingJob:
+    """A shard whose process is killed."""
+
+    def __call__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_export_with_one_line() -> None:
+    with pytest.raises(WorkFailed, match="the same command goes on"):
+        list(each_shard([DyingJob(), DyingJob()], 2))  # type: ignore[list-item]
 
 
 def test_what_could_not_be_read_is_named_and_tried_again(
