@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from children import in_child, start
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import Store, StoreConfig, StoreError, UserError, VideoMeta, open_store
@@ -172,7 +172,7 @@ def test_a_killed_export_goes_on_and_ends_with_the_same_bytes(store: Store, tmp_
     assert len(whole) > 2
     files = 2 + 2 * (len(whole) - 1)  # the plan, a row and a shard each, the index
     for at in range(1, files + 1):
-        for before in (True, False):
+        for before in (True, False) if at < 4 or at == files else (False,):
             out = tmp_path / f"{at} {before}"
             in_child(export_and_die, store, out, at, before, code=-signal.SIGKILL)
             kept = {p.name: p.stat().st_ino for p in out.glob("shard-*.tar")}
@@ -257,6 +257,7 @@ def test_two_exports_do_not_write_to_one_folder(store: Store, tmp_path: Path) ->
     assert SMALL.export(store, store.videos(), tmp_path / "out").there > 0
 
 
+@settings(max_examples=40)
 @given(pairs=st.integers(1, 500), each=st.integers(1, 100), more=st.integers(0, 9))
 def test_clips_part_a_video(pairs: int, each: int, more: int) -> None:
     about = VideoMeta("v", frames=pairs + more, pairs=pairs, height=1, width=1, fps=25)
@@ -269,6 +270,7 @@ def test_clips_part_a_video(pairs: int, each: int, more: int) -> None:
     assert max(sizes) < max(2 * each, 2)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 10**6)), max_size=20))
 def test_shards_hold_every_clip_once_and_no_more_than_asked(counts: list[tuple[int, int]]) -> None:
     metas = [
@@ -285,6 +287,7 @@ def test_shards_hold_every_clip_once_and_no_more_than_asked(counts: list[tuple[i
         assert len(shard) == 1 or sum(sizes[span] for span in shard) <= 50_000
 
 
+@settings(max_examples=40)
 @given(st.lists(st.binary(max_size=40), max_size=6), st.data())
 def test_items_come_back_and_no_flipped_byte_passes(items: list[bytes], data: Any) -> None:
     packed = pack_items(items)
@@ -298,6 +301,7 @@ def test_items_come_back_and_no_flipped_byte_passes(items: list[bytes], data: An
         list(CodedItems(packed[:-1]))
 
 
+@settings(max_examples=40)
 @given(NAMES, NAMES, st.integers(0, 99))
 def test_keys_are_plain_and_different(one: str, two: str, first: int) -> None:
     keys = [ClipSpan(video, first, first + 1).key for video in (one, two)]

@@ -92,7 +92,7 @@ def tsn_pictures(frames: int, first: int, length: int) -> list[int]:
     return wanted
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**32 - 1), segments=st.integers(1, 7), length=st.sampled_from([1, 5, 10])
 )
@@ -141,7 +141,7 @@ def mmaction_frames(total: int, length: int, interval: int, clips: int) -> np.nd
     return np.mod(wanted, total).ravel() + 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(length=st.integers(1, 16), interval=st.integers(1, 4), clips=st.integers(1, 8))
 def test_mmaction2_opens_the_flow_and_frames_that_the_store_holds(
     length: int, interval: int, clips: int, store: Store, exported: Path
