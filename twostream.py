@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         VideoMeta,
         WorkFailed,
         load_catalog,
+        open_remote,
         open_store,
         read_scores,
         write_scores,

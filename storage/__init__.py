@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from storage.catalog import Catalog, Clip, load_catalog
     from storage.codecs import Quantizer
     from storage.errors import StoreError, UserError, WorkFailed
+    from storage.remote import open_remote
     from storage.scores import ScoreTable, read_scores, write_scores
     from storage.store import Store, StoreConfig, VideoMeta, open_store
 

@@ -21,6 +21,8 @@ STORAGE = {
     "storage.scores",
     "storage.convert",
     "storage.features",
+    "storage.shards",
+    "storage.remote",
 }
 COMMON = {"scripts.common", "scripts.samples"}
 
@@ -33,6 +35,8 @@ PLAN: dict[str, set[str]] = {
     "storage.store": {"storage.codecs"},
     "storage.catalog": set(),
     "storage.convert": {"storage.catalog", "storage.codecs", "storage.store"},
+    "storage.shards": {"storage.codecs", "storage.store"},
+    "storage.remote": {"storage.store"},
     # from videos to flow
     "flow": set(),
     "flow.tvl1": {"storage.codecs"},
@@ -57,7 +61,7 @@ PLAN: dict[str, set[str]] = {
     "streams.inputs": {"storage.store"},
     "streams.samples": {
         *("streams.inputs", "streams.networks"),
-        *("storage.catalog", "storage.store"),
+        *("storage.catalog", "storage.remote", "storage.shards", "storage.store"),
     },
     "streams.training": {"streams.inputs", "streams.networks", "streams.samples"},
     "streams.scoring": {

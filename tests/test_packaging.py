@@ -86,12 +86,13 @@ def test_conda_and_pip_describe_the_same_environment() -> None:
 
 def test_extras_are_what_they_say() -> None:
     known = {"cuda12", "cuda13", "dask", "dev", "explain", "mlflow", "timm", "wandb"}
-    assert set(EXTRAS) == known
+    assert set(EXTRAS) == known | {"litdata", "shards"}
     assert [Requirement(r).name for name in ("cuda12", "cuda13") for r in EXTRAS[name]] == [
         "cupy-cuda12x",
         "cupy-cuda13x",
     ]
     assert set(EXTRAS["dask"]) <= set(EXTRAS["dev"]), "the tests use Dask"
+    assert {*EXTRAS["shards"], *EXTRAS["litdata"]} <= set(EXTRAS["dev"]), "so do they use these"
 
 
 def copy_of_checkout(folder: Path) -> Path:

@@ -6,6 +6,7 @@ from twostream import exports
 
 if TYPE_CHECKING:
     from storage.convert.export_flow import Arrays, RawFrames
+    from storage.convert.export_i3d import FLOW_FOLDER, I3DPictures
     from storage.convert.export_lists import labels_of, write_lists
     from storage.convert.export_pictures import Pictures, other_tools_quantizer
     from storage.convert.export_shards import Shards

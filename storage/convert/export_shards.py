@@ -1,4 +1,5 @@
-"""WebDataset shards: tars in which the files of one video stand together under one key.
+"""Tars of whole videos as pictures, which any decoder of webdataset reads: the files of one video
+stand together under one key. Tars of clips at the store's own coding: `storage.shards`.
 
     KEY.cls               the label, where labels are given
     KEY.flow_x_00000.jpg  pair 0, x; flow_y_ likewise

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         testing_dense,
         testing_moments,
     )
+    from streams.samples.shard_clips import ShardClips
     from streams.samples.source import Source, open_source
     from streams.samples.transforms import CROPS, MIRRORED, cropped, decoded, prepare, test_crops
 

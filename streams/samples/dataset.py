@@ -7,6 +7,7 @@ and cropped and mirrored alike, since moments, box and mirroring are drawn once 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class ClipDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        store: str | Path,
+        store: str | Path | Store,
         clips: Sequence[Clip],
         inputs: Mapping[str, Input],
         *,
@@ -66,7 +67,8 @@ class ClipDataset(Dataset[Sample]):
         snapshots: int = 3,
         whole: bool = False,
     ) -> None:
-        self.path = Path(store)
+        self._given = store if isinstance(store, Store) else None
+        self.path = Path(store.folder if isinstance(store, Store) else store)
         self.clips = list(clips)
         self.inputs = dict(inputs)
         self.sampling, self.crop, self.seed = sampling, crop, seed
@@ -79,10 +81,16 @@ class ClipDataset(Dataset[Sample]):
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_store": None}  # each process opens the store for itself
 
+    def over(self, store: Store, clip: Clip) -> ClipDataset:
+        """The same of one clip, read from `store`, or from what is read as a store is."""
+        other = copy(self)
+        other.clips, other._store = [clip], store
+        return other
+
     @property
     def store(self) -> Store:
         if self._store is None:
-            self._store = open_store(self.path)
+            self._store = open_store(self.path) if self._given is None else self._given
         return self._store
 
     @property

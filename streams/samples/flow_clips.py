@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from storage.catalog import Clip
 from storage.errors import UserError
 from storage.store import Store, open_store
-from streams.inputs import RGB, FlowStack
-from streams.samples.batch import collate
-from streams.samples.crops import Crop
-from streams.samples.dataset import ClipDataset, quantiser_table
-from streams.samples.sampling import Draw, Sampling
-from streams.samples.transforms import prepare
+from streams.samples.flow_items import FlowItems, ItemOptions, labelled
+from streams.samples.sampling import Draw
 
-UNLABELLED = -1
+if TYPE_CHECKING:
+    from streams.samples.shard_clips import ShardClips
 
 
 class FlowClips(Dataset[dict[str, Any]]):
@@ -39,7 +35,7 @@ class FlowClips(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        store: str | Path,
+        store: str | Path | Store,
         clips: Sequence[Clip | str] | None = None,
         *,
         length: int = 10,
@@ -55,7 +51,8 @@ class FlowClips(Dataset[dict[str, Any]]):
         missing: Literal["stop", "skip"] = "stop",
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
-        """`clips` are a catalog's, or ids; None takes every video, with the label -1.
+        """`store` is a folder, or an opened store (`open_remote` gives one that lies elsewhere).
+        `clips` are a catalog's, or ids; None takes every video, with the label -1.
 
         `train`: random moments, crops and mirroring, drawn from torch's generator (so that
         `torch.manual_seed` repeats them, and workers differ); otherwise evenly spaced moments and
@@ -65,17 +62,22 @@ class FlowClips(Dataset[dict[str, Any]]):
         """
         if missing not in ("stop", "skip"):
             raise UserError(f"missing {missing!r} is neither stop nor skip")
-        if layout not in ("stack", "video"):
-            raise UserError(f"layout {layout!r} is neither stack nor video")
-        opened = open_store(store)
-        inputs: dict[str, Any] = {
-            "flow": FlowStack(length=length, stride=stride, field=field, unit=unit)
-        }
-        if rgb:
-            inputs["rgb"] = RGB()
-        for input_ in inputs.values():
-            input_.check(opened.meta)
-        self.clips = _labelled(opened.videos() if clips is None else clips)
+        opened = store if isinstance(store, Store) else open_store(store)
+        self._items = FlowItems(
+            opened.meta,
+            length=length,
+            stride=stride,
+            size=size,
+            segments=segments,
+            unit=unit,
+            field=field,
+            rgb=rgb,
+            train=train,
+            flip=flip,
+            layout=layout,
+            transform=transform,
+        )
+        self.clips = labelled(opened.videos() if clips is None else clips)
         self.missing: tuple[str, ...] = ()
         if missing == "skip":
             asked, self.clips = self.clips, [c for c in self.clips if _has_flow(opened, c.video)]
@@ -86,17 +88,44 @@ class FlowClips(Dataset[dict[str, Any]]):
         for clip in self.clips:
             if opened.video(clip.video).pairs == 0:
                 raise UserError(f"{clip.video!r} has no flow; leave it out, or pass missing='skip'")
-        opened.close()
-        self._samples = ClipDataset(
-            store,
-            self.clips,
-            inputs,
-            sampling=Sampling(segments=segments),
-            crop=Crop(size=size, flip=flip),
-            snapshots=segments,
-        )
-        self._table = quantiser_table(opened.meta)
+        if opened is not store:
+            opened.close()
+        self._samples = self._items.samples(store, self.clips)
         self.train, self.segments, self.layout, self.transform = train, segments, layout, transform
+
+    @classmethod
+    def from_shards(
+        cls,
+        shards: str | Path,
+        clips: Sequence[Clip | str] | None = None,
+        *,
+        seed: int = 0,
+        buffer: int = 200,
+        rank: int | None = None,
+        world: int | None = None,
+        cache: str | Path | None = None,
+        cache_mb: float | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> ShardClips:
+        """The same items from what `twostream export --to webdataset` wrote, read in sequence.
+
+        `shards`: that folder, or the URL that it lies under. An item is of a clip, not of a video;
+        its label is the export's unless `clips` are given, which choose videos and label them.
+        See `ShardClips` for the rest; `options` are those above, without `missing`.
+        """
+        from streams.samples.shard_clips import ShardClips
+
+        return ShardClips(
+            shards,
+            clips,
+            seed=seed,
+            buffer=buffer,
+            rank=rank,
+            world=world,
+            cache=cache,
+            cache_mb=cache_mb,
+            **options,
+        )
 
     def __repr__(self) -> str:
         left_out = f", {len(self.missing)} missing" if self.missing else ""
@@ -114,29 +143,8 @@ class FlowClips(Dataset[dict[str, Any]]):
         which: Draw | int = index
         if self.train:
             which = Draw(int(torch.randint(2**62, ())), index)
-        batch = collate([self._samples[which]])
-        item: dict[str, Any] = {
-            "label": self.clips[index].label,
-            "video": self.clips[index].video,
-        }
-        for name, input_ in self._samples.inputs.items():
-            size = self._samples.crop.size
-            item[name] = self._shaped(name, prepare(batch, name, input_, self._table, size)[0])
-        return item if self.transform is None else self.transform(item)
-
-    def _shaped(self, name: str, snippets: Tensor) -> Tensor:
-        """(K, C, size, size) as the caller wants it."""
-        if name == "flow" and self.layout == "video":
-            snippets = snippets.unflatten(1, (-1, 2)).transpose(1, 2)
-        return (snippets if self.segments > 1 else snippets[0]).contiguous()
+        return self._items.item(self._samples[which])
 
 
 def _has_flow(store: Store, video: str) -> bool:
     return video in store and store.video(video).pairs > 0
-
-
-def _labelled(clips: Sequence[Clip | str]) -> list[Clip]:
-    labelled = [clip if isinstance(clip, Clip) else Clip(clip, UNLABELLED, "") for clip in clips]
-    if not labelled:
-        raise UserError("there is no video to take clips from")
-    return labelled

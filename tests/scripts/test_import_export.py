@@ -112,16 +112,54 @@ def test_arrays_and_shards(flows: Path, twostream: Run, tmp_path: Path) -> None:
     arrays = [np.load(path) for path in (tmp_path / "npy").rglob("*_flow.npy")]
     assert [array.shape for array in arrays] == [(5, 24, 32, 2)] * 4
     done = twostream(
-        *("export", store, "--to", "webdataset", "--out", tmp_path / "tar"),
+        *("export", store, "--to", "webdataset-pictures", "--out", tmp_path / "tar"),
         *("--videos-per-shard", 3, "--labels", flows / "train.txt"),
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "tar").glob("shard-*.tar"))) == 2
 
 
+def test_shards_of_clips_and_the_names_of_pytorch_i3d(
+    flows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(name: str, *arguments: object) -> tuple[int, str, str]:
+        code = import_module(f"scripts.{name}").main([*map(str, arguments), "--json", "--quiet"])
+        return (code, *capsys.readouterr())
+
+    store, out = tmp_path / "store", tmp_path / "shards"
+    command("import", flows / "flows", "--out", store, "--bound", 20)
+    arguments = (store, "--to", "webdataset", "--out", out, "--labels", flows / "train.txt")
+    shape = ("--clip-pairs", 2, "--shard-mb", 0.02)
+    said = [json.loads(command("export", *arguments, *shape)[1]) for _ in range(2)]
+    assert [row["exported"] for row in said] == [8, 0]  # 4 videos of 5 pairs
+    assert said[1]["there before"] == said[1]["clips"] == 8
+    index = json.loads((out / "shards.json").read_text())
+    assert said[0]["shards"] == len(index["shards"]) == len(list(out.glob("*.tar"))) > 1
+    assert said[0]["bytes"] == sum(path.stat().st_size for path in out.glob("*.tar"))
+    assert index["classes"] == ["Archery", "Biking"]
+    code, _, errors = command("export", *arguments, "--clip-pairs", 3)
+    assert code == 2
+    assert "other videos, labels or options" in errors
+    i3d = tmp_path / "i3d"
+    code, told, errors = command("export", store, "--to", "pytorch-i3d", "--out", i3d)
+    assert (code, json.loads(told)["exported"]) == (0, 4), errors
+    back = ("--out", tmp_path / "back", "--bound", 20, "--rule", "round")
+    code, _, errors = command("import", i3d / "flow", i3d / "rgb", *back)
+    assert code == 0, errors
+    first, second = open_store(store), open_store(tmp_path / "back")
+    assert first.videos() == second.videos()
+    for video in first.videos():
+        for kind, count in (("forward", 5), ("frames", 6)):  # the very files, there and back
+            assert first.read_encoded(video, kind, 0, count) == second.read_encoded(
+                video, kind, 0, count
+            )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["export", "s", "--to", "webdataset", "--out", "o", "--bound", "9"], "own coding"),
+        (["export", "s", "--to", "litdata", "--out", "o", "--shard-mb", "0"], "--shard-mb"),
         (["import", "--out", "s"], "name the folder"),
         (["import", "nowhere", "--out", "s"], "nowhere does not exist"),
         (["import", ".", "--out", "s"], "no flow was recognised"),
