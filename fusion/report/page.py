@@ -99,7 +99,7 @@ def sections(view: dict[str, Any], runs: Sequence[RunFigures]) -> list[tuple[str
         "systems": data["ranking"] is not None,
         "mistakes": data["errors"] is not None,
         "weights": bool(view["weights"]),
-        "ensemble": data["ensemble"] is not None,
+        "ensemble": len(data["tables"]) > 1,
         "calibration": bool(view["reliability"]),
         "conditions": bool(data["conditions"]),
         "features": bool(view["maps"]),

@@ -22,6 +22,7 @@ from fusion.judge import (
     Evaluation,
     SplitEvaluation,
     evaluate,
+    mean_average_precision,
     precision_of_classes,
     resample,
 )
@@ -117,6 +118,8 @@ def _extras(split: SplitEvaluation, inputs: ReportInputs) -> Extras:
     facts = video_facts(inputs.store, split.videos) if inputs.store is not None else {}
     parts = read_parts(inputs.parts, split.classes) if inputs.parts else class_parts(split.classes)
     mine = [table for table in inputs.fit if table.split == split.split]
+    precision = [precision_of_classes(table) for table in split.tables]
+    ensemble, why_none = find_ensemble(split, mine, draws, seed, inputs.common_only)
     return Extras(
         curves=weight_curves(split.single_tables, split.group, counts),
         fitted_curves=_fitted_curves(mine, inputs),
@@ -124,10 +127,17 @@ def _extras(split: SplitEvaluation, inputs: ReportInputs) -> Extras:
         store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
         comparison=compare(split, draws, seed) if len(split.figures) > 1 else None,
         additions=additions(split, draws, seed),
-        ensemble=find_ensemble(split, mine, draws, seed, inputs.common_only),
+        ensemble=ensemble,
+        no_ensemble=why_none,
         conditions=conditions(split, facts, min(draws, CURVE_DRAWS), seed),
         errors=error_kinds(split, parts) if parts else None,
-        precision=[precision_of_classes(table) for table in split.tables],
+        precision=precision,
+        mean_precision=[
+            None
+            if found.mean is None
+            else mean_average_precision(table, found.mean, split.group, split.groups, draws, seed)
+            for table, found in zip(split.tables, precision, strict=True)
+        ],
     )
 
 
