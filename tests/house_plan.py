@@ -11,7 +11,7 @@ STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.tra
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
 FUSION = {
     *("fusion.judge", "fusion.scores", "fusion.features"),
-    *("fusion.compare", "fusion.network", "fusion.report", "fusion.explanation"),
+    *("fusion.compare", "fusion.explanation", "fusion.network", "fusion.page", "fusion.report"),
 }
 STORAGE = {
     "storage",
@@ -83,14 +83,19 @@ PLAN: dict[str, set[str]] = {
         *("storage.catalog", "storage.features", "storage.scores"),
     },
     "fusion.network": STREAMS | {"streams.scoring"},
+    "fusion.page": set(),
+    "fusion.page.templates": set(),
     "fusion.report": {
-        *("fusion.compare", "fusion.judge", "fusion.scores", "streams.training"),
+        *("fusion.compare", "fusion.explanation", "fusion.judge", "fusion.page", "fusion.scores"),
+        *("streams.scoring", "streams.training"),
         *("storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
+    "fusion.explanation.templates": set(),
     "fusion.explanation": {
         *STREAMS,
-        *("fusion.report", "streams.explanation", "streams.scoring", "streams.sequences"),
+        *("fusion.network", "fusion.page", "streams.explanation", "streams.scoring"),
+        "streams.sequences",
         *("storage.catalog", "storage.codecs", "storage.store"),
     },
     # commands
@@ -108,7 +113,7 @@ PLAN: dict[str, set[str]] = {
         *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
     },
     "scripts.exam": {
-        *("fusion.report", "scripts.common", "scripts.samples"),
+        *("fusion.page", "scripts.common", "scripts.samples"),
         *("storage.codecs", "storage.features", "storage.scores", "storage.store"),
         *("streams.networks", "streams.scoring", "streams.sequences", "streams.training"),
     },

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
+    from fusion.explanation.asked import Wanted
     from fusion.explanation.figures import Explanation
+    from fusion.explanation.fused import explain_fusion
     from fusion.explanation.page import check_folder, write_explanation
     from fusion.explanation.sequences import explain_sequence
-    from fusion.explanation.streams import Wanted, explain_stream
+    from fusion.explanation.streams import explain_stream
 
 __getattr__, __all__ = exports(__name__, __file__)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusion.judge import Evaluation
+from fusion.page import page_environment, page_part
 from fusion.report.chart_data import run_charts
 from fusion.report.data import Extras, plain
-from fusion.report.environment import page_environment, page_part
 from fusion.report.examples import KINDS
 from fusion.report.pictures import wheel_picture
 from fusion.report.runs import RunFigures
@@ -19,6 +19,7 @@ from fusion.report.split_page import split_view
 if TYPE_CHECKING:
     from storage.store import Store
 
+OWN = "fusion.report"
 SECTIONS = (
     ("summary", "Summary"),
     ("systems", "Systems"),
@@ -47,9 +48,9 @@ SCRIPTS = (
     "matrix_drawing.js",
     "confusion.js",
     "map.js",
-    "theme.js",
-    "start.js",
 )
+START = "start.js"
+"""Behind all others."""
 
 
 def render(
@@ -60,7 +61,9 @@ def render(
     store: Store | None,
 ) -> str:
     """The page as text."""
-    environment = page_environment({"pct": pct, "gain": gain, "p": p_text, "count": short_number})
+    environment = page_environment(
+        {"pct": pct, "gain": gain, "p": p_text, "count": short_number}, OWN
+    )
     views = [
         split_view(split, extra, split_data, store)
         for split, extra, split_data in zip(evaluation.splits, extras, data["splits"], strict=True)
@@ -85,8 +88,14 @@ def render(
         runs=training,
         kinds=KINDS,
         wheel=wheel_picture() if store is not None else None,
-        style=page_part("report.css"),
-        script="\n".join(map(page_part, SCRIPTS)),
+        style=page_part("page.css"),
+        script="\n".join(
+            [
+                *(page_part(name, OWN) for name in SCRIPTS),
+                page_part("theme.js"),
+                page_part(START, OWN),
+            ]
+        ),
         numbers=in_script(data),
         detail=in_script({"splits": detail, "charts": hover}),
     )
