@@ -88,7 +88,7 @@ PLAN: dict[str, set[str]] = {
     "fusion.report": {
         *("fusion.compare", "fusion.explanation", "fusion.judge", "fusion.page", "fusion.scores"),
         *("streams.scoring", "streams.training"),
-        *("storage.codecs", "storage.scores", "storage.store"),
+        *("storage.catalog", "storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
     "fusion.explanation.templates": set(),
@@ -96,7 +96,7 @@ PLAN: dict[str, set[str]] = {
         *STREAMS,
         *("fusion.network", "fusion.page", "streams.explanation", "streams.scoring"),
         "streams.sequences",
-        *("storage.catalog", "storage.codecs", "storage.store"),
+        *("storage.catalog", "storage.codecs", "storage.features", "storage.store"),
     },
     # commands
     "scripts.common": {

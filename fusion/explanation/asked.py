@@ -28,6 +28,8 @@ class Wanted:
     """Parts whose filters are drawn; some, spread over the depth, where empty."""
     filters: int = 8
     best: int = 4
+    guided: bool = True
+    """Whether guided back-propagation is drawn, where it means something."""
 
 
 def class_of(of: str, classes: Sequence[str], label: int, predicted: int, labelled: bool) -> int:

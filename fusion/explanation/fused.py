@@ -190,7 +190,7 @@ def fused_sections(
             answer = fused.answer(look.x["spatial"], look.x["temporal"])
         shares = answer[0].float().softmax(0).cpu().numpy()
         target = class_of(wanted.of, classes, look.label, int(shares.argmax()), labelled)
-        figures, facts = fused_figures(fused, number, look, target)
+        figures, facts = fused_figures(fused, number, look, target, wanted.guided)
         said = answer_words(classes, shares, target, look.label if labelled else None)
         sections.append(Section(look.video, lead=said, figures=figures, inner=True))
         answered = answer_numbers(classes, shares, target, look.label if labelled else None)
@@ -199,7 +199,7 @@ def fused_sections(
 
 
 def fused_figures(
-    fused: FusedNetwork, number: int, look: Looked, target: int
+    fused: FusedNetwork, number: int, look: Looked, target: int, guided: bool = True
 ) -> tuple[list[Figure], dict[str, Any]]:
     """Both inputs, the three maps over them, and guided back-propagation to both."""
     name = fused.run.classes[target]
@@ -224,7 +224,7 @@ def fused_figures(
         where = "behind the join" if at == "joined" else f"of the {at} tower"
         tiles = shade(pictures[tower], shares[columns])
         add(f"gradcam-{at}", tiles, f"Grad-CAM {where} for {name}")
-    if not fused.unguided:
+    if guided and not fused.unguided:
         found = guided_gradient(fused.answer, both, target)
         for tower, gradient in zip(kinds, found, strict=True):
             channels = look.pictures[tower].shape[2]

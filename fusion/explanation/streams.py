@@ -150,7 +150,7 @@ def video_sections(
         with torch.no_grad():
             shares = explained.network(snapshot.x)[0].float().softmax(0).cpu().numpy()
         target = class_of(wanted.of, classes, snapshot.label, int(shares.argmax()), labelled)
-        figures, facts = video_figures(explained, number, snapshot, target)
+        figures, facts = video_figures(explained, number, snapshot, target, wanted.guided)
         true = snapshot.label if labelled else None
         said = answer_words(classes, shares, target, true)
         sections.append(Section(snapshot.video, lead=said, figures=figures, inner=True))
@@ -166,7 +166,7 @@ def video_sections(
 
 
 def video_figures(
-    explained: Explained, number: int, snapshot: Snapshot, target: int
+    explained: Explained, number: int, snapshot: Snapshot, target: int, guided: bool = True
 ) -> tuple[list[Figure], dict[str, Any]]:
     """Input, Grad-CAM, guided back-propagation, masks of attention."""
     kind, name = snapshot.kind, explained.run.classes[target]
@@ -193,10 +193,10 @@ def video_figures(
         "gradcam", shade(pictures[columns], over[columns]), f"Grad-CAM for {name}",
         f"Grad-CAM for {name}",
     )  # fmt: skip
-    if not explained.unguided:
-        guided = as_steps(guided_gradient(network, x, target).detach(), snapshot)
+    if guided and not explained.unguided:
+        steps_of = as_steps(guided_gradient(network, x, target).detach(), snapshot)
         add(
-            "guided", gradients(guided, kind)[columns], f"guided back-propagation for {name}",
+            "guided", gradients(steps_of, kind)[columns], f"guided back-propagation for {name}",
             f"guided back-propagation for {name}",
         )  # fmt: skip
     for part, mask in attention_masks(network, x).items():

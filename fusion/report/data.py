@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ from fusion.report.systems import (
 )
 from fusion.scores import WeightCurve
 
+if TYPE_CHECKING:
+    from fusion.report.seen import Seen
+
 FORMAT, VERSION = "twostream-report", 1
 
 
@@ -63,6 +66,8 @@ class Extras:
     """One a table."""
     mean_precision: list[Measure | None] = field(default_factory=list)
     """The mAP of each table; None where no class has a video."""
+    seen: Seen | None = None
+    """What the networks of the runs look at."""
 
 
 def report_data(
@@ -133,6 +138,7 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
         "additions": addition_data(extras.additions),
         "ensemble": ensemble_data(extras.ensemble),
         "no_ensemble": extras.no_ensemble,
+        "seen": seen_data(extras.seen),
         "conditions": condition_data(extras.conditions),
         "errors": error_data(extras.errors),
         "frontier": frontier_data(split),
@@ -192,6 +198,12 @@ def table_data(
         "confusion": np.stack([rows, columns, matrix[rows, columns]], axis=1),
         "made": figures.provenance,
     }
+
+
+def seen_data(seen: Seen | None) -> list[dict[str, Any]]:
+    """Of each run, which videos have pictures, or why there are none."""
+    looks = seen.looks if seen else ()
+    return [{"run": look.run, "videos": list(look.videos), "note": look.note} for look in looks]
 
 
 def spread(confidence: NDArray[np.floating]) -> list[float]:

@@ -14,6 +14,7 @@ from fusion.report.examples import KINDS
 from fusion.report.pictures import wheel_picture
 from fusion.report.runs import RunFigures
 from fusion.report.scatter import short_number
+from fusion.report.seen import picture_height, picture_uri
 from fusion.report.split_page import split_view
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SECTIONS = (
     ("conditions", "Conditions"),
     ("examples", "Examples"),
     ("features", "Features"),
+    ("seen", "What they see"),
     ("training", "Training"),
     ("statistics", "How to read"),
     ("made", "How it was made"),
@@ -62,8 +64,17 @@ def render(
 ) -> str:
     """The page as text."""
     environment = page_environment(
-        {"pct": pct, "gain": gain, "p": p_text, "count": short_number}, OWN
+        {
+            "pct": pct,
+            "gain": gain,
+            "p": p_text,
+            "count": short_number,
+            "uri": picture_uri,
+            "tall": picture_height,
+        },
+        OWN,
     )
+    environment.tests["contains"] = lambda videos, video: video in videos
     views = [
         split_view(split, extra, split_data, store)
         for split, extra, split_data in zip(evaluation.splits, extras, data["splits"], strict=True)
@@ -112,6 +123,7 @@ def sections(view: dict[str, Any], runs: Sequence[RunFigures]) -> list[tuple[str
         "calibration": bool(view["reliability"]),
         "conditions": bool(data["conditions"]),
         "features": bool(view["maps"]),
+        "seen": view["seen"] is not None,
         "training": bool(runs),
     }
     return [(name, title) for name, title in SECTIONS if there.get(name, True)]

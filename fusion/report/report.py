@@ -33,6 +33,7 @@ from fusion.report.files import latex_table, write_numbers
 from fusion.report.page import render
 from fusion.report.pictures import store_facts
 from fusion.report.runs import read_run, with_parameters
+from fusion.report.seen import look_at_runs
 from fusion.report.video_facts import video_facts
 from fusion.scores import WeightCurve, weight_curves
 from storage import atomic
@@ -57,7 +58,9 @@ class ReportInputs:
     store: Store | None = None
     """Where the examples' frames and flow are read."""
     runs: Sequence[str | Path] = ()
-    """Run folders whose learning curves and recipes are shown."""
+    """Run folders whose learning curves and recipes are shown, and what their networks look at."""
+    features: Sequence[str | Path] = ()
+    """Feature stores of the runs of sequences among them."""
     title: str = "Two-stream report"
     ceilings: dict[str, Any] = field(default_factory=dict)
     """{"spatial": 0.25, "fused": 1.0}: accuracies that cannot be passed on these videos."""
@@ -93,7 +96,16 @@ def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> 
         tables, draws=inputs.draws, seed=inputs.seed, common_only=inputs.common_only
     )
     runs = [read_run(run) for run in inputs.runs]
-    extras = [_extras(split, inputs) for split in evaluation.splits]
+    seen = look_at_runs(
+        inputs.runs,
+        evaluation.splits,
+        inputs.store.folder if inputs.store is not None else None,
+        [Path(path) for path in inputs.features],
+    )
+    extras = [
+        replace(_extras(split, inputs), seen=shown)
+        for split, shown in zip(evaluation.splits, seen, strict=True)
+    ]
     data = report_data(evaluation, extras, runs, inputs.title, _over_splits(evaluation))
     stem = page.with_suffix("")
     paths = [page, *write_numbers(data, evaluation, stem)]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from streams.explanation.first_layer import first_filters
     from streams.explanation.gradients import (
         FINE,
+        attribution,
         class_map,
         grad_cam,
         gradient_copy,
