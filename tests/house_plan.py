@@ -105,8 +105,9 @@ PLAN: dict[str, set[str]] = {
     "scripts.health": {"flow.tvl1"},
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
-        *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
-        *("scripts.common", "storage.store", "streams.scoring", "streams.sequences"),
+        *("flow.extraction", "flow.pictures", "flow.video", "fusion.explanation", "fusion.report"),
+        *("scripts.common", "storage.store", "streams.samples", "streams.scoring"),
+        "streams.sequences",
     },
     "scripts.bench": {
         *(FLOW | STORAGE | STREAMS | COMMON),

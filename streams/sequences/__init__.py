@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from streams.sequences.data import FeatureBatch, FeatureDataset
     from streams.sequences.data_options import FeatureData
     from streams.sequences.looks import VideoWeights, clip_weights, video_weights
-    from streams.sequences.on_video import SequenceOnVideo
+    from streams.sequences.on_video import SequenceOnVideo, SequenceScores
     from streams.sequences.recipes import (
         SEQUENCE_PARTS,
         SEQUENCE_RECIPES,
