@@ -231,18 +231,18 @@ class Overlay:
 
     def _bars(self, pen: Pen, region: Region) -> None:
         """The most probable classes now: fused as a bar, each stream's own beside it."""
-        small, font = self._font(13), self._font(16)
+        small, font = self._font(13), self._font(15)
         if not self.history.times:
             pen.text((region.left, region.top), "waiting for the first frames", FAINT, small)
             return
         now = self.history.probabilities[-1]
         named = self.streams[:COLUMNS]
-        column = self._unit(66 if named else 52)
+        widest = max([0.0, *(pen.textlength(name, font=small) for name in named)])
+        column = min(max(self._unit(54), round(widest) + self._unit(10)), self._unit(90))
         head = self._unit(20) if named else 0
-        label = min(round(region.width * 0.3), self._unit(230))
-        room = max(self._unit(30), region.width - label - column * (1 + len(named)))
+        room = max(self._unit(60), region.width - column * (1 + len(named)))
         columns = [("fused", now), *((n, self.history.streams.get(n)) for n in named)]
-        rights = [region.left + label + room + column * (k + 1) for k in range(len(columns))]
+        rights = [region.left + room + column * (k + 1) for k in range(len(columns))]
         if named:
             for right, (name, _) in zip(rights, columns, strict=True):
                 text = cut(pen, name, small, column - self._unit(6))
@@ -253,14 +253,12 @@ class Overlay:
         pitch = min(self._unit(38), (region.height - head) // SHOWN)
         for row, index in enumerate(np.argsort(-now, kind="stable")[:SHOWN]):
             top = region.top + head + pitch * row
-            middle, half = top + pitch // 2, round(pitch * 0.32)
-            name = cut(pen, self.classes[index], font, label - self._unit(10))
-            pen.text((region.left + label - self._unit(8), middle), name, INK, font, anchor="rm")
-            start = region.left + label
-            pen.rectangle((start, middle - half, start + room, middle + half), fill=GROUND)
-            reach = start + max(2, round(room * float(now[index])))
-            colour = self._colour(int(index))
-            pen.rectangle((start, middle - half, reach, middle + half), fill=colour)
+            middle, low, thick = top + pitch // 2, top + round(0.86 * pitch), self._unit(7)
+            name = cut(pen, self.classes[index], font, room - self._unit(8))
+            pen.text((region.left, low - thick - self._unit(4)), name, INK, font, anchor="ls")
+            pen.rectangle((region.left, low - thick, region.left + room, low), fill=GROUND)
+            reach = region.left + max(2, round(room * float(now[index])))
+            pen.rectangle((region.left, low - thick, reach, low), fill=self._colour(int(index)))
             for right, (_, shares) in zip(rights, columns, strict=True):
                 text = "–" if shares is None else f"{shares[index]:.0%}"
                 ink = INK if right == rights[0] else FAINT
@@ -269,20 +267,20 @@ class Overlay:
     def _curves(self, page: Image.Image, pen: Pen, region: Region, time: float) -> None:
         """The leading classes' probabilities over time, up to now, over strips of attention."""
         small = self._font(13)
-        strip = self._unit(22)
+        strip, gap = self._unit(22), self._unit(6) if self.strips else 0
         label = max(
             [self._unit(44), *(round(pen.textlength(n, font=small)) + 12 for n in self.strips)]
         )
         start = region.left + min(label, region.width // 3)
         stop = region.right - self._unit(8)
         top = region.top + self._unit(8)
-        bottom = region.bottom - self._unit(26) - strip * len(self.strips)
+        bottom = region.bottom - self._unit(26) - strip * len(self.strips) - gap
         for share in (0.0, 0.5, 1.0):
             y = bottom - share * (bottom - top)
             pen.line((start, y, stop, y), fill=LINE)
             pen.text((start - self._unit(8), y), f"{share:.0%}", FAINT, small, anchor="rm")
         span = max(self.duration, time)
-        low = bottom + strip * len(self.strips)
+        low = bottom + gap + strip * len(self.strips)
         for tick in ticks_of(span):
             x = start + (stop - start) * tick / span
             pen.line((x, low, x, low + 5), fill=FAINT)
@@ -301,7 +299,7 @@ class Overlay:
                 dot = 1.7 * width
                 pen.ellipse((x - dot, y - dot, x + dot, y + dot), fill=self._colour(index))
         for row, (name, found) in enumerate(self.strips.items()):
-            high = bottom + strip * row + self._unit(6)
+            high = bottom + gap + strip * row + self._unit(6)
             box = Region(start, high, stop - start, strip - self._unit(6))
             self._draw_strip(page, found, box, span)
             text = cut(pen, name, small, start - region.left - self._unit(8))

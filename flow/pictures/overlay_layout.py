@@ -61,7 +61,7 @@ def layout_of(width: int, height: int, *, flow: bool, strips: int = 0) -> Layout
     above = top + tall + margin
     flow_width = min(round(inner * width / height), round(page * 0.3)) if flow else 0
     left = 2 * margin + flow_width if flow else margin
-    half = (page - left - 2 * margin) // 2
+    half = round((page - left - 2 * margin) * 0.54)
     return Layout(
         page,
         even(top + tall + panel),
@@ -70,7 +70,7 @@ def layout_of(width: int, height: int, *, flow: bool, strips: int = 0) -> Layout
         Region((page - wide) // 2, top, wide, tall),
         Region(margin, above, flow_width, inner) if flow else None,
         Region(left, above, half, inner),
-        Region(left + half + margin, above, half, inner),
+        Region(left + half + margin, above, page - left - half - 2 * margin, inner),
     )
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from feature_material import write_made
+from explain_material import fusion_run, sequence_run, stream_run
 from PIL import Image
 from streams_tiny import Tiny, write_tiny
 
 from fusion.explanation.fused import FusedNetwork, looks_of
-from fusion.network import FusionOptions, FusionRecipe, FusionScorer, FusionTask, load_tower
+from fusion.network import FusionScorer
 from scripts.explain import main, spread
 from storage import atomic
 from streams.explanation import class_map
@@ -24,37 +23,14 @@ from streams.scoring import Run
 from streams.sequences import (
     FeatureData,
     SequenceScorer,
-    SequenceTask,
-    Windows,
     open_feature_source,
-    sequence_recipe,
     video_weights,
 )
-from streams.training import RunFolder, StreamTask, recipe, save_weights
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return write_tiny(tmp_path_factory.mktemp("explain"))
-
-
-def stream_run(folder: Path, tiny: Tiny, kind: str, network: str, length: int, *extra: str) -> Path:
-    """As training leaves it; random weights."""
-    chosen = recipe("small", kind, network)
-    chosen = replace(
-        chosen,
-        input=replace(chosen.input, length=length, stride=1),
-        crop=replace(chosen.crop, size=32),
-        network=replace(chosen.network, network=network, extra=extra),
-    )
-    source = open_source(DataOptions(tiny.store, tiny.labels), {kind: chosen.input})
-    torch.manual_seed(0)
-    task = StreamTask(kind, chosen, source, seed=0)
-    run = RunFolder(folder)
-    run.begin(task.settings(), {"recipe": "small"})
-    weights = task.build_model(initial=True).state_dict()
-    save_weights(run.best, weights, {"classes": list(task.classes)})
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -149,22 +125,7 @@ def test_without_captum_one_line_says_what_to_install(
 
 @pytest.fixture(scope="module")
 def fused_run(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of two towers with random weights, joined twice."""
-    folder = tmp_path_factory.mktemp("fused")
-    lengths = {"spatial": 1, "temporal": 3}
-    towers = [
-        load_tower(stream_run(folder / kind, tiny, kind, "resnet18", length), kind)
-        for kind, length in lengths.items()
-    ]
-    fusing = FusionOptions(snapshots=3, gap=1, stages=("layer1", "layer2"))
-    inputs = {tower.kind: tower.recipe.input for tower in towers}
-    source = open_source(DataOptions(tiny.store, tiny.labels), inputs)
-    task = FusionTask(towers[0], towers[1], FusionRecipe(fusing), source, seed=3)
-    run = RunFolder(folder / "run")
-    run.begin(task.settings(), {"recipe": "small"})
-    weights = task.build_model(initial=True).state_dict()
-    save_weights(run.best, weights, {"classes": list(task.classes)})
-    return folder / "run"
+    return fusion_run(tmp_path_factory.mktemp("fused"), tiny)
 
 
 def test_a_fusion_is_explained_behind_its_join_and_tower_by_tower(
@@ -250,23 +211,13 @@ def test_stopped_while_it_writes_it_leaves_whole_pictures_and_no_page(
 
 @pytest.mark.parametrize("network", ["temporal-attention", "visual-attention"])
 def test_attention_is_drawn_and_kept(network: str, tiny: Tiny, tmp_path: Path) -> None:
-    made = write_made(tmp_path / "features")
-    store = made.maps if network == "visual-attention" else made.rgb
-    chosen = sequence_recipe("small", network)
-    chosen = replace(chosen, windows=Windows(length=8), net=replace(chosen.net, hidden=8))
-    source = open_feature_source(FeatureData((store,), made.labels))
-    task = SequenceTask(chosen, source, 0)
-    run = RunFolder(tmp_path / "run")
-    run.begin(task.settings(), {"recipe": "small"})
-    save_weights(
-        run.best, task.build_model(initial=True).state_dict(), {"classes": list(task.classes)}
-    )
-    given = ["--features", str(store), "--labels", str(made.labels)]
+    run, store, labels = sequence_run(tmp_path, network)
+    given = ["--features", str(store), "--labels", str(labels)]
     out = tmp_path / "out"
-    assert main(words(tmp_path / "run", tiny, out, *given)) == 0
+    assert main(words(run, tiny, out, *given)) == 0
     said = json.loads((out / "explain.json").read_text())
-    scorer = SequenceScorer(Run.open(tmp_path / "run"), torch.device("cpu"))
-    test = open_feature_source(FeatureData((store,), made.labels), ("test",))
+    scorer = SequenceScorer(Run.open(run), torch.device("cpu"))
+    test = open_feature_source(FeatureData((store,), labels), ("test",))
     looks = {look.video: look for look in video_weights(scorer, test, "test")}
     assert len(said["videos"]) == len(list(out.glob("*-attention.png"))) == 2
     for video in said["videos"]:
