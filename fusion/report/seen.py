@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from fusion.judge import SplitEvaluation
 from fusion.report.data import shown_first
@@ -97,7 +96,8 @@ def look_at_split(
     videos = chosen_videos(split, VIDEOS)
     rows = {video: row for row, video in enumerate(split.videos)}
     clips = [Clip(v.video, int(split.labels[rows[v.video]]), v.video) for v in videos]
-    looks, left, out = [], BYTES, 0
+    looks: list[RunLooks] = []
+    left, out = BYTES, 0
     for run in runs:
         try:
             if tuple(run.classes) != tuple(split.classes):
@@ -139,7 +139,7 @@ def picture_uri(picture: bytes) -> str:
 
 def picture_height(picture: bytes) -> int:
     """Pixels, so that a page keeps room for what is decoded later."""
-    import cv2
+    from PIL import Image
 
-    shape = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape
-    return int(shape[0])
+    with Image.open(io.BytesIO(picture)) as opened:
+        return opened.height

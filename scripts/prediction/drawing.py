@@ -71,7 +71,8 @@ class OverlayVideo:
         for scores in self.places.values():
             step = max(int(np.searchsorted(scores.moments, frame, side="right")) - 1, 0)
             assert scores.weights is not None
-            top, left, height, width = centre_box(*picture.shape[:2], scores.share)
+            tall, wide = picture.shape[:2]
+            top, left, height, width = centre_box(tall, wide, scores.share)
             inside = (slice(top, top + height), slice(left, left + width))
             picture = picture.copy()
             picture[inside] = place_heat(picture[inside], scores.weights[step])
