@@ -26,7 +26,7 @@ def stream_run(folder: Path, tiny: Tiny, kind: str, network: str, length: int, *
     chosen = recipe("small", kind, network)
     chosen = replace(
         chosen,
-        input=replace(chosen.input, length=length, stride=1),
+        input=replace(chosen.input, length=length, stride=1),  # type: ignore[arg-type]
         crop=replace(chosen.crop, size=32),
         network=replace(chosen.network, network=network, extra=extra),
     )
