@@ -3,6 +3,7 @@
     twostream explain runs/spatial --store S --labels L --out seen
     twostream explain runs/temporal --store S --videos Biking/v_Biking_g01_c01 --out seen
     twostream explain runs/c3d --store S --labels L --out seen --of true --parts conv1 conv5
+    twostream explain runs/fusion --store S --labels L --out seen
     twostream explain runs/attention --features F --store S --labels L --out seen
 
 OUT becomes a folder: explain.html, which needs nothing else, a PNG each picture, and the numbers
@@ -28,6 +29,7 @@ from storage.progress import progress_bar
 if TYPE_CHECKING:
     from fusion.explanation import Explanation
     from storage.catalog import Clip
+    from streams.inputs import AnyInput
     from streams.scoring import Run
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Options:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of a trained run of a stream or of a sequence network."""
+    """Folder of a trained run of a stream, of a conv-level fusion or of a sequence network."""
     out: Path
     """The folder for page and pictures; an earlier page in it is replaced."""
     store: Path | None = None
@@ -58,8 +60,8 @@ class Options:
     of: str = "predicted"
     """The class whose reasons are drawn: predicted, true (with --labels), or a class by name."""
     at: str = ""
-    """The part of the network whose maps Grad-CAM weighs (default: the last
-    whose maps have 4 x 4 places or more)."""
+    """The part of the network whose maps Grad-CAM weighs, of a fusion one of its joins (default:
+    the last whose maps have 4 x 4 places or more)."""
     parts: tuple[str, ...] = ()
     """Parts whose strongest activations are drawn (default: some, spread over the depth)."""
     filters: int = 8
@@ -95,12 +97,14 @@ def run(options: Options) -> int:
     trained = Run.open(options.run)
     if trained.kind == "sequence":
         explanation = of_sequence(trained, options)
+    elif trained.kind == "fusion":
+        explanation = of_fusion(trained, options)
     elif "input" in trained.settings["recipe"] and trained.kind != "motion":
         explanation = of_stream(trained, options)
     else:
         raise UserError(
-            f"{options.run} is a run of kind {trained.kind}; give one of a stream or of a sequence "
-            "network" + (": each of its towers" if trained.kind == "fusion" else "")
+            f"{options.run} is a run of kind {trained.kind}; give one of a stream, of a fusion or "
+            "of a sequence network"
         )
     paths = write_explanation(explanation, options.out)
     drawn = len(explanation.numbers["videos"])
@@ -113,21 +117,11 @@ def run(options: Options) -> int:
 
 def of_stream(trained: Run, options: Options) -> Explanation:
     from fusion.explanation import Wanted, explain_stream
-    from storage.store import open_store
     from streams.networks import entry_of
     from streams.training import pick_device
 
-    if options.store is None or options.features:
-        raise UserError(f"{options.run} is a {trained.kind} run: it is explained with --store")
     recipe = trained.recipe
-    with open_store(options.store) as store:
-        recipe.input.check(store.meta)
-        if not options.other_store:
-            trained.check_store({trained.kind: recipe.input}, store.meta, options.store)
-        listed, where = clips_of(trained, options, store.videos())
-        usable = [c for c in listed if recipe.input.repeatable(store.video(c.video))]
-    if not usable:
-        raise UserError(f"{where} has no video that the run can look at")
+    path, usable, where = usable_clips(trained, options, {trained.kind: recipe.input})
     shown = asked_or_spread(options, {clip.video: clip for clip in usable}, where)
     of_clips = entry_of(recipe.network.name).layout == "clip"
     searched = spread(usable, options.search or (12 if of_clips else 48))
@@ -136,7 +130,7 @@ def of_stream(trained: Run, options: Options) -> Explanation:
     with progress_bar(len(names), "video", "explain", quiet=options.talk.quiet) as bar:
         return explain_stream(
             trained,
-            options.store,
+            path,
             shown,
             searched,
             wanted,
@@ -144,6 +138,52 @@ def of_stream(trained: Run, options: Options) -> Explanation:
             labelled=options.labels is not None,
             watch=bar.update,
         )
+
+
+def of_fusion(trained: Run, options: Options) -> Explanation:
+    from fusion.explanation import Wanted, explain_fusion
+    from fusion.network import FusionScorer
+    from streams.training import pick_device
+
+    device = pick_device(options.device, 0)
+    inputs = FusionScorer(trained, device).inputs
+    path, usable, where = usable_clips(trained, options, inputs)
+    shown = asked_or_spread(options, {clip.video: clip for clip in usable}, where)
+    wanted = Wanted(options.of, options.at, options.parts)
+    with progress_bar(len(shown), "video", "explain", quiet=options.talk.quiet) as bar:
+        return explain_fusion(
+            trained,
+            path,
+            shown,
+            wanted,
+            device,
+            labelled=options.labels is not None,
+            watch=bar.update,
+        )
+
+
+def usable_clips(
+    trained: Run, options: Options, inputs: Mapping[str, AnyInput]
+) -> tuple[Path, list[Clip], str]:
+    """The store, the clips in it that all inputs can look at, and what these are, in words."""
+    from storage.store import open_store
+
+    if options.store is None or options.features:
+        raise UserError(f"{options.run} is a {trained.kind} run: it is explained with --store")
+    with open_store(options.store) as store:
+        for input_ in inputs.values():
+            input_.check(store.meta)
+        if not options.other_store:
+            trained.check_store(inputs, store.meta, options.store)
+        listed, where = clips_of(trained, options, store.videos())
+        usable = [
+            clip
+            for clip in listed
+            if all(i.repeatable(store.video(clip.video)) for i in inputs.values())
+        ]
+    if not usable:
+        raise UserError(f"{where} has no video that the run can look at")
+    return options.store, usable, where
 
 
 def clips_of(trained: Run, options: Options, stored: Sequence[str]) -> tuple[list[Clip], str]:

@@ -8,7 +8,7 @@
     twostream predict my.mp4 --run runs/spatial --run runs/temporal --fusion runs/fusion
     twostream predict my.mp4 --run runs/lstm --features-of runs/i3d-rgb
     twostream predict long.mp4 --spatial S --temporal T --window 10 --stride 5
-    twostream predict folder/ --temporal runs/temporal
+    twostream predict folder/ --temporal runs/temporal --overlay seen/
     twostream predict 0 --temporal runs/temporal --seconds 20
 
 Flow is computed on the way, with the parameters, size, step and rate of the store that the
@@ -18,9 +18,10 @@ temporal run was trained on. A number is a camera. Videos longer than the window
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -71,7 +72,8 @@ class Options:
     stride: float = 5.0
     """Seconds from one line of the timeline to the next."""
     overlay: Path | None = None
-    """Write a video (.mp4) of picture, flow and the running prediction; one input video only."""
+    """Write a video of the picture at its own size, its flow, and what is known when: an .mp4 for
+    one input video, or a folder, which gets one for each."""
     seconds: float = 10.0
     """How long a camera is watched."""
     engine: str = "auto"
@@ -109,8 +111,7 @@ def run(options: Options) -> int:
             "give a trained run: --run, or --spatial, --temporal, --difference or --fusion"
         )
     videos = files_of(options.videos)
-    if options.overlay is not None and len(videos) > 1:
-        raise UserError("--overlay shows one video; predict the others by themselves")
+    overlays = overlay_files(options.overlay, videos)
     window_starts(0, options.window, options.stride)
     device = pick_device(options.device, 0)
     runs = open_runs(paths, options.run, device, options.features_of)
@@ -121,48 +122,88 @@ def run(options: Options) -> int:
         options.window,
         options.stride,
         options.seconds,
-        options.overlay,
     )
     passes = plan_passes(runs, options.engine, options.threads)
     hidden = options.talk.quiet or not sys.stderr.isatty()
     found: list[Prediction] = []
     failed: dict[str, str] = {}
     for video in videos:
+        shown = replace(looking, overlay=overlays.get(video))
         with tqdm(unit="frame", desc=Path(video).name, disable=hidden, leave=False) as bar:
             try:
-                found.append(predict(video, passes, fusing, looking, device, bar.update))
+                found.append(predict(video, passes, fusing, shown, device, bar.update))
             except UserError as error:
                 if len(videos) == 1:
                     raise UserError(f"{video}: {error}") from None
                 failed[video] = " ".join(str(error).split())
     if options.json:
         content = {
-            "videos": [as_json(one, fusing, options.top) for one in found],
+            "videos": [
+                as_json(one, fusing, options.top)
+                | ({"overlay": str(overlays[one.video])} if overlays else {})
+                for one in found
+            ],
             "failures": failed,
         }
         print(json.dumps(content, indent=2))
     else:
         for one in found:
             print(as_text(one, fusing, options.top))
-            if options.overlay is not None:
-                print(f"-> {options.overlay}")
+            if overlays:
+                print(f"-> {overlays[one.video]}")
     for video, reason in failed.items():
         print(f"twostream predict: {video}: {reason}", file=sys.stderr)
     return FAILED if failed else OK
 
 
-def files_of(names: Sequence[str]) -> list[str]:
-    """The videos that were named; of a folder all that are in it."""
+def overlay_files(out: Path | None, videos: Mapping[str, Path]) -> dict[str, Path]:
+    """Video -> the .mp4 that shows it: OUT itself, or in the folder OUT one of its own name."""
+    if out is None:
+        return {}
+    if out.suffix and not out.is_dir():
+        if out.suffix.lower() != ".mp4":
+            raise UserError(f"--overlay {out} must end in .mp4, or be a folder")
+        if len(videos) > 1:
+            raise UserError(
+                f"--overlay {out} is one video, and {len(videos)} are predicted; give a folder"
+            )
+        found = dict.fromkeys(videos, out)
+    else:
+        found = {}
+        for video, name in videos.items():
+            path = out / name.with_suffix(".mp4")
+            if path in found.values():
+                path = out / name.with_name(f"{name.name}.mp4")  # a.avi beside a.mov
+            if path in found.values():
+                raise UserError(f"--overlay {out}: {path} would be of two videos; give one by one")
+            found[video] = path
+    named = {Path(video).resolve() for video in videos}
+    for path in found.values():
+        if path.resolve() in named:
+            raise UserError(f"--overlay {out} would replace the video {path}; name another")
+        if path != out:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                said = f"--overlay {out}: {path.parent} cannot be made ({error.strerror})"
+                raise UserError(said) from None
+    return found
+
+
+def files_of(names: Sequence[str]) -> dict[str, Path]:
+    """The videos that were named, of a folder all that are in it; and what to call each: its path
+    in that folder, else its name."""
     from flow.video import find_videos
 
-    videos: list[str] = []
+    videos: dict[str, Path] = {}
     for name in names:
         if not name.isdecimal() and not Path(name).exists():
             raise UserError(f"{name} does not exist")
         if Path(name).is_dir():
-            videos += sorted(file.path for file in find_videos([name])[0])
+            for file in sorted(file.path for file in find_videos([name])[0]):
+                videos[file] = Path(os.path.relpath(file, name))
         else:
-            videos.append(name)
+            videos[name] = Path(Path(name).name)
     return videos
 
 
@@ -223,6 +264,10 @@ def as_json(one: Prediction, fusing: Fusing, top: int) -> dict[str, Any]:
                 "start": round(row.start, 3),
                 "stop": round(row.stop, 3),
                 "top": named(row, fusing.classes, top),
+                "streams": {
+                    name: named(replace(row, probabilities=own), fusing.classes, top)
+                    for name, own in row.streams.items()
+                },
             }
             for row in one.timeline
         ],
@@ -244,7 +289,10 @@ def as_text(one: Prediction, fusing: Fusing, top: int) -> str:
         lines.append("  timeline")
         for row in one.timeline:
             said = ", ".join(f"{fusing.classes[i]} {p:.0%}" for i, p in row.top(2))
-            lines.append(f"  {row.start:7.1f} to {row.stop:7.1f} s  {said}")
+            (first, _), *_ = row.top(1)
+            alone = ", ".join(f"{name} {own[first]:.0%}" for name, own in row.streams.items())
+            of = f"   ({fusing.classes[first]}: {alone})" if alone else ""
+            lines.append(f"  {row.start:7.1f} to {row.stop:7.1f} s  {said}{of}")
     return "\n".join(lines)
 
 

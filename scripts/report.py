@@ -38,8 +38,11 @@ class Options:
     """Validation scores of the streams: their weight curve is drawn too, and the greedy ensemble is
     chosen on them."""
     runs: tuple[Path, ...] = ()
-    """Run folders whose learning curves and recipes are shown. A table of one of these runs that
-    does not state its parameters has them counted."""
+    """Run folders whose learning curves and recipes are shown and, with --store, what their
+    networks look at (pip install 'twostream[explain]'). A table of one of these runs that does not
+    state its parameters has them counted."""
+    features: tuple[Path, ...] = ()
+    """Feature stores of the runs of sequences in --runs, whose attention is then drawn."""
     title: str = "Two-stream report"
     """Heading of the page."""
     map: Literal["tsne", "pca", "none"] = "tsne"
@@ -73,6 +76,7 @@ def run(options: Options) -> int:
         fit=options.files.read(options.fit, part="validation"),
         store=_store(options.store),
         runs=options.runs,
+        features=options.features,
         title=options.title,
         ceilings=_ceilings(options.ceilings),
         parts=options.parts,

@@ -11,7 +11,7 @@ STREAMS = {"streams.inputs", "streams.networks", "streams.samples", "streams.tra
 FLOW = {"flow.tvl1", "flow.algorithms", "flow.video", "flow.extraction", "flow.pictures"}
 FUSION = {
     *("fusion.judge", "fusion.scores", "fusion.features"),
-    *("fusion.compare", "fusion.network", "fusion.report", "fusion.explanation"),
+    *("fusion.compare", "fusion.explanation", "fusion.network", "fusion.page", "fusion.report"),
 }
 STORAGE = {
     "storage",
@@ -87,15 +87,20 @@ PLAN: dict[str, set[str]] = {
         *("storage.catalog", "storage.features", "storage.scores"),
     },
     "fusion.network": STREAMS | {"streams.scoring"},
+    "fusion.page": set(),
+    "fusion.page.templates": set(),
     "fusion.report": {
-        *("fusion.compare", "fusion.judge", "fusion.scores", "streams.training"),
-        *("storage.codecs", "storage.scores", "storage.store"),
+        *("fusion.compare", "fusion.explanation", "fusion.judge", "fusion.page", "fusion.scores"),
+        *("streams.scoring", "streams.training"),
+        *("storage.catalog", "storage.codecs", "storage.scores", "storage.store"),
     },
     "fusion.report.templates": set(),
+    "fusion.explanation.templates": set(),
     "fusion.explanation": {
         *STREAMS,
-        *("fusion.report", "streams.explanation", "streams.scoring", "streams.sequences"),
-        *("storage.catalog", "storage.codecs", "storage.store"),
+        *("fusion.network", "fusion.page", "streams.explanation", "streams.scoring"),
+        "streams.sequences",
+        *("storage.catalog", "storage.codecs", "storage.features", "storage.store"),
     },
     # commands
     "scripts.common": {
@@ -104,15 +109,16 @@ PLAN: dict[str, set[str]] = {
     "scripts.health": {"flow.tvl1"},
     "scripts.samples": {"flow.video", "scripts.common"},
     "scripts.prediction": {
-        *("flow.extraction", "flow.pictures", "flow.video", "fusion.report"),
-        *("scripts.common", "storage.store", "streams.scoring", "streams.sequences"),
+        *("flow.extraction", "flow.pictures", "flow.video", "fusion.explanation", "fusion.report"),
+        *("scripts.common", "storage.store", "streams.samples", "streams.scoring"),
+        "streams.sequences",
     },
     "scripts.bench": {
         *(FLOW | STORAGE | STREAMS | COMMON),
         *("flow.tvl1.cpu", "flow.tvl1.gpu", "fusion.network", "streams.scoring"),
     },
     "scripts.exam": {
-        *("fusion.report", "scripts.common", "scripts.samples"),
+        *("fusion.page", "scripts.common", "scripts.samples"),
         *("storage.codecs", "storage.features", "storage.scores", "storage.store"),
         *("streams.networks", "streams.scoring", "streams.sequences", "streams.training"),
     },

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion.explanation.figures import Explanation
-from fusion.report import page_environment, page_part
+from fusion.page import page_environment, page_part
 from storage import atomic
 from storage.errors import UserError
 
@@ -62,9 +62,9 @@ def earlier(out: Path) -> set[str]:
 
 def rendered(explanation: Explanation) -> str:
     """The page as text."""
-    environment = page_environment({"uri": uri})
+    environment = page_environment({"uri": uri}, "fusion.explanation")
     return environment.get_template("explanation.html").render(
-        explanation=explanation, style=page_part("report.css")
+        explanation=explanation, style=page_part("page.css")
     )
 
 

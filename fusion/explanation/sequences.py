@@ -3,7 +3,7 @@ on the frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from fusion.explanation.figures import Explanation, Figure, Section, file_name, 
 from storage.errors import UserError
 from storage.store import Store, open_store
 from streams.samples import centre_box
+from streams.scoring import Run
 from streams.sequences import FeatureSource, SequenceScorer, VideoWeights, video_weights
 
 WIDTH, BARS, CELLS = 960, 96, 14
@@ -47,39 +48,15 @@ def explain_sequence(
     watch: Callable[[int], object] = lambda done: None,
 ) -> Explanation:
     """The videos of a part in these rows; frames are taken from `store`, where there is one."""
-    run, classes = scorer.run, scorer.run.classes
-    network = scorer.recipe.net.network
-    opened = open_store(store) if store is not None else None
-    sections: list[Section] = []
-    numbers: list[dict[str, Any]] = []
-    places = False
-    for number, look in enumerate(
-        video_weights(scorer, source, part, windows=windows, rows=rows), 1
-    ):
-        places = look.over_places
-        if places and opened is None:
-            raise UserError(
-                f"{run.path} attends to places; --store names the store whose frames they lie on"
-            )
-        draw = place_figures if places else time_figures
-        figures = draw(number, look, opened, source)
-        said = f"{classes[look.label]}; predicted {classes[look.predicted]} ({look.confidence:.0%})"
-        sections.append(Section(look.video, lead=said, figures=figures, inner=True))
-        numbers.append(
-            {
-                "video": look.video,
-                "true": classes[look.label],
-                "predicted": classes[look.predicted],
-                "probability": round(look.confidence, 6),
-                "moments": look.moments.tolist(),
-                "weights": np.round(look.weights.astype(float), 6).tolist(),
-            }
-        )
-        watch(1)
-    head = Section("Attention", NOTES[places])
+    run, network = scorer.run, scorer.recipe.net.network
+    looks = video_weights(scorer, source, part, windows=windows, rows=rows)
+    sections, numbers = weight_sections(run, looks, store, watch)
+    over_places = bool(numbers) and isinstance(numbers[0]["weights"][0], list)
+    head = Section("Attention", NOTES[over_places])
     return Explanation(
         title=f"Where {run.name} looks",
-        subtitle=f"{network} on {' and '.join(map(str, source.stores))}, {len(classes)} classes",
+        subtitle=f"{network} on {' and '.join(map(str, source.stores))}, "
+        f"{len(run.classes)} classes",
         sections=[head, *sections],
         facts={
             "run": str(run.path),
@@ -94,6 +71,48 @@ def explain_sequence(
     )
 
 
+def weight_sections(
+    run: Run,
+    looks: Iterable[VideoWeights],
+    store: Path | None,
+    watch: Callable[[int], object] = lambda done: None,
+) -> tuple[list[Section], list[dict[str, Any]]]:
+    """The weights of each video as a picture and in numbers."""
+    classes = run.classes
+    opened = open_store(store) if store is not None else None
+    sections: list[Section] = []
+    numbers: list[dict[str, Any]] = []
+    for number, look in enumerate(looks, 1):
+        if look.over_places and opened is None:
+            raise UserError(
+                f"{run.path} attends to places; --store names the store whose frames they lie on"
+            )
+        if look.over_places and opened is not None:
+            figures = place_figures(number, look, opened, crop_share(run))
+        else:
+            figures = time_figures(number, look, opened)
+        said = f"{classes[look.label]}; predicted {classes[look.predicted]} ({look.confidence:.0%})"
+        sections.append(Section(look.video, lead=said, figures=figures, inner=True))
+        numbers.append(
+            {
+                "video": look.video,
+                "true": classes[look.label],
+                "predicted": classes[look.predicted],
+                "probability": round(look.confidence, 6),
+                "moments": look.moments.tolist(),
+                "weights": np.round(look.weights.astype(float), 6).tolist(),
+            }
+        )
+        watch(1)
+    return sections, numbers
+
+
+def crop_share(run: Run) -> float:
+    """Of the shorter side: how much of a frame the features were taken of."""
+    network = run.settings["data"]["features"][0].get("network", {})
+    return float(network.get("crop", {}).get("test_share", 1.0))
+
+
 NOTES = {
     False: "The weight of each step of the features, which stand at evenly spread moments of the "
     "video; they sum to 1. The dashed line is what all steps alike would have. Above: frames at "
@@ -104,9 +123,7 @@ NOTES = {
 }
 
 
-def time_figures(
-    number: int, look: VideoWeights, store: Store | None, source: FeatureSource
-) -> list[Figure]:
+def time_figures(number: int, look: VideoWeights, store: Store | None) -> list[Figure]:
     """Frames where there are some, and the weights below them."""
     parts = []
     chosen = shown_steps(len(look.moments), STEPS)
@@ -146,27 +163,29 @@ def strip_of(weights: NDArray[np.floating]) -> Bytes:
     return np.concatenate([bars, cells])
 
 
-def place_figures(
-    number: int, look: VideoWeights, store: Store | None, source: FeatureSource
-) -> list[Figure]:
-    """Heat on the crops that the features were computed of."""
-    assert store is not None
+def place_figures(number: int, look: VideoWeights, store: Store, share: float) -> list[Figure]:
+    """Heat on the crops that the features were computed of, `share` of a frame's shorter side."""
     chosen = shown_steps(len(look.moments), STEPS)
     frames = frames_at(store, look.video, look.moments[chosen])
-    share = float(source.configs[0].network.get("crop", {}).get("test_share", 1.0))
     top, left, height, width = centre_box(frames[0].shape[0], frames[0].shape[1], share)
     crops = [frame[top : top + height, left : left + width] for frame in frames]
     tiles = []
     for step, crop in zip(chosen, crops, strict=True):
-        warmth = np.asarray(in_unit(look.weights[step]) * 255, np.uint8)
-        spread = resized(np.repeat(warmth[..., None], 3, -1), TILE, TILE)[..., 0] / 255
-        tiles.append(warmed(resized(crop, TILE, TILE)[None], spread[None])[0])
+        tiles.append(place_heat(resized(crop, TILE, TILE), look.weights[step]))
     plain = row([resized(crop, TILE, TILE) for crop in crops])
     ground = np.full((GAP, plain.shape[1], 3), GROUND, np.uint8)
     picture = np.concatenate([plain, ground, row(tiles)])
     caption = f"{len(chosen)} of {len(look.moments)} steps, frames {listed_frames(look, chosen)}"
     name = file_name(number, look.video, "attention")
     return [still(name, picture, "attention over places", caption)]
+
+
+def place_heat(picture: Bytes, weights: NDArray[np.floating]) -> Bytes:
+    """A picture (H, W, 3) under the heat of weights over places (h, w), against the largest."""
+    height, width = picture.shape[:2]
+    warmth = np.asarray(in_unit(weights) * 255, np.uint8)
+    spread = resized(np.repeat(warmth[..., None], 3, -1), height, width)[..., 0] / 255
+    return warmed(picture[None], spread[None])[0]
 
 
 def listed_frames(look: VideoWeights, chosen: Sequence[int]) -> str:

@@ -11,18 +11,25 @@ from typing import Any
 import numpy as np
 import torch
 
+from fusion.explanation.activations import filter_sections
+from fusion.explanation.asked import (
+    LARGE,
+    SIDE,
+    Wanted,
+    answer_numbers,
+    answer_words,
+    captum_version,
+    class_of,
+)
 from fusion.explanation.drawing import (
     drawn,
     fastest,
-    filter_tiles,
     gradients,
     heat,
-    in_rows,
     in_unit,
     lit,
     resized,
     row,
-    sheet,
     shown_steps,
     warmed,
 )
@@ -31,50 +38,23 @@ from fusion.explanation.figures import (
     Figure,
     Section,
     file_name,
-    moving,
     still,
 )
+from fusion.explanation.first_layer import first_section
 from storage.catalog import Clip
-from storage.errors import UserError
 from streams.explanation import (
-    LITTLE,
     Snapshot,
-    Strongest,
     as_steps,
     attention_masks,
-    conv_parts,
-    first_filters,
     grad_cam,
     gradient_copy,
     guided_gradient,
     last_map,
     read_snapshots,
-    strongest_activations,
     why_not_guided,
 )
 from streams.networks import Network
 from streams.scoring import Run, load_stream
-
-SIDE = 168
-"""Pixels of a tile's side."""
-MOST_FILTERS = 96
-IN_ROWS = 16
-"""Filters of several steps whose steps are drawn side by side."""
-LARGE = {"rgb": "frames", "flow": "flow", "difference": "differences of frames"}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be drawn."""
-
-    of: str = "predicted"
-    """The class whose reasons are drawn: predicted, true, or a class by name."""
-    at: str = ""
-    """The part whose maps Grad-CAM weighs; the last one that has maps, where empty."""
-    parts: tuple[str, ...] = ()
-    """Parts whose filters are drawn; some, spread over the depth, where empty."""
-    filters: int = 8
-    best: int = 4
 
 
 @dataclass(frozen=True)
@@ -115,7 +95,7 @@ def explain_stream(
     at = wanted.at or last_map(network, snapshots[0].x)
     unguided = why_not_guided(network, snapshots[0].x)
     explained = Explained(run, network, at, unguided)
-    sections = [first_section(explained)]
+    sections = [first_section(network, recipe.input)]
     about, numbers = video_sections(explained, snapshots, wanted, labelled)
     sections += about
     if not unguided:
@@ -125,7 +105,7 @@ def explain_stream(
         for snapshot in read_snapshots(store, others, run.kind, recipe, net):
             more.append(snapshot)
             watch(1)
-        sections += filter_sections(explained, more, wanted)
+        sections += filter_sections(network, more, wanted)
     facts = {
         "run": str(run.path),
         "kind": run.kind,
@@ -150,61 +130,6 @@ def explain_stream(
     )
 
 
-def captum_version() -> str:
-    from importlib.metadata import version
-
-    return version("captum")
-
-
-def first_section(explained: Explained) -> Section:
-    """The filters of the first layer."""
-    input_ = explained.run.recipe.input
-    try:
-        filters = first_filters(explained.network, input_).numpy()
-    except UserError as error:
-        return Section("First layer", f"Not drawn: {error}.")
-    count, steps = filters.shape[:2]
-    kept = filters[:MOST_FILTERS]
-    layer = explained.network.first.removeprefix("backbone.")
-    what = "red, green and blue" if input_.kind != "flow" else "the motion it answers to"
-    of = f"the first {len(kept)} of {count}" if count > len(kept) else f"all {count}"
-    tiles = filter_tiles(kept, input_.kind, 40)
-    figures: list[Figure] = []
-    if steps == 1:
-        picture = sheet(in_rows(list(tiles[:, 0]), 16))
-        figures.append(
-            still("first-layer", picture, "filters of the first layer", f"{layer}: {of} filters")
-        )
-    else:
-        pages = [sheet(in_rows(list(tiles[:, t]), 16)) for t in range(steps)]
-        figures.append(
-            moving(
-                "first-layer-moving", pages, "filters of the first layer, step after step",
-                f"{layer}: {of} filters over their {steps} steps, moving",
-            )
-        )  # fmt: skip
-        size = np.linalg.norm(kept.reshape(len(kept), -1), axis=1)
-        largest = np.sort(np.argsort(-size, kind="stable")[:IN_ROWS])
-        picture = sheet([[tiles[k, t] for k in largest] for t in range(steps)])
-        figures.append(
-            still(
-                "first-layer", picture, "filters by columns, their steps by rows",
-                f"The {len(largest)} largest, a column each (filters {listed(largest)}); "
-                "steps from top to bottom",
-            )
-        )  # fmt: skip
-    note = (
-        f"Each filter has its own scale: {what}, "
-        + ("white is none." if input_.kind == "flow" else "grey is 0.")
-        + " Filters that look like noise have learned little, or too long without weight decay."
-    )
-    return Section("First layer", note, figures=figures)
-
-
-def listed(numbers: Sequence[int] | np.ndarray) -> str:
-    return ", ".join(str(int(n)) for n in numbers)
-
-
 def video_sections(
     explained: Explained, snapshots: Sequence[Snapshot], wanted: Wanted, labelled: bool
 ) -> tuple[list[Section], list[dict[str, Any]]]:
@@ -224,47 +149,24 @@ def video_sections(
     for number, snapshot in enumerate(snapshots, 1):
         with torch.no_grad():
             shares = explained.network(snapshot.x)[0].float().softmax(0).cpu().numpy()
-        predicted = int(shares.argmax())
-        target = class_of(wanted.of, classes, snapshot.label, predicted, labelled)
-        figures, facts = video_figures(explained, number, snapshot, target)
-        said = f"predicted {classes[predicted]} ({shares[predicted]:.0%})"
-        if labelled:
-            said = f"{classes[snapshot.label]}; {said}"
-        if target != predicted:
-            said += f"; drawn for {classes[target]} ({shares[target]:.0%})"
+        target = class_of(wanted.of, classes, snapshot.label, int(shares.argmax()), labelled)
+        figures, facts = video_figures(explained, number, snapshot, target, wanted.guided)
+        true = snapshot.label if labelled else None
+        said = answer_words(classes, shares, target, true)
         sections.append(Section(snapshot.video, lead=said, figures=figures, inner=True))
         numbers.append(
             {
                 "video": snapshot.video,
                 "moment": snapshot.moment,
-                **({"true": classes[snapshot.label]} if labelled else {}),
-                "predicted": classes[predicted],
-                "probability": round(float(shares[predicted]), 6),
-                "class": classes[target],
+                **answer_numbers(classes, shares, target, true),
                 **facts,
             }
         )
     return sections, numbers
 
 
-def class_of(of: str, classes: Sequence[str], label: int, predicted: int, labelled: bool) -> int:
-    """The class whose reasons are drawn."""
-    if of == "predicted":
-        return predicted
-    if of == "true":
-        if not labelled:
-            raise UserError("--of true needs --labels, which say what is true")
-        return label
-    if of not in classes:
-        near = ", ".join(classes[:3])
-        raise UserError(
-            f"--of {of!r} is neither predicted, true nor one of the classes {near}, ..."
-        )
-    return list(classes).index(of)
-
-
 def video_figures(
-    explained: Explained, number: int, snapshot: Snapshot, target: int
+    explained: Explained, number: int, snapshot: Snapshot, target: int, guided: bool = True
 ) -> tuple[list[Figure], dict[str, Any]]:
     """Input, Grad-CAM, guided back-propagation, masks of attention."""
     kind, name = snapshot.kind, explained.run.classes[target]
@@ -291,10 +193,10 @@ def video_figures(
         "gradcam", shade(pictures[columns], over[columns]), f"Grad-CAM for {name}",
         f"Grad-CAM for {name}",
     )  # fmt: skip
-    if not explained.unguided:
-        guided = as_steps(guided_gradient(network, x, target), snapshot)
+    if guided and not explained.unguided:
+        steps_of = as_steps(guided_gradient(network, x, target).detach(), snapshot)
         add(
-            "guided", gradients(guided, kind)[columns], f"guided back-propagation for {name}",
+            "guided", gradients(steps_of, kind)[columns], f"guided back-propagation for {name}",
             f"guided back-propagation for {name}",
         )  # fmt: skip
     for part, mask in attention_masks(network, x).items():
@@ -317,67 +219,3 @@ def summary(cam: np.ndarray) -> dict[str, Any]:
         "y": round(float((ys * flat).sum()) / total / flat.shape[0], 4),
         "x": round(float((xs * flat).sum()) / total / flat.shape[1], 4),
     }
-
-
-def filter_sections(
-    explained: Explained, snapshots: Sequence[Snapshot], wanted: Wanted
-) -> list[Section]:
-    """Deconvnet of the strongest activations of some filters of some parts."""
-    parts = wanted.parts or tuple(conv_parts(explained.network, snapshots[0].x))
-    note = (
-        f"The filters that answer most strongly to {len(snapshots)} videos. Of their "
-        "strongest activations, one a video and the strongest first: above, what deconvnet finds "
-        "in the input to have made it; below, that piece of the input."
-    )
-    if not parts:
-        return []
-    sections = [Section("Strongest activations", note)]
-    clip = explained.network.layout == "clip"
-    best = 1 if clip else wanted.best
-    found = strongest_activations(
-        explained.network, snapshots, parts, filters=wanted.filters, best=best
-    )
-    for part, rows in found.items():
-        if not rows:
-            sections.append(Section(part, "No filter answers here: all of it is 0.", inner=True))
-            continue
-        numbers = listed([r[0].filter for r in rows])
-        make = over_time if clip else side_by_side
-        tiles = [sheet([make(r, snapshots)], gap=3) for r in rows]
-        picture = sheet(in_rows(tiles, 2), gap=18)
-        more = "; the strongest only, over the steps that it saw" if clip else ""
-        figure = still(
-            f"strongest-{part}", picture, f"strongest activations behind {part}",
-            f"{part}: filters {numbers}, row by row{more}",
-        )  # fmt: skip
-        sections.append(Section(part, figures=[figure], inner=True))
-    return sections
-
-
-def side_by_side(found: Sequence[Strongest], snapshots: Sequence[Snapshot]) -> list[np.ndarray]:
-    """Deconvnet above the input, a pair of tiles an activation. Of several steps that one which
-    counts most."""
-    tiles = []
-    for one in found:
-        step = int(np.abs(one.picture).max((1, 2, 3)).argmax())
-        tiles.append(pair(one, snapshots[one.snapshot], [step], 84))
-    return tiles
-
-
-def over_time(found: Sequence[Strongest], snapshots: Sequence[Snapshot]) -> list[np.ndarray]:
-    """Deconvnet above the input, step after step that it saw, of the strongest activation alone."""
-    one = found[0]
-    strength = np.abs(one.picture).max((1, 2, 3))
-    seen = np.flatnonzero(strength > LITTLE * strength.max())
-    first, count = int(seen[0]), int(seen[-1] - seen[0]) + 1
-    steps = [first + step for step in shown_steps(count, 8)]
-    return [pair(one, snapshots[one.snapshot], steps, 84)]
-
-
-def pair(one: Strongest, snapshot: Snapshot, steps: list[int], side: int) -> np.ndarray:
-    top, left, bottom, right = one.box
-    within = (slice(None), slice(None), slice(top, bottom), slice(left, right))
-    above = gradients(one.picture[within], snapshot.kind)
-    below = drawn(snapshot.pictures, snapshot.kind)[:, top:bottom, left:right]
-    rows = [[resized(p[t], side, side) for t in steps] for p in (above, below)]
-    return sheet(rows, gap=2)

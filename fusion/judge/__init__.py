@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fusion.judge.groups import group_names, indices
     from fusion.judge.metrics import SMALLEST, confusion
     from fusion.judge.normalisation import kind_after, normalise, normalise_scores, probabilities
+    from fusion.judge.precision_interval import mean_average_precision
     from fusion.judge.precision_recall import PrecisionRecall, precision_of_classes
     from fusion.judge.provenance import COSTS, fitted_on, fusion_of, how_fused, state_of
 

@@ -50,16 +50,20 @@ def precision_of_classes(table: ScoreTable) -> PrecisionRecall:
 
 def precisions(table: ScoreTable) -> Iterator[NDArray[np.float64]]:
     """Of each class: the precision at each of its videos, the highest score first."""
+    for label, scores in enumerate(class_columns(table)):
+        rising = np.sort(scores)
+        own = np.sort(scores[table.labels == label])
+        high = len(scores) - np.searchsorted(rising, own, side="left")
+        right = len(own) - np.searchsorted(own, own, side="left")
+        yield (right / high)[::-1]
+
+
+def class_columns(table: ScoreTable) -> Iterator[NDArray[np.float32]]:
+    """Of each class: what its videos are ranked by, (N,)."""
     totals = log_totals(table) if table.kind == "logits" else np.zeros(1, np.float32)
     step = max(1, ELEMENTS // len(table.videos))
     for start in range(0, len(table.classes), step):
-        columns = np.ascontiguousarray((table.scores[:, start : start + step] - totals[:, None]).T)
-        for label, scores in enumerate(columns, start):
-            rising = np.sort(scores)
-            own = np.sort(scores[table.labels == label])
-            high = len(scores) - np.searchsorted(rising, own, side="left")
-            right = len(own) - np.searchsorted(own, own, side="left")
-            yield (right / high)[::-1]
+        yield from np.ascontiguousarray((table.scores[:, start : start + step] - totals[:, None]).T)
 
 
 def log_totals(table: ScoreTable) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         PoolKind,
         fusion_recipe,
     )
+    from fusion.network.scorer import FusionScorer
     from fusion.network.start import align, set_scales
     from fusion.network.task import FusionTask
     from fusion.network.towers import load_tower

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from twostream import exports
 
 if TYPE_CHECKING:
-    from fusion.report.environment import page_environment, page_part
     from fusion.report.report import ReportInputs, write_report
     from fusion.report.video_timeline import (
         Fusing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from fusion.judge import (
     LEVEL,
     Evaluation,
     Figures,
+    Measure,
     PrecisionRecall,
     SplitEvaluation,
     confusion,
@@ -36,6 +37,9 @@ from fusion.report.systems import (
 )
 from fusion.scores import WeightCurve
 
+if TYPE_CHECKING:
+    from fusion.report.seen import Seen
+
 FORMAT, VERSION = "twostream-report", 1
 
 
@@ -54,10 +58,16 @@ class Extras:
     """None with one table."""
     additions: Additions | None = None
     ensemble: Ensemble | None = None
+    no_ensemble: str = ""
+    """Why there is none."""
     conditions: list[Condition] = field(default_factory=list)
     errors: ErrorKinds | None = None
     precision: list[PrecisionRecall] = field(default_factory=list)
     """One a table."""
+    mean_precision: list[Measure | None] = field(default_factory=list)
+    """The mAP of each table; None where no class has a video."""
+    seen: Seen | None = None
+    """What the networks of the runs look at."""
 
 
 def report_data(
@@ -112,7 +122,12 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
         "compared_with": single.name if single else None,
         "oracle": asdict(split.oracle) if split.oracle else None,
         "tables": [
-            table_data(f, split, extras.precision[i] if extras.precision else None)
+            table_data(
+                f,
+                split,
+                extras.precision[i] if extras.precision else None,
+                extras.mean_precision[i] if extras.mean_precision else None,
+            )
             | {"test": asdict(tests[f.name]) if f.name in tests else None}
             for i, f in enumerate(split.figures)
         ],
@@ -122,6 +137,8 @@ def split_data(split: SplitEvaluation, extras: Extras) -> dict[str, Any]:
         "pairs": pair_data(comparison, extras.additions) if comparison else [],
         "additions": addition_data(extras.additions),
         "ensemble": ensemble_data(extras.ensemble),
+        "no_ensemble": extras.no_ensemble,
+        "seen": seen_data(extras.seen),
         "conditions": condition_data(extras.conditions),
         "errors": error_data(extras.errors),
         "frontier": frontier_data(split),
@@ -136,7 +153,10 @@ def shown_first(split: SplitEvaluation) -> Figures:
 
 
 def table_data(
-    figures: Figures, split: SplitEvaluation, precision: PrecisionRecall | None = None
+    figures: Figures,
+    split: SplitEvaluation,
+    precision: PrecisionRecall | None = None,
+    mean_precision: Measure | None = None,
 ) -> dict[str, Any]:
     by_class, calibrated = figures.per_class, figures.calibration
     only, judged = figures.only_class, figures.judged
@@ -159,7 +179,9 @@ def table_data(
         "overconfidence": calibrated.overconfidence if calibrated else None,
         "ece_if_calibrated": expected_noise(judged.confidence) if calibrated else None,
         "confidence_range": spread(judged.confidence) if calibrated else None,
-        "mean_average_precision": precision.mean if precision else None,
+        "mean_average_precision": mean_precision.value if mean_precision else None,
+        "mean_average_precision_low": mean_precision.low if mean_precision else None,
+        "mean_average_precision_high": mean_precision.high if mean_precision else None,
         "tied": figures.judged.tied,
         "ceiling": split.ceilings.get(figures.name),
         "costs": figures.costs,
@@ -176,6 +198,12 @@ def table_data(
         "confusion": np.stack([rows, columns, matrix[rows, columns]], axis=1),
         "made": figures.provenance,
     }
+
+
+def seen_data(seen: Seen | None) -> list[dict[str, Any]]:
+    """Of each run, which videos have pictures, or why there are none."""
+    looks = seen.looks if seen else ()
+    return [{"run": look.run, "videos": list(look.videos), "note": look.note} for look in looks]
 
 
 def spread(confidence: NDArray[np.floating]) -> list[float]:

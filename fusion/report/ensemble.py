@@ -52,20 +52,19 @@ def find_ensemble(
     draws: int,
     seed: int,
     common_only: bool = False,
-) -> Ensemble | None:
-    """Of the single streams that have a table in `fitted`; None with fewer than two, or where
-    those may not be learned from, which is then logged."""
+) -> tuple[Ensemble | None, str]:
+    """Of the single streams that have a table in `fitted`; or None, and why."""
     by_name = {table.stream: table for table in fitted}
     tables = [table for table in split.single_tables if table.stream in by_name]
     if len(tables) < 2:
-        return None
+        return None, why_not(split, fitted)
     try:
         chosen_on, note = fit_tables(
             tables, [by_name[table.stream] for table in tables], common_only=common_only
         )
     except UserError as error:
         log.warning("no ensemble is chosen: %s", error)
-        return None
+        return None, str(error)
     ranked = any(table.kind == "scores" for table in (*tables, *chosen_on))
     scales = ("zscore",) if ranked else ("softmax", "logits")
     paths = {how: ensemble_path(chosen_on, how) for how in scales}
@@ -82,4 +81,24 @@ def find_ensemble(
     first = names[path.members[0]]
     final = right[path.length - 1]
     test = paired("ensemble", first, final, right[0], split.group, counts, seed)
-    return Ensemble(names, path, how, note, accuracy, test)
+    return Ensemble(names, path, how, note, accuracy, test), ""
+
+
+def why_not(split: SplitEvaluation, fitted: Sequence[ScoreTable]) -> str:
+    """Why nothing can be chosen from, in words that say what to give."""
+    singles = [table.stream for table in split.single_tables]
+    if len(singles) < 2:
+        said = f"{singles[0]} is the only single stream" if singles else "there is no single stream"
+        return f"{said} of this split, so there is nothing to add; give the tables of two or more"
+    if not fitted:
+        return (
+            "there are no scores to choose on, and those that are judged here may not be chosen "
+            f"on; give validation scores of {', '.join(singles[:3])}"
+            f"{', ...' if len(singles) > 3 else ''} by --fit"
+        )
+    known = {table.stream for table in fitted}
+    there = ", ".join(name for name in singles if name in known) or "none of them"
+    return (
+        f"of the single streams {there} has validation scores in --fit, and two are needed; "
+        f"without are {', '.join(name for name in singles if name not in known)}"
+    )

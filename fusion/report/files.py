@@ -61,7 +61,8 @@ def summary_rows(data: dict[str, Any]) -> Rows:
     bounds = [f"{m}{end}" for m in MEASURES for end in ("", "_low", "_high")]
     tested = ("against", "gain", "gain_low", "gain_high", "p", "p_holm", "won", "lost")
     scalars = ("log_loss", "ece", "ceiling", "fitted_on_test", "learned_lists")
-    added = ("mean_average_precision", "unfinished", "rank", "alike", "better_than", "worse_than")
+    precise = [f"mean_average_precision{end}" for end in ("", "_low", "_high")]
+    added = (*precise, "unfinished", "rank", "alike", "better_than", "worse_than")
     yield ["split", "part", "table", *bounds, *scalars, *tested, *COSTS, *added]
     for split in data["splits"]:
         systems = split["ranking"]["systems"] if split["ranking"] else ()
@@ -76,8 +77,8 @@ def summary_rows(data: dict[str, Any]) -> Rows:
                 split["split"], split["part"], t["name"], *measured, *(t[s] for s in scalars),
                 test.get("against"), gain.get("value"), gain.get("low"), gain.get("high"),
                 *(test.get(key) for key in tested[4:]), *(t["costs"].get(c) for c in COSTS),
-                *(t[key] for key in added[:2]),
-                *(ranking.get(t["name"], {}).get(key) for key in added[2:]),
+                *(t[key] for key in added[:4]),
+                *(ranking.get(t["name"], {}).get(key) for key in added[4:]),
             ]  # fmt: skip
     for name, m in data["mean_over_splits"].items():
         yield ["mean", "", name, m["value"], m["low"], m["high"]]

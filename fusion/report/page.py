@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusion.judge import Evaluation
+from fusion.page import page_environment, page_part
 from fusion.report.chart_data import run_charts
 from fusion.report.data import Extras, plain
-from fusion.report.environment import page_environment, page_part
 from fusion.report.examples import KINDS
 from fusion.report.pictures import wheel_picture
 from fusion.report.runs import RunFigures
 from fusion.report.scatter import short_number
+from fusion.report.seen import picture_height, picture_uri
 from fusion.report.split_page import split_view
 
 if TYPE_CHECKING:
     from storage.store import Store
 
+OWN = "fusion.report"
 SECTIONS = (
     ("summary", "Summary"),
     ("systems", "Systems"),
@@ -31,6 +33,7 @@ SECTIONS = (
     ("conditions", "Conditions"),
     ("examples", "Examples"),
     ("features", "Features"),
+    ("seen", "What they see"),
     ("training", "Training"),
     ("statistics", "How to read"),
     ("made", "How it was made"),
@@ -47,9 +50,9 @@ SCRIPTS = (
     "matrix_drawing.js",
     "confusion.js",
     "map.js",
-    "theme.js",
-    "start.js",
 )
+START = "start.js"
+"""Behind all others."""
 
 
 def render(
@@ -60,7 +63,18 @@ def render(
     store: Store | None,
 ) -> str:
     """The page as text."""
-    environment = page_environment({"pct": pct, "gain": gain, "p": p_text, "count": short_number})
+    environment = page_environment(
+        {
+            "pct": pct,
+            "gain": gain,
+            "p": p_text,
+            "count": short_number,
+            "uri": picture_uri,
+            "tall": picture_height,
+        },
+        OWN,
+    )
+    environment.tests["contains"] = lambda videos, video: video in videos
     views = [
         split_view(split, extra, split_data, store)
         for split, extra, split_data in zip(evaluation.splits, extras, data["splits"], strict=True)
@@ -85,8 +99,14 @@ def render(
         runs=training,
         kinds=KINDS,
         wheel=wheel_picture() if store is not None else None,
-        style=page_part("report.css"),
-        script="\n".join(map(page_part, SCRIPTS)),
+        style=page_part("page.css"),
+        script="\n".join(
+            [
+                *(page_part(name, OWN) for name in SCRIPTS),
+                page_part("theme.js"),
+                page_part(START, OWN),
+            ]
+        ),
         numbers=in_script(data),
         detail=in_script({"splits": detail, "charts": hover}),
     )
@@ -99,10 +119,11 @@ def sections(view: dict[str, Any], runs: Sequence[RunFigures]) -> list[tuple[str
         "systems": data["ranking"] is not None,
         "mistakes": data["errors"] is not None,
         "weights": bool(view["weights"]),
-        "ensemble": data["ensemble"] is not None,
+        "ensemble": len(data["tables"]) > 1,
         "calibration": bool(view["reliability"]),
         "conditions": bool(data["conditions"]),
         "features": bool(view["maps"]),
+        "seen": view["seen"] is not None,
         "training": bool(runs),
     }
     return [(name, title) for name, title in SECTIONS if there.get(name, True)]

@@ -22,6 +22,7 @@ from fusion.judge import (
     Evaluation,
     SplitEvaluation,
     evaluate,
+    mean_average_precision,
     precision_of_classes,
     resample,
 )
@@ -32,6 +33,7 @@ from fusion.report.files import latex_table, write_numbers
 from fusion.report.page import render
 from fusion.report.pictures import store_facts
 from fusion.report.runs import read_run, with_parameters
+from fusion.report.seen import look_at_runs
 from fusion.report.video_facts import video_facts
 from fusion.scores import WeightCurve, weight_curves
 from storage import atomic
@@ -56,7 +58,9 @@ class ReportInputs:
     store: Store | None = None
     """Where the examples' frames and flow are read."""
     runs: Sequence[str | Path] = ()
-    """Run folders whose learning curves and recipes are shown."""
+    """Run folders whose learning curves and recipes are shown, and what their networks look at."""
+    features: Sequence[str | Path] = ()
+    """Feature stores of the runs of sequences among them."""
     title: str = "Two-stream report"
     ceilings: dict[str, Any] = field(default_factory=dict)
     """{"spatial": 0.25, "fused": 1.0}: accuracies that cannot be passed on these videos."""
@@ -92,7 +96,16 @@ def write_report(inputs: ReportInputs, out: str | Path, latex: bool = False) -> 
         tables, draws=inputs.draws, seed=inputs.seed, common_only=inputs.common_only
     )
     runs = [read_run(run) for run in inputs.runs]
-    extras = [_extras(split, inputs) for split in evaluation.splits]
+    seen = look_at_runs(
+        inputs.runs,
+        evaluation.splits,
+        inputs.store.folder if inputs.store is not None else None,
+        [Path(path) for path in inputs.features],
+    )
+    extras = [
+        replace(_extras(split, inputs), seen=shown)
+        for split, shown in zip(evaluation.splits, seen, strict=True)
+    ]
     data = report_data(evaluation, extras, runs, inputs.title, _over_splits(evaluation))
     stem = page.with_suffix("")
     paths = [page, *write_numbers(data, evaluation, stem)]
@@ -117,6 +130,8 @@ def _extras(split: SplitEvaluation, inputs: ReportInputs) -> Extras:
     facts = video_facts(inputs.store, split.videos) if inputs.store is not None else {}
     parts = read_parts(inputs.parts, split.classes) if inputs.parts else class_parts(split.classes)
     mine = [table for table in inputs.fit if table.split == split.split]
+    precision = [precision_of_classes(table) for table in split.tables]
+    ensemble, why_none = find_ensemble(split, mine, draws, seed, inputs.common_only)
     return Extras(
         curves=weight_curves(split.single_tables, split.group, counts),
         fitted_curves=_fitted_curves(mine, inputs),
@@ -124,10 +139,17 @@ def _extras(split: SplitEvaluation, inputs: ReportInputs) -> Extras:
         store=store_facts(inputs.store, split.videos) if inputs.store is not None else None,
         comparison=compare(split, draws, seed) if len(split.figures) > 1 else None,
         additions=additions(split, draws, seed),
-        ensemble=find_ensemble(split, mine, draws, seed, inputs.common_only),
+        ensemble=ensemble,
+        no_ensemble=why_none,
         conditions=conditions(split, facts, min(draws, CURVE_DRAWS), seed),
         errors=error_kinds(split, parts) if parts else None,
-        precision=[precision_of_classes(table) for table in split.tables],
+        precision=precision,
+        mean_precision=[
+            None
+            if found.mean is None
+            else mean_average_precision(table, found.mean, split.group, split.groups, draws, seed)
+            for table, found in zip(split.tables, precision, strict=True)
+        ],
     )
 
 

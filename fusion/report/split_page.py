@@ -72,6 +72,7 @@ def split_view(
         "examples": cards,
         "unseen": unseen,
         "maps": extras.maps,
+        "seen": extras.seen,
         "axis": interval_axis(data),
         "detail": {
             "tag": tag,

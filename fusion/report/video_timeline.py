@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,9 @@ class StreamScores:
 
     def between(self, start: float, stop: float) -> NDArray[np.float32] | None:
         """Mean logits of the moments from `start` to before `stop`; None where there are none."""
-        inside = [
-            score
-            for time, score in zip(self.times, self.logits, strict=True)
-            if start <= time < stop
-        ]
+        # Moments come in the order of time, so that a look costs the same late in a long video.
+        first, last = bisect_left(self.times, start), bisect_left(self.times, stop)
+        inside = self.logits[first:last]
         return np.mean(inside, axis=0, dtype=np.float32) if inside else None
 
     def all(self) -> NDArray[np.float32]:
@@ -50,6 +49,8 @@ class Row:
     """Seconds."""
     probabilities: NDArray[np.float32]
     """(C,)."""
+    streams: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Of a stretch of the timeline: what each of several streams says by itself, (C,)."""
 
     def top(self, count: int) -> list[tuple[int, float]]:
         """The most probable classes: (index, probability), the first of equals first."""
@@ -80,6 +81,13 @@ class Fusing:
         shares = normalise_scores(fused.scores, kind, "softmax")
         return Row(start, stop, shares[0].astype(np.float32))
 
+    def alone(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """The probabilities of each of several streams by itself; none of a single one."""
+        if len(logits) < 2:
+            return {}
+        each = {name: replace(self, streams=(name,), weights=None) for name in logits}
+        return {name: each[name].row(0, 0, logits).probabilities for name in logits}
+
 
 def overall(streams: Mapping[str, StreamScores], fusing: Fusing, duration: float) -> Row:
     """The whole video in one row."""
@@ -107,7 +115,7 @@ def timeline(
         }
         there = {name: score for name, score in means.items() if score is not None}
         if len(there) == len(means):
-            rows.append(fusing.row(start, stop, there))
+            rows.append(replace(fusing.row(start, stop, there), streams=fusing.alone(there)))
     return rows
 
 
@@ -132,4 +140,5 @@ def running(
     there = {name: score for name, score in means.items() if score is not None}
     if len(there) < len(means):
         return None
-    return fusing.row(max(0.0, time - window), time, there)
+    row = fusing.row(max(0.0, time - window), time, there)
+    return replace(row, streams=fusing.alone(there))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion.report import page_environment, page_part
+from fusion.page import page_environment, page_part
 from scripts.exam.attention import Attention, Look, read_attention, share_on_needle
 from scripts.exam.pictures import Film, film, is_there, wheel
 from scripts.exam.results import SIGNS
@@ -74,7 +74,7 @@ def render(
         looks=[drawn(look) for look in attention.looks] if attention else [],
         seeds_text=seeds_text(result),
         hours=minutes(seconds) if seconds else "",
-        style=page_part("report.css") + page_part("exam.css", OWN),
+        style=page_part("page.css") + page_part("exam.css", OWN),
         script=page_part("exam.js", OWN) + page_part("theme.js"),
     )
 

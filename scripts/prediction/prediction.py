@@ -21,14 +21,12 @@ from flow.pictures import (
     windows,
 )
 from flow.video import probe
-from fusion.report import Fusing, Row, StreamScores, overall, running, timeline
+from fusion.report import Fusing, Row, StreamScores, overall, timeline
+from scripts.prediction.drawing import OverlayVideo
 from scripts.prediction.trained import Trained
 from storage.errors import UserError
 from streams.scoring import Views, WindowScores, fields_needed, reach, score_window
-from streams.sequences import SequenceOnVideo
-
-TICK = 0.2
-"""Seconds between two looks of the overlay at the running prediction."""
+from streams.sequences import SequenceOnVideo, SequenceScores
 
 
 @dataclass(frozen=True)
@@ -129,22 +127,28 @@ def predict(
             expected = looking.seconds
         fps = source.fps
         blocks = blocks_of(source, one, video, looking, expected)
-        drawn = looking.overlay is not None and one is shown
+        drawing: OverlayVideo | None = None
         with (
             Overlay(
-                Path(looking.overlay or ""),
+                looking.overlay,
                 fusing.classes,
                 fps=fps,
                 duration=expected,
                 title=Path(video).name if camera is None else f"camera {camera}",
+                streams=fusing.streams,
+                flow=one.flow,
             )
-            if drawn
+            if looking.overlay is not None and one is shown
             else nullcontext()
         ) as overlay:
+            if overlay is not None:
+                file = Path(video) if camera is None else None
+                drawing = OverlayVideo(overlay, fusing, one.recipe, file, looking.window)
             for block, views in blocks:
-                score_block(block, views, one, scores, fps, device)
-                if overlay is not None:
-                    draw_block(overlay, block, scores, fusing, fps, looking.window)
+                looked = score_block(block, views, one, scores, fps, device)
+                if drawing is not None:
+                    drawing.look(looked, block, fps)
+                    drawing.draw(block, scores, fps)
                 frames = block.stop
                 progress(block.stop - block.start)
     silent = [name for name, score in scores.items() if not score.logits]
@@ -192,15 +196,20 @@ def score_block(
     scores: dict[str, StreamScores],
     fps: float,
     device: torch.device,
-) -> None:
+) -> dict[str, SequenceScores]:
+    """Add what the runs say of a block to their scores; gives what those of sequences looked at."""
+    looked: dict[str, SequenceScores] = {}
     for name, trained in one.runs.items():
         found = window_scores(trained, block, views, device)
         if found is None:
             continue
+        if isinstance(found, SequenceScores):
+            looked[name] = found
         scores[name].times += [frame / fps for frame in found.frames]
         scores[name].logits += list(found.each)
         if block.start == 0 and block.last:
             scores[name].whole = found.whole
+    return looked
 
 
 def window_scores(
@@ -210,28 +219,3 @@ def window_scores(
     if isinstance(trained.scorer, SequenceOnVideo):  # its features say at which moments it looks
         return trained.scorer.score_window(block.window, within)
     return score_window(trained.scorer, block.window, within, views, device)
-
-
-def draw_block(
-    overlay: Overlay,
-    block: Block,
-    scores: dict[str, StreamScores],
-    fusing: Fusing,
-    fps: float,
-    window: float,
-) -> None:
-    shown = block.window
-    field = next(iter(shown.flows), None)
-    table = shown.meta.quantizer.table
-    for frame in range(block.start, block.stop):
-        time = frame / fps
-        times = overlay.history.times
-        if not times or time - times[-1] >= TICK - 1e-6:
-            row = running(scores, fusing, time, window)
-            if row is not None:
-                overlay.history.add(time, row.probabilities)
-        flow = None
-        if field is not None:
-            pair = min(frame, shown.about.pairs - 1) - shown.first
-            flow = table[shown.flows[field][pair]]
-        overlay.add(shown.rgb[frame - shown.first], flow, time)

@@ -7,6 +7,9 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.explanation.first_layer import first_filters
     from streams.explanation.gradients import (
+        FINE,
+        attribution,
+        class_map,
         grad_cam,
         gradient_copy,
         guided_gradient,
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
         why_not_guided,
     )
     from streams.explanation.masks import attention_masks
-    from streams.explanation.snapshots import Snapshot, read_snapshots
+    from streams.explanation.snapshots import Looked, Snapshot, read_inputs, read_snapshots
     from streams.explanation.strongest import (
         LITTLE,
         Strongest,

@@ -14,7 +14,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,10 @@ def attribution() -> Any:
     return attr
 
 
-def gradient_copy(network: Network) -> Network:
+N = TypeVar("N", bound=nn.Module)
+
+
+def gradient_copy(network: N) -> N:
     """A copy to take gradients of: it answers as in testing, and no layer works in place."""
     own = copy.deepcopy(network).eval().requires_grad_(False)
     for module in own.modules():
@@ -71,21 +74,33 @@ def grad_cam(network: Network, x: Tensor, target: int, at: str) -> Tensor:
 
     0 or more, of the size of the input, interpolated (tri)linearly from the map behind `at`.
     """
-    with quietly():
-        cam = attribution().LayerGradCam(network, network.part(at))
-        found: Tensor = cam.attribute(x, target=target, relu_attributions=True)
+    found = class_map(network, x, target, network.part(at))
     if found.ndim < 4:
         raise UserError(f"behind --at {at} stand {tuple(found.shape[1:])}; that is no map")
     size = x.shape[-(found.ndim - 2) :]
     mode = "bilinear" if found.ndim == 4 else "trilinear"
-    return F.interpolate(found.detach(), size, mode=mode, align_corners=False)[0, 0]
+    return F.interpolate(found, size, mode=mode, align_corners=False)[0, 0]
 
 
-def guided_gradient(network: Network, x: Tensor, target: int) -> Tensor:
-    """Of the class `target`, by guided back-propagation: float32 with the shape of x."""
+def class_map(
+    network: nn.Module, x: Tensor | tuple[Tensor, ...], target: int, layer: nn.Module
+) -> Tensor:
+    """Grad-CAM of what comes out of a layer, (N, C, ...): float32 (N, 1, ...), 0 or more."""
     with quietly():
-        found: Tensor = attribution().GuidedBackprop(network).attribute(x, target=target)
+        cam = attribution().LayerGradCam(network, layer)
+        found: Tensor = cam.attribute(x, target=target, relu_attributions=True)
     return found.detach()
+
+
+Given = TypeVar("Given", Tensor, tuple[Tensor, Tensor])
+
+
+def guided_gradient(network: nn.Module, x: Given, target: int) -> Given:
+    """Of the class `target`, by guided back-propagation: float32 with the shape of x; of a network
+    that is given two inputs, of both."""
+    with quietly():
+        found: Given = attribution().GuidedBackprop(network).attribute(x, target=target)
+    return found
 
 
 class Until(nn.Module):
@@ -132,7 +147,7 @@ class CountReLUs(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def why_not_guided(network: Network, x: Tensor) -> str:
+def why_not_guided(network: nn.Module, *x: Tensor) -> str:
     """Why guided back-propagation and deconvnet mean nothing on this network; empty where they do.
 
     Both change the gradient of ReLUs, and find those that are modules."""
@@ -144,7 +159,7 @@ def why_not_guided(network: Network, x: Tensor) -> str:
 
     hooks = [module.register_forward_hook(called) for module in modules]
     with torch.no_grad(), CountReLUs() as counted:
-        network(x)
+        network(*x)
     for hook in hooks:
         hook.remove()
     if not counted.calls:

@@ -30,14 +30,14 @@ class Run:
     @classmethod
     def open(cls, path: str | Path) -> Run:
         config = RunFolder(path).read()
-        settings = config["settings"]
-        return cls(
-            Path(path),
-            settings["kind"],
-            tuple(settings["data"]["classes"]),
-            settings,
-            config["made"],
-        )
+        try:
+            settings = config["settings"]
+            kind, classes = settings["kind"], tuple(settings["data"]["classes"])
+            return cls(Path(path), kind, classes, settings, config["made"])
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"the config.json of {path} is not that of a training here: it lacks {error}"
+            ) from None
 
     @property
     def name(self) -> str:

@@ -7,8 +7,8 @@ from twostream import exports
 if TYPE_CHECKING:
     from streams.sequences.data import FeatureBatch, FeatureDataset
     from streams.sequences.data_options import FeatureData
-    from streams.sequences.looks import VideoWeights, video_weights
-    from streams.sequences.on_video import SequenceOnVideo
+    from streams.sequences.looks import VideoWeights, clip_weights, video_weights
+    from streams.sequences.on_video import SequenceOnVideo, SequenceScores
     from streams.sequences.recipes import (
         SEQUENCE_PARTS,
         SEQUENCE_RECIPES,
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         sequence_recipe_from,
     )
     from streams.sequences.scoring import SequenceScorer, sequence_table
-    from streams.sequences.source import FeatureSource, open_feature_source
+    from streams.sequences.source import FeatureSource, open_feature_source, stores_of
     from streams.sequences.table import SEQUENCES, SequenceNetwork
     from streams.sequences.task import SequenceNet, SequenceTask, sequence_net
     from streams.sequences.window_options import Windows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from storage.catalog import Clip
 from storage.features import FeatureStore, open_features
 from streams.aggregators import matching_steps
 from streams.samples import Draw, Sampling, random_numbers
-from streams.sequences.source import FeatureSource
 from streams.sequences.window_options import Windows
 
 WINDOW = 0
@@ -66,6 +68,16 @@ class FeatureBatch:
         )
 
 
+class StoredClips(Protocol):
+    """The clips of each part, and the feature stores that hold them: a `FeatureSource`, or less."""
+
+    @property
+    def stores(self) -> tuple[Path, ...]: ...
+
+    @property
+    def parts(self) -> dict[str, list[Clip]]: ...
+
+
 class FeatureDataset(Dataset[FeatureSample]):
     """Indexed by a `Draw` it gives a random training window, a pure function of (seed, position);
     indexed by an integer, the testing windows of that clip."""
@@ -73,7 +85,7 @@ class FeatureDataset(Dataset[FeatureSample]):
     sampling = Sampling()
 
     def __init__(
-        self, source: FeatureSource, part: str, windows: Windows, *, seed: int = 0, count: int = 1
+        self, source: StoredClips, part: str, windows: Windows, *, seed: int = 0, count: int = 1
     ) -> None:
         """`count`: testing windows a video."""
         self.paths, self.clips = source.stores, source.parts[part]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from storage.catalog import Clip
 from storage.errors import UserError
-from streams.sequences.data import FeatureDataset
+from streams.sequences.data import FeatureDataset, StoredClips
 from streams.sequences.scoring import SequenceScorer
-from streams.sequences.source import FeatureSource
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class VideoWeights:
 
 def video_weights(
     scorer: SequenceScorer,
-    source: FeatureSource,
+    source: StoredClips,
     part: str,
     *,
     windows: int = 10,
@@ -75,6 +77,20 @@ def video_weights(
             moments=store.moments(sample.video),
             weights=on_steps(found.float().cpu().numpy(), chosen, steps),
         )
+
+
+class ChosenClips(NamedTuple):
+    """Some clips of feature stores, which no list names."""
+
+    stores: tuple[Path, ...]
+    parts: dict[str, list[Clip]]
+
+
+def clip_weights(
+    scorer: SequenceScorer, stores: Sequence[Path], clips: Sequence[Clip], *, windows: int = 10
+) -> Iterator[VideoWeights]:
+    """`video_weights` of clips whose labels are indices into the run's classes."""
+    return video_weights(scorer, ChosenClips(tuple(stores), {"": list(clips)}), "", windows=windows)
 
 
 def on_steps(

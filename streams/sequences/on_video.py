@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,12 +16,29 @@ from streams.aggregators import matching_steps, mean_over_views
 from streams.inputs import AnyInput
 from streams.samples import Box, Sample, collate, quantiser_table, shared_moments
 from streams.scoring import NetworkTap, Run, Tap, WindowScores, moments_within
+from streams.sequences.looks import on_steps
 from streams.sequences.scoring import SequenceScorer
 
 AT_ONCE = 4
 """Moments whose pictures are in memory at once."""
 WINDOWS = 10
 """As `twostream score` has it."""
+
+
+@dataclass(frozen=True)
+class SequenceScores(WindowScores):
+    """What it says of some frames, and where it looked in them."""
+
+    moments: tuple[int, ...] = ()
+    """(T,): the frame at which each step stands."""
+    weights: NDArray[np.float32] | None = None
+    """As `VideoWeights` has them, (T,) or (T, h, w); None for a network without attention."""
+    share: float = 1.0
+    """How much of the shorter side of a frame the features saw: places lie in that square."""
+
+    @property
+    def over_places(self) -> bool:
+        return self.weights is not None and self.weights.ndim == 3
 
 
 class SequenceOnVideo:
@@ -49,7 +67,7 @@ class SequenceOnVideo:
                 )
 
     @torch.inference_mode()
-    def score_window(self, window: Window, within: range) -> WindowScores | None:
+    def score_window(self, window: Window, within: range) -> SequenceScores | None:
         """What the network says of the frames `within`; it stands at the middle one.
 
         Of a whole video the logits are those of `twostream score`. None where an input finds no
@@ -66,7 +84,15 @@ class SequenceOnVideo:
         lengths = torch.full((len(x),), x.shape[1], device=self.device)
         logits = self.scorer.net(x, lengths).float()
         whole = mean_over_views(logits[None])[0].cpu().numpy()
-        return WindowScores(whole, (moments[0][len(moments[0]) // 2],), whole[None])
+        looked = self.scorer.net.aggregator.weights(self.scorer.net.standardised(x))
+        return SequenceScores(
+            whole,
+            (moments[0][len(moments[0]) // 2],),
+            whole[None],
+            tuple(moments[0]),
+            None if looked is None else on_steps(looked.float().cpu().numpy(), chosen, steps),
+            self.crop.test_share,
+        )
 
     def moments(self, number: int, window: Window, within: range) -> list[int]:
         """Where a network looks; a video that is too short for it repeats its last frames."""

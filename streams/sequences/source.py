@@ -95,6 +95,23 @@ def check_beside(paths: Sequence[Path], configs: Sequence[FeatureConfig], beside
             raise UserError(f"{path} and {paths[0]} hold the same features; give one of them")
 
 
+def stores_of(trained: Sequence[dict[str, Any]], paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Of some feature stores those that a run was trained on, in the order of its training."""
+    made = {path: open_features(path).meta for path in paths}
+    found = []
+    for number, then in enumerate(trained, 1):
+        wanted = FeatureConfig.from_json(then)
+        alike = [path for path, now in made.items() if not wanted.differences(now)]
+        if not alike:
+            known = ", ".join(map(str, paths)) or "none is given"
+            raise UserError(
+                f"--features names no store that holds the {number}. features the run was trained "
+                f"on ({known})"
+            )
+        found.append(alike[0])
+    return tuple(found)
+
+
 def check_features(
     trained: Sequence[dict[str, Any]], source: FeatureSource, *, other_store: bool
 ) -> None:

@@ -140,6 +140,13 @@ def drawn(page: Any) -> str:
     return str(page.evaluate("document.querySelector('.matrix canvas').toDataURL()"))
 
 
+def test_what_is_out_of_sight_is_drawn_when_it_comes_near(page: Any) -> None:
+    empty = "!document.querySelector('.matrix canvas').dataset.drawn"
+    assert page.evaluate(f"{empty} && !document.querySelector('.heat canvas').dataset.drawn")
+    page.locator(".matrix canvas").first.scroll_into_view_if_needed()
+    page.wait_for_selector(".matrix canvas[data-drawn]")
+
+
 def test_pointing_at_a_curve_tells_its_values(page: Any, written: Written) -> None:
     curve = first_split(written)["curves"][0]
     area = page.locator("[data-chart=s1-test-weights-0] .plot-area")
@@ -158,7 +165,7 @@ def test_the_map_of_features_tells_the_video_under_the_pointer(page: Any) -> Non
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(100)
     box = canvas.bounding_box()
-    at = page.evaluate("detail.splits[0].maps[0].place[7]")
+    at = page.evaluate("detail().splits[0].maps[0].place[7]")
     side = min(box["width"], box["height"]) - 24
     x = box["x"] + (box["width"] - side) / 2 + at[0] * side
     page.mouse.move(x, box["y"] + (box["height"] - side) / 2 + (1 - at[1]) * side)
@@ -180,6 +187,8 @@ def test_light_and_dark(page: Any) -> None:
         return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
     light = paper()
+    page.locator(".matrix canvas").first.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
     canvas = drawn(page)
     page.locator("#theme").click()
     assert paper() != light

@@ -106,7 +106,10 @@ def test_many_systems_are_told_of_in_the_json(written: Written) -> None:
     assert pair["p"] == tested["p"]  # one pair, one p, wherever it is told
     assert len(written.data["pairs_over_splits"]) == 6
     assert split["ensemble"]["fit"]["part"] == "validation"
-    assert written.data["splits"][1]["ensemble"] is None
+    second = written.data["splits"][1]
+    assert second["ensemble"] is None
+    assert "spatial, temporal by --fit" in second["no_ensemble"]
+    assert second["no_ensemble"] in written.paths[0].read_text("utf-8")
     assert split["frontier"]["parameters"]
 
 

@@ -109,8 +109,9 @@ def test_no_two_systems_beat_the_choice_of_two_by_much() -> None:
 def test_the_report_judges_every_length_and_tests_against_the_best_of_validation() -> None:
     tables, fit = library("test"), library("validation")
     split = fusion.evaluate(tables, draws=200).splits[0]
-    found = find_ensemble(split, fit, 200, 0)
+    found, reason = find_ensemble(split, fit, 200, 0)
     assert found is not None
+    assert reason == ""
     for k in (0, 2):
         members = [tables[m] for m in found.path.members[: k + 1]]
         unlike = [replace(t, stream=f"{i}") for i, t in enumerate(members)]
@@ -119,7 +120,23 @@ def test_the_report_judges_every_length_and_tests_against_the_best_of_validation
     best = max(fit, key=accuracy).stream
     assert found.test.against == best
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert find_ensemble(split, fit[:1], 200, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("singles", "fitted", "reason"),
+    [
+        (1, 1, "is the only single stream of this split, so there is nothing to add"),
+        (3, 0, "there are no scores to choose on"),
+        (3, 1, "has validation scores in --fit, and two are needed; without are"),
+    ],
+)
+def test_without_an_ensemble_it_is_said_why(singles: int, fitted: int, reason: str) -> None:
+    tables, fit = library("test"), library("validation")
+    split = fusion.evaluate(tables[:singles], draws=100).splits[0]
+    found, said = find_ensemble(split, fit[:fitted], 100, 0)
+    assert found is None
+    assert reason in said
+    assert tables[0].stream in said
 
 
 def test_tables_that_may_not_be_learned_from_give_no_ensemble_and_a_warning(
@@ -128,5 +145,7 @@ def test_tables_that_may_not_be_learned_from_give_no_ensemble_and_a_warning(
     tables = library("test")
     split = fusion.evaluate(tables, draws=100).splits[0]
     with caplog.at_level("WARNING"):
-        assert find_ensemble(split, tables, 100, 0) is None
+        found, reason = find_ensemble(split, tables, 100, 0)
+    assert found is None
+    assert reason in caplog.text
     assert "no ensemble is chosen" in caplog.text

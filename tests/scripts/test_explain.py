@@ -4,55 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from feature_material import write_made
+from explain_material import fusion_run, sequence_run, stream_run
 from PIL import Image
 from streams_tiny import Tiny, write_tiny
-from surroundings import ROOT
 
+from fusion.explanation.fused import FusedNetwork, looks_of
+from fusion.network import FusionScorer
 from scripts.explain import main, spread
 from storage import atomic
+from streams.explanation import class_map
 from streams.samples import DataOptions, open_source
 from streams.scoring import Run
 from streams.sequences import (
     FeatureData,
     SequenceScorer,
-    SequenceTask,
-    Windows,
     open_feature_source,
-    sequence_recipe,
     video_weights,
 )
-from streams.training import RunFolder, StreamTask, recipe, save_weights
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return write_tiny(tmp_path_factory.mktemp("explain"))
-
-
-def stream_run(folder: Path, tiny: Tiny, kind: str, network: str, length: int, *extra: str) -> Path:
-    """As training leaves it; random weights."""
-    chosen = recipe("small", kind, network)
-    chosen = replace(
-        chosen,
-        input=replace(chosen.input, length=length, stride=1),
-        crop=replace(chosen.crop, size=32),
-        network=replace(chosen.network, network=network, extra=extra),
-    )
-    source = open_source(DataOptions(tiny.store, tiny.labels), {kind: chosen.input})
-    torch.manual_seed(0)
-    task = StreamTask(kind, chosen, source, seed=0)
-    run = RunFolder(folder)
-    run.begin(task.settings(), {"recipe": "small"})
-    weights = task.build_model(initial=True).state_dict()
-    save_weights(run.best, weights, {"classes": list(task.classes)})
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +123,69 @@ def test_without_captum_one_line_says_what_to_install(
     assert said.count("\n") == 1
 
 
-def test_a_fusion_is_refused_with_what_to_do(
-    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def fused_run(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fusion_run(tmp_path_factory.mktemp("fused"), tiny)
+
+
+def test_a_fusion_is_explained_behind_its_join_and_tower_by_tower(
+    fused_run: Path, tiny: Tiny, tmp_path: Path
 ) -> None:
-    assert main(words(ROOT / "tests/kept/runs/fusion", tiny, tmp_path / "out")) == 2
-    assert "a run of kind fusion; give one of a stream" in capsys.readouterr().err
+    out = tmp_path / "out"
+    assert main(words(fused_run, tiny, out, "--labels", str(tiny.labels))) == 0
+    for what in ("input-spatial", "input-temporal", "gradcam-joined", "gradcam-spatial",
+                 "gradcam-temporal", "guided-spatial", "guided-temporal"):  # fmt: skip
+        (first, _) = sorted(out.glob(f"*-{what}.png"))
+        with Image.open(first) as picture:
+            assert picture.size == (3 * 168 + 2 * 4, 168)  # three moments beside each other
+    assert {"first-layer-spatial.png", "first-layer-temporal.png"} <= {
+        p.name for p in out.iterdir()
+    }
+    said = json.loads((out / "explain.json").read_text())
+    assert said["at"] == "layer2"
+    assert set(said["videos"][0]["Grad-CAM"]) == {"joined", "spatial", "temporal"}
+    assert "no single piece of either made its answer" in (out / "explain.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--at", "layer4"), "--at layer4 is not where the towers are joined: layer1, layer2"),
+        (("--parts", "layer2"), "--parts layer2 has no meaning for a fusion"),
+        (("--of", "Swimming"), "neither predicted, true nor one of the classes"),
+    ],
+)
+def test_what_a_fusion_has_not_is_one_line(
+    fused_run: Path, tiny: Tiny, tmp_path: Path, more: tuple[str, ...], message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert main(words(fused_run, tiny, tmp_path / "out", *more)) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_grad_cam_of_a_fusion_is_the_gradient_of_the_fused_answer(
+    fused_run: Path, tiny: Tiny
+) -> None:
+    """Against the definition, with the join's own output and gradient."""
+    device = torch.device("cpu")
+    run = Run.open(fused_run)
+    scorer = FusionScorer(run, device)
+    clips = open_source(DataOptions(tiny.store, tiny.labels), scorer.inputs).parts["train"][:1]
+    (look,) = looks_of(scorer, tiny.store, clips, device)
+    fused = FusedNetwork.open(run, scorer, "layer2", look)
+    both = look.x["spatial"], look.x["temporal"]
+    kept: list[torch.Tensor] = []
+    hook = fused.layers["joined"].register_forward_hook(lambda *seen: kept.append(seen[2]))
+    answer = fused.answer(both[0].clone().requires_grad_(), both[1])[0, 2]
+    hook.remove()
+    (gradient,) = torch.autograd.grad(answer, kept[0])
+    wanted = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).relu()
+    found = class_map(fused.answer, both, 2, fused.layers["joined"])
+    torch.testing.assert_close(found, wanted.detach())
+    assert len(found) == 3  # a map a moment
+    assert float(found.max()) > 0
 
 
 def test_stopped_while_it_writes_it_leaves_whole_pictures_and_no_page(
@@ -175,23 +211,13 @@ def test_stopped_while_it_writes_it_leaves_whole_pictures_and_no_page(
 
 @pytest.mark.parametrize("network", ["temporal-attention", "visual-attention"])
 def test_attention_is_drawn_and_kept(network: str, tiny: Tiny, tmp_path: Path) -> None:
-    made = write_made(tmp_path / "features")
-    store = made.maps if network == "visual-attention" else made.rgb
-    chosen = sequence_recipe("small", network)
-    chosen = replace(chosen, windows=Windows(length=8), net=replace(chosen.net, hidden=8))
-    source = open_feature_source(FeatureData((store,), made.labels))
-    task = SequenceTask(chosen, source, 0)
-    run = RunFolder(tmp_path / "run")
-    run.begin(task.settings(), {"recipe": "small"})
-    save_weights(
-        run.best, task.build_model(initial=True).state_dict(), {"classes": list(task.classes)}
-    )
-    given = ["--features", str(store), "--labels", str(made.labels)]
+    run, store, labels = sequence_run(tmp_path, network)
+    given = ["--features", str(store), "--labels", str(labels)]
     out = tmp_path / "out"
-    assert main(words(tmp_path / "run", tiny, out, *given)) == 0
+    assert main(words(run, tiny, out, *given)) == 0
     said = json.loads((out / "explain.json").read_text())
-    scorer = SequenceScorer(Run.open(tmp_path / "run"), torch.device("cpu"))
-    test = open_feature_source(FeatureData((store,), made.labels), ("test",))
+    scorer = SequenceScorer(Run.open(run), torch.device("cpu"))
+    test = open_feature_source(FeatureData((store,), labels), ("test",))
     looks = {look.video: look for look in video_weights(scorer, test, "test")}
     assert len(said["videos"]) == len(list(out.glob("*-attention.png"))) == 2
     for video in said["videos"]:

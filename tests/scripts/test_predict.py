@@ -21,6 +21,7 @@ from flow.algorithms.table import algorithm
 from flow.extraction.extract import Source, extract_video
 from flow.extraction.maker import FlowMaker
 from flow.pictures.live import windows
+from flow.pictures.overlay_layout import layout_of
 from flow.tvl1.params import TVL1
 from flow.video.reader import VideoReader
 from flow.video.resize import Resize, to_grey
@@ -258,13 +259,61 @@ def test_a_run_on_imported_flow_predicts_files(house: Path, tmp_path: Path) -> N
     assert found.whole.shape == (4,)
 
 
-def test_the_overlay_is_as_long_as_the_video(house: Path, tmp_path: Path) -> None:
+def test_the_overlay_shows_the_video_at_its_own_size_through_all_of_it(
+    house: Path, tmp_path: Path
+) -> None:
+    """The networks know it at 32 pixels; the overlay shows those of the file, frame by frame."""
+    runs = opened(house, spatial="small spatial")
+    passes = plan_passes(runs, "auto", 1)
+    fusing = Fusing(runs["spatial"].run.classes, ("spatial",))
+    path = tmp_path / "seen.mp4"
+    video = a_video(house)
+    predict(video, passes, fusing, looking(window=1, stride=0.5, overlay=path), CPU)
+    where = layout_of(64, 48, flow=False).picture
+    scale = where.width // 64
+    with av.open(str(path)) as file:
+        shown = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    with VideoReader(video) as reader:
+        originals = [frame.rgb for frame in reader]
+    assert len(shown) == len(originals) == 40
+    for page, original in zip(shown, originals, strict=True):
+        inside = page[where.top : where.bottom, where.left : where.right].astype(float)
+        small = inside.reshape(48, scale, 64, scale, 3).mean((1, 3))
+        assert np.abs(small - original).mean() < 6
+
+
+def test_each_stream_stands_beside_the_fused_one_in_the_timeline(house: Path) -> None:
     passes = plan_passes(opened(house, **BOTH), "auto", 1)
     fusing = Fusing(passes[0].runs["spatial"].run.classes, KINDS)
-    path = tmp_path / "seen.mp4"
-    predict(a_video(house), passes, fusing, looking(window=1, stride=0.5, overlay=path), CPU)
-    with av.open(str(path)) as file:
-        assert sum(1 for _ in file.decode(video=0)) == 40
+    found = predict(a_video(house), passes, fusing, looking(Views(12, 1), 0.8, 0.4), CPU)
+    for row in found.timeline:
+        mean = np.mean([row.streams[kind] for kind in KINDS], axis=0)
+        assert row.probabilities == pytest.approx(mean, abs=1e-6)
+    said = command.as_json(found, fusing, 2)["timeline"][0]
+    assert set(said["streams"]) == set(KINDS)
+    first = fusing.classes[found.timeline[0].top(1)[0][0]]
+    assert f"({first}: spatial " in command.as_text(found, fusing, 2)
+
+
+def test_a_folder_of_videos_has_a_folder_of_overlays(tmp_path: Path) -> None:
+    videos = {f"in/{name}": Path(name) for name in ("a/x.avi", "b.avi", "b.mov")}
+    found = command.overlay_files(tmp_path / "seen", videos)
+    names = ["a/x.mp4", "b.mp4", "b.mov.mp4"]
+    assert list(found.values()) == [tmp_path / "seen" / name for name in names]
+    assert (tmp_path / "seen" / "a").is_dir()
+    assert command.overlay_files(None, videos) == {}
+    one = {"in/b.avi": Path("b.avi")}
+    assert command.overlay_files(tmp_path / "o.mp4", one) == {"in/b.avi": tmp_path / "o.mp4"}
+
+
+def test_an_overlay_never_replaces_a_video_and_is_one_a_video(tmp_path: Path) -> None:
+    video = tmp_path / "b.mp4"
+    for out in (tmp_path, video):
+        with pytest.raises(UserError, match="would replace the video"):
+            command.overlay_files(out, {str(video): Path("b.mp4")})
+    two = {"a.avi": Path("a.avi"), "b.avi": Path("b.avi")}
+    with pytest.raises(UserError, match="is one video, and 2 are predicted; give a folder"):
+        command.overlay_files(tmp_path / "o.mp4", two)
 
 
 @pytest.mark.slow
@@ -323,8 +372,9 @@ def test_a_folder_is_the_videos_in_it(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     inside = [str(tmp_path / "a/c.mp4"), str(tmp_path / "b.avi")]
-    assert command.files_of([str(tmp_path), "0"]) == [*inside, "0"]
-    assert command.files_of([inside[1]]) == inside[1:]
+    names = [Path("a/c.mp4"), Path("b.avi"), Path("0")]
+    assert command.files_of([str(tmp_path), "0"]) == dict(zip([*inside, "0"], names, strict=True))
+    assert list(command.files_of([inside[1]])) == inside[1:]
 
 
 def test_runs_of_any_kind_are_given_by_run(house: Path, tmp_path: Path) -> None:
@@ -386,7 +436,6 @@ MISTAKES = [
     (["VIDEO", "--spatial", "RUN", "--window", "0"], "--window 0"),
     (["VIDEO", "--spatial", "RUN", "--views", "many"], "--views 'many'"),
     (["VIDEO", "--spatial", "RUN", "--top", "0"], "--top 0"),
-    (["VIDEO", "VIDEO", "--spatial", "RUN", "--overlay", "o.mp4"], "--overlay shows one video"),
     (["VIDEO", "--spatial", "RUN", "--overlay", "o.gif"], "must end in .mp4"),
     (["93", "--spatial", "RUN"], "no camera 93 here"),
 ]

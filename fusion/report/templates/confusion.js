@@ -39,7 +39,7 @@ class Confusion {
   }
 
   draw() {
-    if (!this.canvas.clientWidth) return;
+    if (!near.has(this.canvas) || !this.canvas.clientWidth) return;
     this.picture ??= matrixPicture(this.counts, this.view.shown);
     this.place = drawMatrix(this.canvas, this.picture, this.counts, this.view, this.names);
   }

@@ -1,7 +1,12 @@
 "use strict";
 // Everything on the page is made with textContent and setAttribute: a name is never read as HTML.
 const numbers = JSON.parse(document.getElementById("numbers").textContent);
-const detail = JSON.parse(document.getElementById("detail").textContent);
+// What is shown later is read later: it is the larger half of the page.
+let detail = () => {
+  const known = JSON.parse(document.getElementById("detail").textContent);
+  detail = () => known;
+  return known;
+};
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -53,8 +58,9 @@ const hideTip = () => { tip.hidden = true; };
 
 // Canvases are drawn when they first come into view, and again when size or colours change.
 const painted = new Map();
+const near = new WeakSet();
 const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) painted.get(entry.target)?.();
+  for (const { target, isIntersecting } of entries) if (isIntersecting) { near.add(target); painted.get(target)(); }
 }, { rootMargin: "300px" });
 const sized = new ResizeObserver((entries) => {
   for (const entry of entries) if (entry.contentRect.width) painted.get(entry.target)?.();
@@ -63,7 +69,7 @@ function paint(canvas, draw) {
   painted.set(canvas, draw);
   seen.observe(canvas);
   sized.observe(canvas.parentElement);
-  painted.set(canvas.parentElement, () => { if (canvas.width) draw(); });
+  painted.set(canvas.parentElement, () => { if (near.has(canvas)) draw(); });
 }
 const repaint = () => { for (const draw of new Set(painted.values())) draw(); };
 
@@ -78,6 +84,7 @@ function sharp(canvas, ratio) {
     canvas.style.height = `${height}px`;
   }
   const context = canvas.getContext("2d");
+  canvas.dataset.drawn = "yes";
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   return { context, width, height };

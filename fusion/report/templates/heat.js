@@ -19,12 +19,12 @@ function makeHeat(root, split, curve) {
 
   const isGain = () => pickValue.value === "gain";
   const value = (s, c) => recall[s][c] - (isGain() ? recall[pickOther.value][c] : 0);
-  const mean = (c, of) => names.reduce((sum, _, s) => sum + of(s, c), 0) / names.length;
+  const mean = (c, of) => { let sum = 0; for (let s = 0; s < names.length; s++) sum += of(s, c); return sum / names.length; };
 
   function arrange() {
     const over = (s, c) => recall[s][c] - recall[pickOther.value][c];
     const plain = (s, c) => recall[s][c];
-    const spread = (c) => mean(c, (s) => (recall[s][c] - mean(c, plain)) ** 2);
+    const spread = (c) => { const middle = mean(c, plain); return mean(c, (s) => (recall[s][c] - middle) ** 2); };
     const by = { spread: (c) => -spread(c), gain: (c) => -mean(c, over), hard: (c) => mean(c, plain), list: (c) => c }[pickOrder.value];
     const keys = new Map(classes.map((c) => [c, by(c)]));
     order = [...classes].sort((a, b) => keys.get(a) - keys.get(b) || a - b);
@@ -52,6 +52,7 @@ function makeHeat(root, split, curve) {
   }
 
   function draw() {
+    if (!near.has(canvas)) return;
     const width = canvas.clientWidth;
     if (!width) return;
     const probe = canvas.getContext("2d");

@@ -36,8 +36,15 @@ function sortBy(table, column, rising) {
 }
 
 function makeReadable(figure) {
-  const chart = detail.charts[figure.dataset.chart];
   const area = figure.querySelector(".plot-area");
+  for (const first of ["pointerenter", "focus"]) area.addEventListener(first, () => readable(figure, area), { once: true });
+}
+
+// What is needed to read a chart's values, at the first look at it.
+function readable(figure, area) {
+  if (area.dataset.readable) return;
+  area.dataset.readable = "yes";
+  const chart = detail().charts[figure.dataset.chart];
   const svg = area.querySelector("svg");
   const [left, top, right, bottom] = chart.box;
   const cursor = shape("path", { class: "cursor", d: "" });

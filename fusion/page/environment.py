@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-OWN = "fusion.report"
+OWN = "fusion.page"
 
 
 def page_environment(filters: dict[str, Callable[..., Any]], *packages: str) -> Environment:

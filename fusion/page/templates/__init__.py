@@ -1,0 +1,1 @@
+"""The head, style and small parts of all pages."""
