@@ -36,7 +36,7 @@ def compile_reader() -> None:
             log.debug("reader of flow ready after %.1f s", time.perf_counter() - started)
 
 
-def fill_grey(data: bytes | memoryview, out: NDArray[np.uint8]) -> bool:
+def fill_grey(data: bytes | bytearray | memoryview, out: NDArray[np.uint8]) -> bool:
     """Decode into (H, W), C-contiguous. False where this is not done here: ask OpenCV."""
     global _pixels
     if _kernel is None:

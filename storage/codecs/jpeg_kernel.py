@@ -69,13 +69,14 @@ def number(bits, size):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def read_table(data, at, ac, look, ends, firsts, values):  # type: ignore[no-untyped-def]
+def read_table(data, at, ac, look, longer):  # type: ignore[no-untyped-def]
     """The Huffman table of 16 counts and their values at `at`. False where it is none.
 
     `look`: of the next LOOK bits, what they begin with: bits taken in all, << 8 the run of zeros
-    before the number, << 16 the number; 0 where that takes more bits. `ends`, `firsts`: for longer
-    codes, by length, the last code, and what leads from a code to its place in `values`.
+    before the number, << 16 the number; 0 where that takes more bits. `longer`: for long codes, by
+    length, the last code, then what leads from a code to its place among the values, then these.
     """
+    ends, firsts, values = longer[:17], longer[17:34], longer[34:]
     look[:] = 0
     code, place = 0, 0
     for length in range(1, 17):
@@ -103,8 +104,9 @@ def read_table(data, at, ac, look, ends, firsts, values):  # type: ignore[no-unt
 
 
 @njit(**OPTIONS)
-def long_entry(buffer, ac, ends, firsts, values):  # type: ignore[no-untyped-def]
+def long_entry(buffer, ac, longer):  # type: ignore[no-untyped-def]
     """What the buffer begins with, as `look` has it; a code that there is none of ends the file."""
+    ends, firsts, values = longer[:17], longer[17:34], longer[34:]
     for length in range(1, 17):
         code = np.int64(buffer >> (WORD - np.uint64(length)))
         if code <= ends[length]:
@@ -149,7 +151,7 @@ def fill(data, at, buffer, bits, missing):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def read_head(data, width, height, steps, dc, ac):  # type: ignore[no-untyped-def]
+def read_head(data, width, height, steps, look, longer):  # type: ignore[no-untyped-def]
     """Where the scan begins; 0 where this is no file for us. Fills the tables."""
     at, known, size = 2, 0, len(data)
     if size < 4 or data[0] != 0xFF or data[1] != 0xD8:
@@ -189,14 +191,12 @@ def read_head(data, width, height, steps, dc, ac):  # type: ignore[no-untyped-de
                     count += int(data[p + 1 + k])
                 if count > 256 or p + 17 + count > end:
                     return 0
-                if data[p] == 0:
-                    known |= 4
-                    if not read_table(data, p + 1, False, dc[0], dc[1], dc[2], dc[3]):
-                        return 0
-                elif data[p] == 0x10:
-                    known |= 8
-                    if not read_table(data, p + 1, True, ac[0], ac[1], ac[2], ac[3]):
-                        return 0
+                if data[p] & 0xEF:
+                    return 0
+                kind = int(data[p]) >> 4  # 0 means, 1 the other coefficients
+                known |= 4 << kind
+                if not read_table(data, p + 1, kind, look[kind], longer[kind]):
+                    return 0
                 p += 17 + count
         elif marker == 0xDA:
             whole = end - p == 6 and data[p] == 1 and data[p + 2] == 0
@@ -208,26 +208,16 @@ def read_head(data, width, height, steps, dc, ac):  # type: ignore[no-untyped-de
     return 0
 
 
-@njit(**OPTIONS)
-def tables():  # type: ignore[no-untyped-def]
-    return (
-        np.empty(1 << LOOK, np.int32),
-        np.empty(17, np.int64),
-        np.empty(17, np.int64),
-        np.empty(256, np.int64),
-    )
-
-
 def decode_grey(data, out, width):  # type: ignore[no-untyped-def]
     """uint8 (N,), a file -> `out`, uint8 (H * width,). DONE; or OTHER, with anything in `out`."""
     height = len(out) // width
     steps = np.zeros(64, np.int64)
-    dc, ac = tables(), tables()
-    at = read_head(data, width, height, steps, dc, ac)
+    look = np.empty((2, 1 << LOOK), np.int32)
+    longer = np.empty((2, 34 + 256), np.int64)
+    at = read_head(data, width, height, steps, look, longer)
     if not at:
         return OTHER
-    dc_look, dc_ends, dc_firsts, dc_values = dc
-    ac_look, ac_ends, ac_firsts, ac_values = ac
+    dc_look, ac_look = look[0], look[1]
     across, strips = (width + 7) // 8, (height + 7) // 8
     strip = np.empty(8 * across, np.int64)
     rows = strip.view(np.uint8)
@@ -242,7 +232,7 @@ def decode_grey(data, out, width):  # type: ignore[no-untyped-def]
                 buffer, bits, at, missing = fill(data, at, buffer, bits, missing)
             entry = dc_look[np.int64(buffer >> PEEK)]
             if entry == 0:
-                entry = long_entry(buffer, False, dc_ends, dc_firsts, dc_values)
+                entry = long_entry(buffer, 0, longer[0])
             if (entry >> 8) & 255:
                 return OTHER
             mean += entry >> 16
@@ -254,7 +244,7 @@ def decode_grey(data, out, width):  # type: ignore[no-untyped-def]
                     buffer, bits, at, missing = fill(data, at, buffer, bits, missing)
                 entry = ac_look[np.int64(buffer >> PEEK)]
                 if entry == 0:
-                    entry = long_entry(buffer, True, ac_ends, ac_firsts, ac_values)
+                    entry = long_entry(buffer, 1, longer[1])
                 buffer <<= np.uint64(entry & 255)
                 bits -= entry & 255
                 k += (entry >> 8) & 255
@@ -274,15 +264,13 @@ def decode_grey(data, out, width):  # type: ignore[no-untyped-def]
                 m[lane] = i32(value)
                 columns[lane] = x
                 lane += 1
-                if lane == LANES:
-                    paint(m, columns, lane, strip)
-                    lane = 0
             else:
                 flat = min(max(((4 * value + 16) >> 5) + 128, 0), 255) * EVERY_BYTE
                 for r in range(8):
                     strip[r * across + x] = flat
-        if lane:
-            paint(m, columns, lane, strip)
+            if lane == LANES or (lane and x == across - 1):
+                paint(m, columns, lane, strip)
+                lane = 0
         for r in range(min(8, height - 8 * y)):
             to, come = (8 * y + r) * width, 8 * r * across
             line, done = out[to : to + width], rows[come : come + width]
