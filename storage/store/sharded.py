@@ -29,6 +29,7 @@ from storage.store.keys import (
 )
 from storage.store.lines import dropping_line, listing_line
 from storage.store.settling import settle, upgrade, withdraw
+from storage.store.tree import Record
 from storage.store.writer import RecordWriter, drop_numbers
 
 MODES = ("r", "w", "a")
@@ -193,29 +194,24 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         self, video: str, location: Location, kind: str, indices: Sequence[int]
     ) -> list[bytes]:
         """The same from one place; fewer where one is missing."""
-        per_chunk = location.entry.per_chunk[kind]
+        entry = location.entry
+        per_chunk, total = entry.per_chunk[kind], entry.meta.items(kind)
         part = self.part(location.shard)
         items: list[bytes] = []
         with part.reading() as txn:
-            at = 0
-            while at < len(indices):
-                number, first = divmod(indices[at], per_chunk)
-                # neighbours in one chunk are taken together
-                stop = at + 1
-                while (
-                    stop < len(indices)
-                    and indices[stop] == indices[stop - 1] + 1
-                    and indices[stop] // per_chunk == number
-                ):
-                    stop += 1
-                record = txn.get(record_key(location.entry.number, kind, number), db=part.records)
+            wanted: list[tuple[Record, int, int]] = []
+            for number, first, stop in chunk.runs(indices, per_chunk):
+                held = min(per_chunk, total - number * per_chunk)
+                record = part.record(record_key(entry.number, kind, number), txn)
                 if record is None:
                     break
+                record.ask(*chunk.about(record.size, held, first, stop), head=bool(wanted))
+                wanted.append((record, first, stop))
+            for record, first, stop in wanted:
                 try:
-                    items += chunk.unpack(record, first, first + stop - at)
+                    items += chunk.unpack_by(record.read, first, stop, record.in_first_page)
                 except StoreError as error:
                     raise self._damaged(video, error) from None
-                at = stop
         return items
 
     # -- writing
