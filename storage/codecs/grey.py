@@ -21,18 +21,19 @@ ENOUGH = 200_000_000
 """Pixels, about a quarter of a second of OpenCV's."""
 _lock = threading.Lock()
 _kernel: Any = None
+_doubler: Any = None
 _pixels = 0
 
 
 def compile_reader() -> None:
     """Have the compiled decoder, whatever has been read. Processes that are forked have it too."""
-    global _kernel
+    global _kernel, _doubler
     with _lock:
         if _kernel is None:
             from storage.codecs.jpeg_kernel import compiled
 
             started = time.perf_counter()
-            _kernel = compiled()
+            _kernel, _doubler = compiled()
             log.debug("reader of flow ready after %.1f s", time.perf_counter() - started)
 
 
@@ -46,3 +47,11 @@ def fill_grey(data: bytes | bytearray | memoryview, out: NDArray[np.uint8]) -> b
         compile_reader()
     file = np.frombuffer(data, np.uint8)
     return bool(_kernel(file, out.reshape(-1), out.shape[1]) == 0)
+
+
+def fill_double(half: NDArray[np.uint8], out: NDArray[np.uint8]) -> bool:
+    """Every value of (2, h, w) four times into (2, H, W). False where this is not done here."""
+    if _doubler is None:
+        return False
+    _doubler(half, out)
+    return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.codecs.grey import fill_grey
+from storage.codecs.grey import fill_double, fill_grey
 from storage.codecs.pictures import JPEG_MAGIC, decode_file, encode_jpeg
 from storage.errors import StoreError
 
@@ -134,6 +134,8 @@ def halve(plane: Codes) -> Codes:
 def double(half: Codes, out: Codes) -> None:
     """Every value of (2, h, w) four times into (2, H, W), where h and w are the halves."""
     planes, height, width = out.shape
+    if fill_double(half, out):
+        return
     twice = half.astype(np.uint16)
     twice *= 0x0101  # two equal bytes: many times as fast as repeating
     # Of an odd width the second byte of the last column is left out, of an odd height the last row.

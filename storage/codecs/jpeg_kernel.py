@@ -284,20 +284,47 @@ SIGNATURE = types.int64(
 )
 
 
-def compiled() -> Any:
-    """`decode_grey` as machine code, from Numba's cache on disk where it is there already.
+def double_grey(half, out):  # type: ignore[no-untyped-def]
+    """uint8 (2, h, w), every value four times into (2, H, W), of which h and w are the halves."""
+    planes, height, width = out.shape
+    for plane in range(planes):
+        for row in range(half.shape[1]):
+            few, many = half[plane, row], out[plane, 2 * row]
+            for x in range(width // 2):
+                many[2 * x] = few[x]
+                many[2 * x + 1] = few[x]
+            if width % 2:
+                many[width - 1] = few[width // 2]
+            if 2 * row + 1 < height:
+                below = out[plane, 2 * row + 1]
+                for x in range(width):
+                    below[x] = many[x]
+
+
+PLANES = types.Array(types.uint8, 3, "C")
+
+
+def compiled() -> tuple[Any, Any]:
+    """`decode_grey` and `double_grey` as machine code."""
+    functions = (decode_grey, SIGNATURE), (double_grey, types.void(PLANES, PLANES))
+    decode, double = (machine_code(*both) for both in functions)
+    return decode, double
+
+
+def machine_code(function: Any, signature: Any) -> Any:
+    """From Numba's cache on disk where it is there already.
 
     Numba notices a change only in the file of the function that it keeps; so the name carries a
     digest of both files.
     """
     sources = sorted(Path(__file__).parent.glob("jpeg_*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    decode_grey.__qualname__ = f"decode_grey_{digest}"
+    function.__qualname__ = f"{function.__name__}_{digest}"
     try:
-        kernel = njit(cache=True, **OPTIONS)(decode_grey)
+        kernel = njit(cache=True, **OPTIONS)(function)
     except RuntimeError as error:  # neither the installation nor the user's cache is writable
         log.warning("compiled code is not kept: %s; NUMBA_CACHE_DIR names a folder for it", error)
-        kernel = njit(**OPTIONS)(decode_grey)
-    kernel.compile(SIGNATURE)
+        kernel = njit(**OPTIONS)(function)
+    kernel.compile(signature)
     kernel.disable_compile()
     return kernel

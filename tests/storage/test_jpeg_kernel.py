@@ -122,6 +122,7 @@ def test_a_pair_is_the_same_with_and_without_it(
     ours, theirs = np.zeros_like(item), np.ones_like(item)
     codec.decode(file, ours)
     monkeypatch.setattr(grey, "_kernel", None)
+    monkeypatch.setattr(grey, "_doubler", None)
     monkeypatch.setattr(grey, "ENOUGH", np.inf)
     codec.decode(file, theirs)
     np.testing.assert_array_equal(ours, theirs)
