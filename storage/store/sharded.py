@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, manifest, sealing, shard
+from storage.store import claim, manifest, sealing, shard
 from storage.store.finding import Location, M, VideoFinder
 from storage.store.index import Listed
 from storage.store.keys import (
     check_id,
     parse_entry,
-    record_key,
 )
 from storage.store.lines import dropping_line, listing_line
+from storage.store.reading import Reader
 from storage.store.settling import settle, upgrade, withdraw
-from storage.store.tree import Record
 from storage.store.writer import RecordWriter, drop_numbers
 
 MODES = ("r", "w", "a")
@@ -88,6 +87,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
 
     def _reset(self) -> None:
         super()._reset()
+        self._reader = Reader()
         self._claims = False
         self._indexed = False
 
@@ -194,25 +194,12 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         self, video: str, location: Location, kind: str, indices: Sequence[int]
     ) -> list[bytes]:
         """The same from one place; fewer where one is missing."""
-        entry = location.entry
-        per_chunk, total = entry.per_chunk[kind], entry.meta.items(kind)
         part = self.part(location.shard)
-        items: list[bytes] = []
         with part.reading() as txn:
-            wanted: list[tuple[Record, int, int]] = []
-            for number, first, stop in chunk.runs(indices, per_chunk):
-                held = min(per_chunk, total - number * per_chunk)
-                record = part.record(record_key(entry.number, kind, number), txn)
-                if record is None:
-                    break
-                record.ask(*chunk.about(record.size, held, first, stop), head=bool(wanted))
-                wanted.append((record, first, stop))
-            for record, first, stop in wanted:
-                try:
-                    items += chunk.unpack_by(record.read, first, stop, record.in_first_page)
-                except StoreError as error:
-                    raise self._damaged(video, error) from None
-        return items
+            try:
+                return self._reader.items(part, txn, location.entry, kind, indices)
+            except StoreError as error:
+                raise self._damaged(video, error) from None
 
     # -- writing
 
