@@ -37,6 +37,12 @@ def compile_reader() -> None:
             log.debug("reader of flow ready after %.1f s", time.perf_counter() - started)
 
 
+def expect(pixels: int) -> None:
+    """So many will be read, perhaps by processes that are forked from this one."""
+    if pixels >= ENOUGH:
+        compile_reader()
+
+
 def fill_grey(data: bytes | bytearray | memoryview, out: NDArray[np.uint8]) -> bool:
     """Decode into (H, W), C-contiguous. False where this is not done here: ask OpenCV."""
     global _pixels
