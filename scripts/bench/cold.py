@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +105,6 @@ def race(
     blob.write_bytes(b"".join(path.read_bytes() for path in sorted(files.rglob("*.jpg"))))
     everything = [*folder.rglob("*.jpg"), *folder.rglob("data.mdb"), blob]
     os.sync()
-    one_read = OneRead(blob, random)
 
     def from_files(video: str, first: int) -> list[bytes]:
         return [(files / video / f"{first + k:06d}.jpg").read_bytes() for k in range(count)]
@@ -112,25 +112,30 @@ def race(
     def from_store(video: str, first: int) -> list[bytes]:
         return store.read_encoded(video, kind, first, count)
 
-    readers: dict[str, Turn] = {"store": from_store, "files": from_files, "one read": one_read}
-    rows = {name: ColdRow(NAMES[kind], name) for name in readers}
     videos = store.videos()
-    for _ in range(turns):
-        video = videos[random.integers(len(videos))]
-        first = int(random.integers(store.video(video).items(kind) - count + 1))
-        expected = from_files(video, first)
-        one_read.size = sum(map(len, expected))
-        for name in random.permutation(list(readers)):
-            drop(everything)
-            row = rows[name]
-            before, busy, began = bytes_read(), time.process_time(), time.perf_counter()
-            items = readers[name](video, first)
-            row.clock.append(1e3 * (time.perf_counter() - began))
-            row.processor += 1e3 * (time.process_time() - busy)
-            row.disk += bytes_read() - before
-            row.wanted += one_read.size
-            if name != "one read" and items != expected:
-                raise WorkFailed(f"{name} and files differ; nothing is shown")
+    with closing(OneRead(blob, random)) as one_read:
+        readers: dict[str, Turn] = {
+            "store": from_store,
+            "files": from_files,
+            "one read": one_read,
+        }
+        rows = {name: ColdRow(NAMES[kind], name) for name in readers}
+        for _ in range(turns):
+            video = videos[random.integers(len(videos))]
+            first = int(random.integers(store.video(video).items(kind) - count + 1))
+            expected = from_files(video, first)
+            one_read.size = sum(map(len, expected))
+            for name in random.permutation(list(readers)):
+                drop(everything)
+                row = rows[name]
+                before, busy, began = bytes_read(), time.process_time(), time.perf_counter()
+                items = readers[name](video, first)
+                row.clock.append(1e3 * (time.perf_counter() - began))
+                row.processor += 1e3 * (time.process_time() - busy)
+                row.disk += bytes_read() - before
+                row.wanted += one_read.size
+                if name != "one read" and items != expected:
+                    raise WorkFailed(f"{name} and files differ; nothing is shown")
     if not rows["one read"].disk:
         raise UserError(
             f"{folder} is not on a disk whose reading the system counts; --folder names another"
@@ -142,14 +147,17 @@ class OneRead:
     """As many bytes from one file at once, from anywhere in it."""
 
     def __init__(self, path: Path, random: np.random.Generator) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # as long as the object
+        self._file = os.open(path, os.O_RDONLY)
         self._length, self._random = path.stat().st_size, random
-        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
         self.size = 0
+
+    def close(self) -> None:
+        os.close(self._file)
 
     def __call__(self, video: str, first: int) -> list[bytes]:
         at = int(self._random.integers(max(1, self._length - self.size)))
-        return [os.pread(self._file.fileno(), self.size, at)]
+        return [os.pread(self._file, self.size, at)]
 
 
 def drop(paths: list[Path]) -> None:
