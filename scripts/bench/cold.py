@@ -64,7 +64,7 @@ def cold_table(flow: Flow, folder: Path, turns: int, seed: int) -> list[ColdRow]
     rows = []
     for kind in ITEMS:
         files = write_files(folder / kind, store, kind)
-        rows += race(store, kind, files, folder, turns, random)
+        rows += take_turns(store, kind, files, folder, turns, random)
     store.close()
     return rows
 
@@ -96,7 +96,7 @@ def write_files(folder: Path, store: Store, kind: str) -> Path:
     return folder
 
 
-def race(
+def take_turns(
     store: Store, kind: str, files: Path, folder: Path, turns: int, random: np.random.Generator
 ) -> list[ColdRow]:
     """All read the same items in turns, in an order that changes."""
@@ -174,7 +174,7 @@ def bytes_read() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
 
 
-def show(rows: list[ColdRow]) -> None:
+def show_cold(rows: list[ColdRow]) -> None:
     print("nothing in memory. read: bytes from the disk over those of the items; ms by the clock,")
     print("the median, and what a tenth of the turns stays below (other work on the machine delays")
     print("whoever waits); that over one read's; milliseconds of the processor\n")

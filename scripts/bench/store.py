@@ -113,7 +113,7 @@ def run_cold(options: StoreBench, flow: Flow) -> int:
     if options.json:
         print(json.dumps([row.figures() for row in rows]))
     else:
-        cold.show(rows)
+        cold.show_cold(rows)
     return 0
 
 

@@ -32,7 +32,7 @@ def test_all_ways_are_asked_for_the_same_bytes(
         assert same == {row.wanted}
         assert len(row.clock) == 3
         assert row.disk > 0
-    cold.show(rows)
+    cold.show_cold(rows)
     assert len(capsys.readouterr().out.splitlines()) == 3 + 2 + len(rows)
 
 
@@ -42,7 +42,7 @@ def test_ways_that_differ_are_not_timed(tmp_path: Path) -> None:
     for path in files.rglob("*.jpg"):
         path.write_bytes(b"another")
     with pytest.raises(WorkFailed, match="differ"):
-        cold.race(store, "frames", files, tmp_path, 1, np.random.default_rng(0))
+        cold.take_turns(store, "frames", files, tmp_path, 1, np.random.default_rng(0))
     store.close()
 
 
