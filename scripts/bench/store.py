@@ -3,6 +3,7 @@
     twostream bench store --clips videos/
     twostream bench store --clips videos/ --cache /tmp/flow.npz --json
     twostream bench store --clips videos/ --alternatives
+    twostream bench store --clips videos/ --cold --folder /data
 
 First it is checked that the folder of JPEGs and a store of the same JPEGs give the same pixels, and
 that what is stored without loss comes back unchanged. All times are of one core, in one run.
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.bench import cold
 from scripts.bench.codecs import CodecRow, alternatives, codec_table
 from scripts.bench.reading import (
     ROUND,
@@ -34,6 +36,7 @@ from scripts.bench.reading import (
     videos_of,
 )
 from scripts.bench.store_material import Flow, drawn_flow, real_flow
+from storage.codecs import compile_reader
 from storage.errors import UserError
 from storage.store import StoreConfig, on_disk
 
@@ -59,6 +62,11 @@ class StoreBench:
     """Videos in the store that is opened."""
     alternatives: bool = False
     """Also measure codings that were tried and are not used."""
+    cold: bool = False
+    """Measure reading from the disk, and nothing else: what stack and frame take when nothing of
+    them is in memory."""
+    folder: Path | None = None
+    """Put what is written for the measurement there (default: where temporary files go)."""
     seed: int = 0
     json: bool = False
     """Print JSON."""
@@ -72,11 +80,14 @@ def run(options: StoreBench) -> int:
 
     cv2.setNumThreads(1)
     flow = load_flow(options)
+    if options.cold:
+        return run_cold(options, flow)
+    compile_reader()
     results: dict[str, Any] = {"pairs": len(flow), "drawn": options.clips is None}
     note(options, "codings ...")
     rows = codec_table(flow) + (alternatives(flow) if options.alternatives else [])
     results["codecs"] = [dataclasses.asdict(row) for row in rows]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         results |= reading(options, flow, Path(folder))
         note(options, f"opening {options.index} videos ...")
         results["opening_ms"] = opening(Path(folder) / "index", options.index)
@@ -92,6 +103,17 @@ def run(options: StoreBench) -> int:
         print(json.dumps(results, indent=2))
     else:
         show(rows, results)
+    return 0
+
+
+def run_cold(options: StoreBench, flow: Flow) -> int:
+    """Measure reading from the disk, and print."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        rows = cold.cold_table(flow, Path(folder), options.rounds, options.seed)
+    if options.json:
+        print(json.dumps([row.figures() for row in rows]))
+    else:
+        cold.show_cold(rows)
     return 0
 
 

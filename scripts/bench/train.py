@@ -25,6 +25,7 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from storage.codecs import compile_reader
 from storage.errors import UserError, WorkFailed
 from streams.samples import DataOptions
 from streams.training import LoopOptions, wait_asleep
@@ -114,6 +115,7 @@ class StreamSpeeds:
 
 def run(options: TrainBench) -> int:
     wait_asleep()
+    compile_reader()  # as a training of the usual length has it
     kinds = ["spatial", "temporal"] if options.stream == "both" else [options.stream]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

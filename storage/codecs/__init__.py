@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from storage.codecs.codec import Codec, flow_codec, frame_codec
     from storage.codecs.colorwheel import flow_to_rgb
     from storage.codecs.files import join_files, split_files
+    from storage.codecs.grey import compile_reader, expect
     from storage.codecs.pictures import (
         decode_file,
         encode_jpeg,

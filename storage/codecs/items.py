@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.codecs.grey import fill_double, fill_grey
 from storage.codecs.pictures import JPEG_MAGIC, decode_file, encode_jpeg
 from storage.errors import StoreError
 
@@ -56,14 +57,20 @@ class PairReader:
             Lossless().decode(data, out)
             return
         _, height, width = out.shape
+        if fill_grey(data, out.reshape(2 * height, width)):
+            return
+        half = np.empty((2, (height + 1) // 2, (width + 1) // 2), np.uint8)
+        if fill_grey(data, half.reshape(-1, half.shape[2])):
+            double(half, out)
+            return
         try:
             grey = decode_file(data, grey=True)
         except ValueError:
             grey = np.empty((0, 0), np.uint8)
         if grey.shape == (2 * height, width):
             out.reshape(2 * height, width)[:] = grey
-        elif grey.shape == (2 * ((height + 1) // 2), (width + 1) // 2):
-            double(grey.reshape(2, -1, grey.shape[1]), out)
+        elif grey.shape == (2 * half.shape[1], half.shape[2]):
+            double(grey.reshape(half.shape), out)
         else:
             raise StoreError(f"a flow record is no JPEG of {width}x{2 * height}, nor of half that")
 
@@ -127,6 +134,8 @@ def halve(plane: Codes) -> Codes:
 def double(half: Codes, out: Codes) -> None:
     """Every value of (2, h, w) four times into (2, H, W), where h and w are the halves."""
     planes, height, width = out.shape
+    if fill_double(half, out):
+        return
     twice = half.astype(np.uint16)
     twice *= 0x0101  # two equal bytes: many times as fast as repeating
     # Of an odd width the second byte of the last column is left out, of an odd height the last row.

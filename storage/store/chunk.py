@@ -13,7 +13,7 @@ A chunk is, little-endian,
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zlib import crc32
 
 from storage.codecs import head_length
@@ -37,23 +37,64 @@ def pack(items: Sequence[bytes]) -> bytes:
     return b"".join([HEAD.pack(len(items), len(heads)), *table, *lengths, *heads, *bodies])
 
 
+def runs(indices: Sequence[int], per_chunk: int) -> Iterator[tuple[int, int, int]]:
+    """(chunk, first, stop) of items by number: neighbours in one chunk are taken together."""
+    at = 0
+    while at < len(indices):
+        number, first = divmod(indices[at], per_chunk)
+        stop = at + 1
+        while (
+            stop < len(indices)
+            and indices[stop] == indices[stop - 1] + 1
+            and indices[stop] // per_chunk == number
+        ):
+            stop += 1
+        yield number, first, first + stop - at
+        at = stop
+
+
+def about(size: int, items: int, first: int, stop: int) -> tuple[int, int]:
+    """About where items `first` to `stop` lie in a record of `size` bytes: from, to."""
+    table = HEAD.size + (ITEM.size + LENGTH.size) * items
+    an_item = max(size - table, 0) / max(items, 1)
+    return table + int(first * an_item), table + int(stop * an_item)
+
+
 def unpack(record: bytes | memoryview, first: int, stop: int) -> list[bytes]:
     """Items `first` to `stop` (not included) of a record, each one checked."""
     view = memoryview(record)
+    return unpack_by(lambda start, length: view[start : start + length], first, stop)
+
+
+def unpack_by(
+    read: Callable[[int, int], bytes | memoryview], first: int, stop: int, least: int = 0
+) -> list[bytes]:
+    """The same of a record that lies elsewhere: `read(start, length)` gives bytes of it, fewer at
+    its end. At least `least` bytes of its beginning are read at once."""
     try:
+        view = memoryview(read(0, max(least, HEAD.size)))
         items, head_count = HEAD.unpack_from(view)
         if not 0 <= first <= stop <= items:
             raise StoreError(f"a record of {items} items was asked for items {first} to {stop}")
         at = HEAD.size + ITEM.size * items
-        table = list(ITEM.iter_unpack(view[HEAD.size : at]))
-        heads = []
         start = at + LENGTH.size * head_count
         if len(view) < start:
+            view = memoryview(read(0, start))
+        if len(view) < start:
             raise StoreError("a record is cut short")
-        for (length,) in LENGTH.iter_unpack(view[at:start]):
+        table = list(ITEM.iter_unpack(view[HEAD.size : at]))
+        lengths = [length for (length,) in LENGTH.iter_unpack(view[at:start])]
+        above = start + sum(lengths)
+        if len(view) < above:
+            view = memoryview(read(0, above))
+        heads = []
+        for length in lengths:
             heads.append(bytes(view[start : start + length]))
             start += length
         start += sum(length for length, _, _ in table[:first])
+        size = sum(length for length, _, _ in table[first:stop])
+        if start + size > len(view):
+            view, start = memoryview(read(start, size)), 0
         wanted = []
         for length, checksum, head in table[first:stop]:
             item = heads[head] + view[start : start + length]

@@ -13,7 +13,8 @@ from storage import atomic
 from storage.store import faults, locks
 from storage.store.faults import DATA
 
-DATABASES = (b"info", b"videos", b"records")
+RECORDS = b"records"
+DATABASES = (b"info", b"videos", RECORDS)
 _shared: dict[tuple[int, int], tuple[lmdb.Environment, int]] = {}
 """Of sealed shards, by the file's device and number, with the number of their users."""
 _guard = threading.Lock()

@@ -34,14 +34,11 @@ from storage.store.keys import (
 from storage.store.lines import gone_line, listing_line, shard_line
 from storage.store.settling import stored_entries
 from storage.store.sharded import ShardedStore
+from storage.store.tree import LARGE, LEAF, NODE, OVERFLOW, PAGE
 from storage.store.writer import RecordWriter
 
 BROKEN = ".broken-"
 """A shard that was given up is kept under a name that begins so, until `compact`."""
-PAGE = struct.Struct("=QHHHH")  # number, padding, flags, end of the node pointers, unused
-OVERFLOW = struct.Struct("=QHHI")  # number, padding, flags, count of pages
-NODE = struct.Struct("=HHHH")  # length of the value (low, high), flags, length of the key
-LEAF, LARGE = 0x02, 0x01
 
 
 def replace_shard(folder: Path, store: ShardedStore[Any, Any], known: Collection[str]) -> list[str]:

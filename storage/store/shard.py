@@ -19,8 +19,9 @@ import lmdb
 
 from storage.errors import StoreError
 from storage.store import environment, faults, locks
-from storage.store.environment import DATABASES
+from storage.store.environment import DATABASES, RECORDS
 from storage.store.faults import DATA
+from storage.store.tree import Record, Tree
 
 T = TypeVar("T")
 Transaction = lmdb.Transaction
@@ -55,6 +56,7 @@ class Shard:
         self._writable = False
         self._active = 0
         self._turn = threading.Condition()
+        self._tree: Tree | None = None
         self.info: Any = None
         self.videos: Any = None
         self.records: Any = None
@@ -67,6 +69,12 @@ class Shard:
                 yield txn
         except lmdb.Error as error:
             raise faults.explained(self.folder, error) from error
+
+    def record(self, key: bytes, txn: lmdb.Transaction) -> Record | None:
+        """Where a record lies in the state that `txn` reads; good as long as `txn` is open."""
+        assert self._tree is not None
+        place = self._tree.find(key, txn.id())
+        return None if place is None else Record(self._tree, *place)
 
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run `work` in one transaction and commit. The map grows as often as it takes.
@@ -199,6 +207,7 @@ class Shard:
             except lmdb.Error as error:
                 environment.leave(env)
                 raise faults.explained(self.folder, error, opening=True) from error
+            self._tree = Tree(self.folder / DATA, RECORDS, env.stat()["psize"])
         except BaseException:
             self._close_environment()
             raise
@@ -249,6 +258,9 @@ class Shard:
         if self._env is not None:
             environment.leave(self._env)
             self._env = None
+        if self._tree is not None:
+            self._tree.close()
+            self._tree = None
         opened = [] if self._opened is None else [self._opened]
         for descriptor in self._descriptors + opened:
             locks.close_file(descriptor)
@@ -302,6 +314,8 @@ class Shard:
         """In a forked child: make way for an environment of its own. The parent's goes on."""
         if self._env is not None and self._active == 0:
             self._env.close()
+        if self._tree is not None:
+            self._tree.close()
 
 
 def rest_others(opening: Shard) -> None:

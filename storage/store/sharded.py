@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from storage.errors import StoreError, UserError
-from storage.store import chunk, claim, manifest, sealing, shard
+from storage.store import claim, manifest, sealing, shard
 from storage.store.finding import Location, M, VideoFinder
 from storage.store.index import Listed
 from storage.store.keys import (
     check_id,
     parse_entry,
-    record_key,
 )
 from storage.store.lines import dropping_line, listing_line
+from storage.store.reading import Reader
 from storage.store.settling import settle, upgrade, withdraw
 from storage.store.writer import RecordWriter, drop_numbers
 
@@ -87,6 +87,7 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
 
     def _reset(self) -> None:
         super()._reset()
+        self._reader = Reader()
         self._claims = False
         self._indexed = False
 
@@ -193,30 +194,12 @@ class ShardedStore(VideoFinder[M], ABC, Generic[M, W]):
         self, video: str, location: Location, kind: str, indices: Sequence[int]
     ) -> list[bytes]:
         """The same from one place; fewer where one is missing."""
-        per_chunk = location.entry.per_chunk[kind]
         part = self.part(location.shard)
-        items: list[bytes] = []
         with part.reading() as txn:
-            at = 0
-            while at < len(indices):
-                number, first = divmod(indices[at], per_chunk)
-                # neighbours in one chunk are taken together
-                stop = at + 1
-                while (
-                    stop < len(indices)
-                    and indices[stop] == indices[stop - 1] + 1
-                    and indices[stop] // per_chunk == number
-                ):
-                    stop += 1
-                record = txn.get(record_key(location.entry.number, kind, number), db=part.records)
-                if record is None:
-                    break
-                try:
-                    items += chunk.unpack(record, first, first + stop - at)
-                except StoreError as error:
-                    raise self._damaged(video, error) from None
-                at = stop
-        return items
+            try:
+                return self._reader.items(part, txn, location.entry, kind, indices)
+            except StoreError as error:
+                raise self._damaged(video, error) from None
 
     # -- writing
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.codecs import flow_codec, frame_codec
+from storage.codecs import expect, flow_codec, frame_codec
 from storage.errors import StoreError, UserError
 from storage.store import manifest, shard
 from storage.store.config import StoreConfig, VideoMeta
@@ -84,6 +84,12 @@ class Store(ShardedStore[VideoMeta, VideoWriter]):
         for item, data in zip(out, items, strict=True):
             self._decode(self._frame_codec, data, item, video)
         return out
+
+    def prepare(self, video: str, pairs: int) -> None:
+        """Have what makes reading quick where about so many pairs, as large as this video's, will
+        be read. Processes that are forked later have it too."""
+        meta = self.video(video)
+        expect(2 * pairs * meta.height * meta.width)
 
     def read_encoded(self, video: str, kind: str, start: int, length: int) -> list[bytes]:
         """Items of `frames` or a field as the codec stored them; what a converter passes on."""

@@ -116,7 +116,10 @@ class FlowStack:
             run = 1
             while done + run < self.length and wanted[done + run] == (name, first + run):
                 run += 1
-            planes[done : done + run] = store.read_flow(video.video, first, run, field=name)
+            part = store.read_flow(video.video, first, run, field=name)
+            if run == self.length:  # as usual: nothing is to be put together
+                return part.reshape(-1, video.height, video.width)
+            planes[done : done + run] = part
             done += run
         return planes.reshape(-1, video.height, video.width)
 

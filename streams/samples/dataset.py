@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from storage.catalog import Clip
 from storage.store import Store, StoreConfig, VideoMeta, open_store
-from streams.inputs import Input
+from streams.inputs import FlowStack, Input
 from streams.samples.batch import Batch, Sample, collate
 from streams.samples.colours import NONE, Colour, colour_shift
 from streams.samples.crops import Box, Crop, centre_box, training_box
@@ -34,6 +34,9 @@ from streams.samples.sampling import (
     testing_moments,
     training_moments,
 )
+
+READINGS = 10
+"""How often a clip is read at the least: in as many epochs, or from as many moments."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,12 @@ class ClipDataset(Dataset[Sample]):
     @property
     def labels(self) -> list[int]:
         return [clip.label for clip in self.clips]
+
+    def prepare(self) -> None:
+        """Have what makes reading quick, before processes are forked that will read."""
+        pairs = sum(i.length for i in self.inputs.values() if isinstance(i, FlowStack))
+        if pairs and self.clips:
+            self.store.prepare(self.clips[0].video, READINGS * len(self.clips) * pairs)
 
     def training_view(self, draw: Draw, video: VideoMeta, moments: range) -> View:
         """Moments, box, mirroring and colour, each from a random stream of its own."""

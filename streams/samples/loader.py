@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from storage.errors import UserError, WorkFailed
+from streams.samples.dataset import ClipDataset
 from streams.samples.loader_end import WorkerStart
 from streams.samples.sampling import Draw, SampleStream, Sampling, StepBatches
 
@@ -44,6 +45,8 @@ def make_loader(
     data: TrainingData, batches: Any, workers: int, pin: bool, keep: bool = False
 ) -> DataLoader[Any]:
     """A loader whose content depends on `data` and `batches` alone."""
+    if workers and isinstance(data, ClipDataset):
+        data.prepare()
     return DataLoader(
         data,  # type: ignore[arg-type]
         batch_sampler=batches,
