@@ -199,6 +199,9 @@ def for_network(base: Recipe, kind: str, name: str) -> Recipe:
 
 def smaller(base: Recipe, small: Small) -> Recipe:
     """The same at a small network's size, from scratch."""
+    optim = replace(base.optim, lr=small.lr, epochs=small.epochs)
+    if small.optimiser == "adamw":
+        optim = replace(optim, optimiser="adamw", nesterov=False)
     return replace(
         base,
         input=replace(base.input, length=small.frames) if small.frames else base.input,
@@ -208,5 +211,5 @@ def smaller(base: Recipe, small: Small) -> Recipe:
             weights="none",
             extra=tuple(f"{key}={value}" for key, value in small.settings.items()),
         ),
-        optim=replace(base.optim, lr=small.lr, epochs=small.epochs),
+        optim=optim,
     )

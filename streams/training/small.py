@@ -7,6 +7,7 @@ which networks were. Of the others the values are those of their kin.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Small:
     """Settings of the network's own."""
     epochs: int = 24
     """Some need longer to see time."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """Many layers without batch norm do not get far by SGD in so few steps."""
 
 
 KARPATHY = Small(settings={"norm": "batch", "grid": 2, "width": 0.25})
@@ -35,7 +38,7 @@ SMALL: dict[str, Small] = {
     "lrcn-caffenet": Small(96, lr=0.005, settings={"width": 0.25}),
     **{f"karpathy-{kind}": KARPATHY for kind in ("single", "late", "early", "slow")},
     "karpathy-early": replace(KARPATHY, epochs=72),
-    "c3d": Small(32, 16, 0.005, {"width": 0.25}),
+    "c3d": Small(32, 16, 1e-3, {"width": 0.25}, epochs=48, optimiser="adamw"),
     "3d-convnet": Small(32, 16, settings={"width": 0.25}),
     "fstcn": Small(56, 8, 0.005),
     "i3d": Small(frames=8),
