@@ -39,6 +39,8 @@ REQUIRED = {
 OPTIONAL = {
     "cupy": ("flow on NVIDIA GPUs", "'twostream[cuda12]' or 'twostream[cuda13]'"),
     "distributed": ("extraction on many machines", "'twostream[dask]'"),
+    "webdataset": ("clips of a store as shards, read back (shards)", "'twostream[shards]'"),
+    "litdata": ("clips of a store as chunks of LitData (litdata)", "'twostream[litdata]'"),
     "captum": ("pictures of what networks see (explain)", "'twostream[explain]'"),
     "timm": ("networks by the name timm:NAME", "'twostream[timm]'"),
     "wandb": ("curves at Weights & Biases, --track wandb", "'twostream[wandb]'"),

@@ -179,7 +179,8 @@ def test_another_split_can_be_shown(page: Any, written: Written) -> None:
     table = written.data["splits"][1]["tables"][0]
     shown = second.locator("td.main .num").first.inner_text()
     assert shown == f"{100 * table['top1']['value']:.2f}"
-    assert page.locator("#confusions .pairs button").first.is_visible()
+    page.locator("#confusions").scroll_into_view_if_needed()  # made when it comes near
+    page.locator("#confusions .pairs button").first.wait_for(timeout=10_000)
 
 
 def test_light_and_dark(page: Any) -> None:
@@ -225,7 +226,7 @@ def test_the_menu_is_in_the_order_of_the_page(page: Any) -> None:
     places = page.evaluate(
         "(ids) => ids.map((id) => document.getElementById(id).getBoundingClientRect().top)", links
     )
-    assert len(links) == 12
+    assert len(links) == 13
     assert places == sorted(places)
     assert links[-1] == "made"
     assert page.locator("#made details[open]").count() == 0
