@@ -167,7 +167,9 @@ def wait_for(process: subprocess.Popen[str], out: Path, videos: int) -> None:
     raise AssertionError(f"the run ended too early: {process.communicate()}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_finishes_what_is_in_hand_and_says_how_to_go_on(
     long_videos: Path, tmp_path: Path, number: int
 ) -> None:

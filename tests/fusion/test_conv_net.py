@@ -51,7 +51,11 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("join", JOINS)
 @pytest.mark.parametrize(
-    ("stages", "pool"), [(("layer4",), "conv3d"), (("layer2", "layer3"), "2d")]
+    ("stages", "pool"),
+    [
+        (("layer4",), "conv3d"),
+        pytest.param(("layer2", "layer3"), "2d", marks=pytest.mark.slow),
+    ],
 )
 def test_logits_and_gradients_of_both_towers(
     towers: tuple[StreamNet, StreamNet],

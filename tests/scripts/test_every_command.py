@@ -22,6 +22,10 @@ WHOLE = [call for call in CALLED if call in CALLS]
 QUICK = [call for call in WHOLE if call not in TOO_LONG_HERE]
 ONE_OF_A_KIND = [c for c in QUICK if not c.startswith("train ") or c == "train temporal"]
 """Trainings share their loop, and take the most time."""
+OF_A_KIND = [
+    call if call in {*ONE_OF_A_KIND, *TOO_LONG_HERE} else pytest.param(call, marks=pytest.mark.slow)
+    for call in WHOLE
+]
 DISPATCHERS = {"train", "bench"}
 HELP = {call: help_of(*call.split()) for call in CALLED}
 SEEDED = {"demo", "fuse", "report", "bench store", *(c for c in WHOLE if c.startswith("train "))}
@@ -119,7 +123,14 @@ def test_the_command_by_itself(said: Said) -> None:
 # ---- what works ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", [c for c in QUICK if c not in NO_JSON])
+@pytest.mark.parametrize(
+    "call",
+    [
+        call if call in ONE_OF_A_KIND else pytest.param(call, marks=pytest.mark.slow)
+        for call in QUICK
+        if call not in NO_JSON
+    ],
+)
 def test_json_is_one_document_and_alone(
     call: str, place: Place, said: Said, tmp_path: Path
 ) -> None:
@@ -151,7 +162,7 @@ def number_options(call: str) -> list[str]:
     return [row[0] for row in rows if len(row) > 1 and row[1] in ("INT", "FLOAT")]
 
 
-@pytest.mark.parametrize("call", WHOLE)
+@pytest.mark.parametrize("call", OF_A_KIND)
 def test_words_in_place_of_numbers(call: str, place: Place, said: Said, tmp_path: Path) -> None:
     for option in number_options(call):
         line = the_one_line(*said([*place.words(call, tmp_path), option, "many"]), call)

@@ -73,7 +73,13 @@ def right(table: Any) -> float:
     return float((table.scores.argmax(1) == table.labels).mean())
 
 
-@pytest.mark.parametrize("network", SEQUENCES)
+@pytest.mark.parametrize(
+    "network",
+    [
+        name if name in ("lstm", "actionvlad") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SEQUENCES
+    ],
+)
 def test_every_network_trains_and_scores(made: Made, tmp_path: Path, network: str) -> None:
     which = "maps" if SEQUENCES[network].maps != "no" else "rgb"
     recipe = small(network, steps=2)

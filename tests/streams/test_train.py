@@ -85,7 +85,7 @@ def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("step", [1, 5])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, step: int
 ) -> None:

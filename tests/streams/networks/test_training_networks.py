@@ -32,7 +32,8 @@ ALONE = Ranks(0, 1, torch.device("cpu"))
 LARGE = {"resnet101", "resnet152", "vgg16", "vgg16-bn", "attention56", "attention92", "resnet50"}
 LARGE |= {"r3d18", "r2plus1d-18", "mc3-18", "i3d", "densenet3d-121", "t3d121", "hidden-two-stream"}
 LARGE |= {"lrcn", "convnet-lstm", "resnet34", "s3d", "fstcn", "caffenet", "vgg-m", "bn-inception"}
-LARGE |= {"i3d-resnet50", "c3d", "inception-v1", "3d-convnet"}
+LARGE |= {"i3d-resnet50", "c3d", "inception-v1", "3d-convnet", "lrcn-caffenet"}
+LARGE |= {"karpathy-single", "karpathy-late", "karpathy-early"}
 # Only more layers of what another one has:
 MORE_OF_ONE = {"resnet34", "resnet50", "resnet101", "resnet152", "vgg16", "attention92", "mc3-18"}
 
