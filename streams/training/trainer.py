@@ -129,7 +129,7 @@ class Trainer:
             self.folder.forget_after(self.state.step)
             self.progress.begin(self.state.step, self.task.settings())
 
-    def run(self) -> State:
+    def run(self, stop: Stop) -> State:
         """Train to the end, or until Ctrl-C; either way the folder is left complete."""
         state = self.state
         batches = training_batches(
@@ -145,28 +145,27 @@ class Trainer:
         self.checking = self.validation_loader()
         tally, losses = self.tally, list[Tensor]()
         began = time.monotonic()
-        with Stop(self.where) as stop:
-            while state.step < self.total and not state.finished:
-                losses.append(self.train_step(self.read(batches, tally, losses), tally))
-                state.step += 1
-                due = self.validation_due()
-                if state.step % ROW_EVERY == 0 or due:
-                    self.check_finite(losses)
-                    self.progress.trained(state.step, self.row(tally))
-                    tally, losses = Tally(answers=self.task.answers), []
-                self.progress.step(state.step)
-                if due:
-                    self.validate()
-                stopping = stop.asked(state.step)
-                every = self.options.save_every
-                if due or stopping or (every and state.step % every == 0):
-                    self.check_finite(losses)
-                    state.seconds += time.monotonic() - began
-                    began = time.monotonic()
-                    self.save(tally)
-                if stopping:
-                    self.progress.end()
-                    raise KeyboardInterrupt
+        while state.step < self.total and not state.finished:
+            losses.append(self.train_step(self.read(batches, tally, losses), tally))
+            state.step += 1
+            due = self.validation_due()
+            if state.step % ROW_EVERY == 0 or due:
+                self.check_finite(losses)
+                self.progress.trained(state.step, self.row(tally))
+                tally, losses = Tally(answers=self.task.answers), []
+            self.progress.step(state.step)
+            if due:
+                self.validate()
+            stopping = stop.asked(state.step)
+            every = self.options.save_every
+            if due or stopping or (every and state.step % every == 0):
+                self.check_finite(losses)
+                state.seconds += time.monotonic() - began
+                began = time.monotonic()
+                self.save(tally)
+            if stopping:
+                self.progress.end()
+                raise KeyboardInterrupt
         self.progress.end()
         return state
 
@@ -357,6 +356,8 @@ def train(
     """
     check_trackers(track)
     with ExitStack() as stack:
+        # From before there is a folder: an interrupt within an import or a compiler can get lost.
+        stop = stack.enter_context(Stop(where))
         resume = False
         if where.first:
             stack.enter_context(folder.alone())
@@ -367,7 +368,7 @@ def train(
             if options_text:
                 atomic.write_text(folder.options, options_text, alone=True)
         resume = bool(where.total([float(resume)])[0])
-        return sitting(task, folder, where, options, resume, quiet, track)
+        return sitting(task, folder, where, options, stop, resume, quiet, track)
 
 
 def sitting(
@@ -375,6 +376,7 @@ def sitting(
     folder: RunFolder,
     where: Ranks,
     options: LoopOptions,
+    stop: Stop,
     resume: bool,
     quiet: bool,
     track: Sequence[str] = (),
@@ -386,7 +388,9 @@ def sitting(
         if trainer.state.finished:
             log.info("%s is finished already (step %d)", folder.path, trainer.state.step)
             return trainer.state
-        return trainer.run()
+        if stop.asked(0):
+            raise KeyboardInterrupt
+        return trainer.run(stop)
     except torch.OutOfMemoryError as error:
         size = task.optim.batch // task.optim.accumulate
         raise UserError(

@@ -19,7 +19,9 @@ from pathlib import Path
 from flow.algorithms import algorithm
 from flow.extraction import extract_video
 from flow.extraction import Recipe
+from storage.codecs import compile_reader
 from storage.store import open_store
+compile_reader()  # it comes by itself after many pixels, and takes its room once
 recipe = Recipe(flow=algorithm("dis", preset="ultrafast"))
 store = open_store(sys.argv[2], "w", recipe.config())
 done = extract_video(sys.argv[1], "v", store, recipe)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,25 @@ def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = run(tiny, folder)
     assert (state.step, state.finished) == (9, True)
     return folder
+
+
+def test_an_interrupt_while_the_model_is_built_is_kept_until_after(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compilers and imports call back into Python, where an exception can get lost."""
+    build = StreamTask.build_model
+
+    def interrupted(self: StreamTask, initial: bool) -> nn.Module:
+        with suppress(BaseException):  # as such code does
+            os.kill(os.getpid(), signal.SIGINT)
+        return build(self, initial)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamTask, "build_model", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert run(tiny, tmp_path / "run").finished
 
 
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
