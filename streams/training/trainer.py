@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from storage import atomic
 from storage.errors import UserError, WorkFailed
 from streams.networks import current_names
-from streams.samples import Slices, make_loader, plainly, training_batches
+from streams.samples import Slices, make_loader, plainly, random_numbers, training_batches
 from streams.training import checkpoint
 from streams.training.average import Average
 from streams.training.distributed import Ranks
@@ -329,8 +329,6 @@ def make_channels_last(model: nn.Module) -> None:
 
 def hash_of(*numbers: int) -> int:
     """A seed that belongs to these integers."""
-    from streams.samples import random_numbers
-
     return int(random_numbers(*numbers[:1], 99, *numbers[1:]).integers(2**62))
 
 
@@ -356,8 +354,7 @@ def train(
     """
     check_trackers(track)
     with ExitStack() as stack:
-        # From before there is a folder: an interrupt within an import or a compiler can get lost.
-        stop = stack.enter_context(Stop(where))
+        stop = stack.enter_context(Stop(where))  # within imports and compilers it could get lost
         resume = False
         if where.first:
             stack.enter_context(folder.alone())
