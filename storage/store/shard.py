@@ -316,6 +316,7 @@ class Shard:
             self._env.close()
         if self._tree is not None:
             self._tree.close()
+            self._tree = None
 
 
 def rest_others(opening: Shard) -> None:

@@ -77,7 +77,11 @@ class Tree:
         os.close(self.file)
 
     def find(self, key: bytes, state: int) -> tuple[int, int] | None:
-        """(where its value begins in the file, its length) in the state of transaction `state`."""
+        """(where its value begins in the file, its length) in the state of transaction `state`.
+
+        A file names its last two states. That is enough: as long as one is read, the locks of the
+        shard let others write one more, not two.
+        """
         if state != self._state:
             self._branches, self._leaves = {}, {}
             self._root = self._root_at(state)

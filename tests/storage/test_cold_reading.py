@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lmdb
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from surroundings import ROOT
 
 from storage.errors import StoreError
 from storage.store import StoreConfig, open_store, reading
@@ -185,6 +188,53 @@ def test_the_way_changes_with_where_the_bytes_come_from(
         monkeypatch.setattr(reading.resource, "getrusage", lambda who: Usage())
         store.read_encoded("a", "frames", 0, 1)
     assert ways[-2:] == ["by_map", "by_offset"]
+
+
+WRITER = """
+import sys
+import numpy as np
+from storage.store import StoreConfig, open_store
+codes = np.arange(2 * 6 * 16 * 16, dtype=np.uint8).reshape(6, 2, 16, 16)
+with open_store(sys.argv[1], "w", StoreConfig(codec="raw", frame_codec="none")) as store:
+    for number, _ in enumerate(sys.stdin):
+        with store.write(f"v{number}") as writer:
+            writer.flow(codes)
+            writer.finish(fps=25.0)
+        print("stored", flush=True)
+"""
+
+
+def test_a_reader_goes_on_in_its_state_while_another_process_writes_on(tmp_path: Path) -> None:
+    """A file names its last two states, and a shard's locks let nobody write a third meanwhile."""
+    folder = tmp_path / "store"
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+
+        def write_one() -> None:
+            print("next", file=writer.stdin, flush=True)
+            assert writer.stdout.readline() == "stored\n"
+
+        write_one()
+        with open_store(folder) as store:
+            location = store._locate("v0")
+            part = store.part(location.shard)
+            with part.reading() as txn:
+                state = txn.id()
+                args = (part, txn, location.entry, "forward", range(6))
+                expected = reading.by_map(*args)
+                write_one()
+                assert reading.by_offset(*args) == expected
+            write_one()
+            with part.reading() as txn:
+                assert txn.id() >= state + 2
+                args = (part, txn, location.entry, "forward", range(6))
+                assert reading.by_offset(*args) == expected
+        writer.stdin.close()
+        assert writer.wait() == 0
 
 
 def test_a_shard_leaves_no_file_open(store_folder: Path) -> None:
