@@ -145,18 +145,17 @@ def of_fusion(trained: Run, options: Options) -> Explanation:
     from fusion.network import FusionScorer
     from streams.training import pick_device
 
-    device = pick_device(options.device, 0)
-    inputs = FusionScorer(trained, device).inputs
-    path, usable, where = usable_clips(trained, options, inputs)
+    scorer = FusionScorer(trained, pick_device(options.device, 0))
+    path, usable, where = usable_clips(trained, options, scorer.inputs)
     shown = asked_or_spread(options, {clip.video: clip for clip in usable}, where)
     wanted = Wanted(options.of, options.at, options.parts)
     with progress_bar(len(shown), "video", "explain", quiet=options.talk.quiet) as bar:
         return explain_fusion(
             trained,
+            scorer,
             path,
             shown,
             wanted,
-            device,
             labelled=options.labels is not None,
             watch=bar.update,
         )

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 from storage.errors import UserError
 
@@ -54,27 +53,33 @@ def captum_version() -> str:
     return version("captum")
 
 
-def answer_words(
-    classes: Sequence[str], shares: NDArray[np.float32], target: int, true: int | None
-) -> str:
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of a video, and for which class pictures are drawn."""
+
+    target: int
+    words: str
     """What is true, where it is known, what was predicted, and for what the pictures are drawn."""
-    predicted = int(shares.argmax())
-    said = f"predicted {classes[predicted]} ({shares[predicted]:.0%})"
-    if true is not None:
-        said = f"{classes[true]}; {said}"
-    if target != predicted:
-        said += f"; drawn for {classes[target]} ({shares[target]:.0%})"
-    return said
-
-
-def answer_numbers(
-    classes: Sequence[str], shares: NDArray[np.float32], target: int, true: int | None
-) -> dict[str, Any]:
+    numbers: dict[str, Any]
     """The same for programs."""
+
+
+def answer_of(
+    logits: Tensor, classes: Sequence[str], of: str, label: int, labelled: bool
+) -> Answer:
+    """Of logits (C,). `of` as in `Wanted`."""
+    shares = logits.float().softmax(0).cpu().numpy()
     predicted = int(shares.argmax())
-    return {
-        **({} if true is None else {"true": classes[true]}),
+    target = class_of(of, classes, label, predicted, labelled)
+    words = f"predicted {classes[predicted]} ({shares[predicted]:.0%})"
+    if labelled:
+        words = f"{classes[label]}; {words}"
+    if target != predicted:
+        words += f"; drawn for {classes[target]} ({shares[target]:.0%})"
+    numbers = {
+        **({"true": classes[label]} if labelled else {}),
         "predicted": classes[predicted],
         "probability": round(float(shares[predicted]), 6),
         "class": classes[target],
     }
+    return Answer(target, words, numbers)

@@ -18,8 +18,7 @@ from fusion.explanation.asked import (
     LARGE,
     SIDE,
     Wanted,
-    answer_numbers,
-    answer_words,
+    answer_of,
     captum_version,
     class_of,
 )
@@ -113,11 +112,9 @@ def chosen_place(net: ConvFusionNet, at: str, look: Looked) -> tuple[str, str]:
     return chosen[-1].spatial, chosen[-1].temporal
 
 
-def looks_of(
-    scorer: FusionScorer, store: Path, clips: Sequence[Clip], device: torch.device
-) -> Iterator[Looked]:
+def looks_of(scorer: FusionScorer, store: Path, clips: Sequence[Clip]) -> Iterator[Looked]:
     """Both inputs at the same moments, as many as the network sees together."""
-    sampling = scorer.sampling
+    sampling, device = scorer.sampling, next(scorer.net.parameters()).device
     return read_inputs(
         store, clips, scorer.inputs, scorer.crop, device, sampling, sampling.segments
     )
@@ -125,10 +122,10 @@ def looks_of(
 
 def explain_fusion(
     run: Run,
+    scorer: FusionScorer,
     store: Path,
     shown: Sequence[Clip],
     wanted: Wanted,
-    device: torch.device,
     *,
     labelled: bool,
     watch: Callable[[int], object] = lambda done: None,
@@ -137,9 +134,8 @@ def explain_fusion(
     if wanted.parts:
         raise UserError(f"--parts {wanted.parts[0]} has no meaning for a fusion. {NOT_DRAWN}")
     class_of(wanted.of, run.classes, 0, 0, labelled)  # whether there is such a class
-    scorer = FusionScorer(run, device)
     looks = []
-    for look in looks_of(scorer, store, shown, device):
+    for look in looks_of(scorer, store, shown):
         looks.append(look)
         watch(1)
     fused = FusedNetwork.open(run, scorer, wanted.at, looks[0])
@@ -187,14 +183,12 @@ def fused_sections(
     numbers: list[dict[str, Any]] = []
     for number, look in enumerate(looks, 1):
         with torch.no_grad():
-            answer = fused.answer(look.x["spatial"], look.x["temporal"])
-        shares = answer[0].float().softmax(0).cpu().numpy()
-        target = class_of(wanted.of, classes, look.label, int(shares.argmax()), labelled)
-        figures, facts = fused_figures(fused, number, look, target, wanted.guided)
-        said = answer_words(classes, shares, target, look.label if labelled else None)
-        sections.append(Section(look.video, lead=said, figures=figures, inner=True))
-        answered = answer_numbers(classes, shares, target, look.label if labelled else None)
-        numbers.append({"video": look.video, "moments": list(look.moments), **answered, **facts})
+            logits = fused.answer(look.x["spatial"], look.x["temporal"])[0]
+        answer = answer_of(logits, classes, wanted.of, look.label, labelled)
+        figures, facts = fused_figures(fused, number, look, answer.target, wanted.guided)
+        sections.append(Section(look.video, lead=answer.words, figures=figures, inner=True))
+        moments = list(look.moments)
+        numbers.append({"video": look.video, "moments": moments, **answer.numbers, **facts})
     return sections, numbers
 
 

@@ -107,7 +107,7 @@ def fusion_looks(
     )
 
     def videos(path: Path, usable: Sequence[Clip]) -> list[Section]:
-        seen = list(looks_of(scorer, path, usable, device))
+        seen = list(looks_of(scorer, path, usable))
         fused = FusedNetwork.open(run, scorer, "", seen[0])
         return fused_sections(fused, seen, SMALL, True)[0]
 

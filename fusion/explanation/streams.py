@@ -16,8 +16,7 @@ from fusion.explanation.asked import (
     LARGE,
     SIDE,
     Wanted,
-    answer_numbers,
-    answer_words,
+    answer_of,
     captum_version,
     class_of,
 )
@@ -148,20 +147,12 @@ def video_sections(
     numbers: list[dict[str, Any]] = []
     for number, snapshot in enumerate(snapshots, 1):
         with torch.no_grad():
-            shares = explained.network(snapshot.x)[0].float().softmax(0).cpu().numpy()
-        target = class_of(wanted.of, classes, snapshot.label, int(shares.argmax()), labelled)
-        figures, facts = video_figures(explained, number, snapshot, target, wanted.guided)
-        true = snapshot.label if labelled else None
-        said = answer_words(classes, shares, target, true)
-        sections.append(Section(snapshot.video, lead=said, figures=figures, inner=True))
-        numbers.append(
-            {
-                "video": snapshot.video,
-                "moment": snapshot.moment,
-                **answer_numbers(classes, shares, target, true),
-                **facts,
-            }
-        )
+            logits = explained.network(snapshot.x)[0]
+        answer = answer_of(logits, classes, wanted.of, snapshot.label, labelled)
+        figures, facts = video_figures(explained, number, snapshot, answer.target, wanted.guided)
+        sections.append(Section(snapshot.video, lead=answer.words, figures=figures, inner=True))
+        about = {"video": snapshot.video, "moment": snapshot.moment}
+        numbers.append({**about, **answer.numbers, **facts})
     return sections, numbers
 
 

@@ -43,7 +43,7 @@ class FileCache:
         path = self.folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._there(path, size):
-            with self._locked(name):
+            with alone_with(self.folder / (LOCK + name)):
                 if not self._there(path, size):  # another process was quicker
                     for left in self.folder.glob(f"{DRAFT}*.{name}"):
                         left.unlink(missing_ok=True)  # of a process that was killed
@@ -91,12 +91,14 @@ class FileCache:
             path.unlink(missing_ok=True)
             total -= size
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """One process fetches a file; the lock ends with the process, however that ends."""
-        with open(self.folder / (LOCK + name), "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """One process at a time, by a lock on this file, which ends with the process, however that
+    ends."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

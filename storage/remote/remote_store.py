@@ -8,21 +8,19 @@ first video in it is read; all processes of a machine share it. See docs/store.m
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from storage import atomic
 from storage.errors import StoreError, UserError
-from storage.remote.fetching import FileCache, read_remote
+from storage.remote.fetching import FileCache, alone_with, read_remote
 from storage.store import Shard, Store
 
 MANIFEST, INDEX, SEAL, DATA = "store.json", "index.log", "sealed.json", "data.mdb"
+LOCK_FILE = ".lock"
 
 
 def open_remote(url: str, cache: str | Path) -> RemoteStore:
@@ -48,7 +46,7 @@ def own_folder(home: Path, manifest: bytes, index: bytes) -> Path:
     for turn in count():
         folder = home / str(turn)
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        with alone_with(folder):
+        with alone_with(folder / LOCK_FILE):
             known = [(folder / n).read_bytes() for n in (MANIFEST, INDEX) if (folder / n).exists()]
             if len(known) == 2:
                 if known[0] != manifest or not begins_alike(known[1], index):
@@ -99,7 +97,7 @@ class RemoteStore(Store):
         except (KeyError, TypeError, ValueError):
             raise StoreError(f"{there}/{SEAL} is damaged") from None
         here.mkdir(exist_ok=True)
-        with alone_with(here):
+        with alone_with(here / LOCK_FILE):
             if (here / SEAL).exists() and (here / SEAL).read_bytes() != seal:
                 raise StoreError(
                     f"{there} is another file than the one that was fetched; when nobody reads "
@@ -110,11 +108,3 @@ class RemoteStore(Store):
             FileCache(here).fetch(f"{there}/{DATA}", DATA, size, sha256)
             if not (here / SEAL).exists():
                 atomic.write_bytes(here / SEAL, seal)
-
-
-@contextmanager
-def alone_with(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with the process, however that ends."""
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -316,7 +316,6 @@ class Shard:
             self._env.close()
         if self._tree is not None:
             self._tree.close()
-            self._tree = None
 
 
 def rest_others(opening: Shard) -> None:

@@ -169,11 +169,10 @@ def test_grad_cam_of_a_fusion_is_the_gradient_of_the_fused_answer(
     fused_run: Path, tiny: Tiny
 ) -> None:
     """Against the definition, with the join's own output and gradient."""
-    device = torch.device("cpu")
     run = Run.open(fused_run)
-    scorer = FusionScorer(run, device)
+    scorer = FusionScorer(run, torch.device("cpu"))
     clips = open_source(DataOptions(tiny.store, tiny.labels), scorer.inputs).parts["train"][:1]
-    (look,) = looks_of(scorer, tiny.store, clips, device)
+    (look,) = looks_of(scorer, tiny.store, clips)
     fused = FusedNetwork.open(run, scorer, "layer2", look)
     both = look.x["spatial"], look.x["temporal"]
     kept: list[torch.Tensor] = []
