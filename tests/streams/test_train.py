@@ -92,7 +92,7 @@ def test_an_interrupt_while_the_model_is_built_is_kept_until_after(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compilers and imports call back into Python, where an exception can get lost."""
-    build = StreamTask.build_model
+    build, before = StreamTask.build_model, signal.getsignal(signal.SIGINT)
 
     def interrupted(self: StreamTask, initial: bool) -> nn.Module:
         with suppress(BaseException):  # as such code does
@@ -103,7 +103,7 @@ def test_an_interrupt_while_the_model_is_built_is_kept_until_after(
         patch.setattr(StreamTask, "build_model", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(tiny, tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert run(tiny, tmp_path / "run").finished
 
 
